@@ -1,0 +1,1 @@
+//! The durable usage journal: slots in memory-mapped segments; open, update, close, recover, ship.

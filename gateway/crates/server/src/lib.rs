@@ -1,0 +1,1 @@
+//! Listeners and the request pipeline: the only crate that knows all others.

@@ -1,0 +1,3 @@
+//! Entry point: read the settings, start the gateway.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Connections to upstreams: pools, timeouts, cancellation; one set per worker thread.

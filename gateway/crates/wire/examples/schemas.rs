@@ -1,0 +1,35 @@
+//! Write the JSON Schemas of the four documents into the folder given (`make gen`).
+
+use std::path::Path;
+
+use schemars::{JsonSchema, schema_for};
+use towpath_wire::{budget::BudgetState, link, routing, signals::Signals};
+
+/// Everything that can come down the link, under one roof.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct Routing {
+    reply: link::RoutingReply,
+    poll: link::RoutingPoll,
+    value: routing::Value,
+}
+
+/// Everything that usage shipping exchanges.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "only its schema is used")]
+struct Usage {
+    batch: link::UsageBatch,
+    ack: link::UsageAck,
+}
+
+fn main() -> std::io::Result<()> {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| "contracts".to_owned());
+    let write = |name: &str, schema: schemars::Schema| {
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema)?);
+        std::fs::write(Path::new(&folder).join(name), text)
+    };
+    write("routing.schema.json", schema_for!(Routing))?;
+    write("budget.schema.json", schema_for!(BudgetState))?;
+    write("usage.schema.json", schema_for!(Usage))?;
+    write("signals.schema.json", schema_for!(Signals))
+}

@@ -1,0 +1,71 @@
+//! How the documents travel: the gateway asks, over a listener of the link's own.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /link/v1/routing` | [`RoutingPoll`] | [`RoutingReply`], held up to `wait_ms` while there is nothing new |
+//! | `POST /link/v1/usage` | [`UsageBatch`] | [`UsageAck`] |
+//! | `POST /link/v1/signals` | `Signals` | 204 |
+//!
+//! Every call carries `Authorization: Bearer <link credential>`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::budget::BudgetState;
+use crate::routing::{Batch, Revocation, Snapshot};
+use crate::usage::UsageRecord;
+
+/// Most records in one [`UsageBatch`]: what the ledger takes in one transaction.
+pub const MAX_USAGE_BATCH: usize = 1_000;
+
+/// "I have applied `after`; what comes next?"
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RoutingPoll {
+    pub gateway_id: String,
+    /// Version of the gateway program.
+    pub gateway_version: String,
+    /// Highest revision in force here; this acknowledges it. 0: none, send a snapshot.
+    pub after: u64,
+    /// How many revocations (`revocations_to` of the last reply) are in force here.
+    pub revocations_after: u64,
+    /// A table that was refused, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refusal>,
+    /// Longest time to hold the answer back.
+    pub wait_ms: u32,
+}
+
+/// A table the gateway would not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    pub revision: u64,
+    pub reason: String,
+}
+
+/// What is new. All parts empty: nothing was, within `wait_ms`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RoutingReply {
+    /// Lane of their own: applied before anything else is looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revocations: Vec<Revocation>,
+    pub revocations_to: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetState>,
+}
+
+/// Closed records in rising order of sequence, at most [`MAX_USAGE_BATCH`].
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct UsageBatch {
+    pub gateway_id: String,
+    pub records: Vec<UsageRecord>,
+}
+
+/// Everything up to this sequence is stored for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageAck {
+    pub acknowledged: u64,
+}

@@ -1,0 +1,486 @@
+//! The routing table: what the control plane tells the gateway, as entities by kind and id.
+//!
+//! A table arrives as one [`Snapshot`] and then as ordered [`Batch`]es. Each entity travels as an
+//! envelope whose `value` is read by kind, so that one key's change costs that key's bytes and a
+//! gateway can see, field by field, what it does not understand.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::Environment;
+
+/// Version of the table's format. A gateway refuses any other.
+pub const TABLE_VERSION: u32 = 1;
+
+/// One entity on the wire.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Envelope {
+    pub kind: String,
+    pub id: String,
+    /// The entity itself; its shape is the one named by `kind` (see `Value`).
+    #[schemars(with = "serde_json::Value")]
+    pub value: Box<RawValue>,
+}
+
+/// Name of an entity that is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct EntityRef {
+    pub kind: String,
+    pub id: String,
+}
+
+/// The whole table at one revision.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Snapshot {
+    pub version: u32,
+    pub revision: u64,
+    /// Fields (`kind.field`) and kinds (`kind`) that a gateway may ignore when it does not know them.
+    /// Whatever is unknown and not listed here makes the gateway refuse the document.
+    #[serde(default)]
+    pub advisory: Vec<String>,
+    pub entities: Vec<Envelope>,
+}
+
+/// The changes that lead from one revision to a later one.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Batch {
+    pub version: u32,
+    pub from: u64,
+    pub to: u64,
+    #[serde(default)]
+    pub advisory: Vec<String>,
+    #[serde(default)]
+    pub upserts: Vec<Envelope>,
+    #[serde(default)]
+    pub deletes: Vec<EntityRef>,
+}
+
+/// A key that must stop working at once, whatever becomes of the table it travels with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Revocation {
+    pub key_id: String,
+    /// SHA-256 of the key, in hex.
+    pub hash: String,
+}
+
+/// An entity's content, by kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
+pub enum Value {
+    Team(Team),
+    Project(Project),
+    Key(Key),
+    Endpoint(Endpoint),
+    Target(Target),
+    Price(Price),
+    Credential(Credential),
+    Platform(Platform),
+}
+
+/// Owner of projects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Team {
+    pub name: String,
+}
+
+/// A team's project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Project {
+    pub name: String,
+    /// Id of the team.
+    pub team: String,
+}
+
+/// What a caller may do with a key beyond calling models.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    Invoke,
+    Read,
+    Deploy,
+}
+
+/// Kinds of calls, as keys may be restricted to and records report them.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    Chat,
+    Completions,
+    Embeddings,
+    Predict,
+    Models,
+}
+
+/// An API key or a service account's token, by its hash alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Key {
+    /// SHA-256 of the whole key, in lower-case hex.
+    pub hash: String,
+    /// Id of the project.
+    pub project: String,
+    pub environment: Environment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    pub scopes: Vec<Scope>,
+    /// Names of the only endpoints it may call; absent: all that its project may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<String>>,
+    /// The only operations it may use; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Vec<Operation>>,
+    /// The only networks (CIDR) it may be used from; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
+    /// Most sensitive data it may send; absent: as far as the target allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_data_class: Option<DataClass>,
+    /// Milliseconds since the epoch; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at_ms: Option<i64>,
+}
+
+/// Sensitivity of data, from harmless to most restricted.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum DataClass {
+    #[default]
+    Public,
+    Internal,
+    Confidential,
+    Restricted,
+}
+
+/// Who sees an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    Project,
+    Team,
+    Organization,
+}
+
+/// One more team or project that may call an endpoint, by id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Allow {
+    Team(String),
+    Project(String),
+}
+
+/// The name that callers use, in one environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Endpoint {
+    pub name: String,
+    pub environment: Environment,
+    /// Id of the owning project; absent for one of the platform's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    pub visibility: Visibility,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allow>,
+    /// Environments whose keys may call it. Always contains its own.
+    pub callers: Vec<Environment>,
+    pub targets: Vec<Weighted>,
+    /// Ids of targets to try in this order when none of `targets` answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
+    #[serde(default)]
+    pub timeouts: Timeouts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at_ms: Option<i64>,
+}
+
+/// A target's share of an endpoint's traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Weighted {
+    /// Id of the target.
+    pub target: String,
+    /// Relative share; 0 takes no traffic.
+    pub weight: u32,
+}
+
+/// How long each phase of a call may take, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect_ms: u32,
+    /// Until the answer's first byte; on a stream, until the first data event.
+    pub first_byte_ms: u32,
+    /// Between two chunks of an answer.
+    pub silence_ms: u32,
+    /// For the whole call.
+    pub total_ms: u32,
+}
+
+impl Default for Timeouts {
+    /// Connect: a healthy server on a network of ours answers in milliseconds. First byte: a prompt of
+    /// 100,000 tokens may take minutes to prefill. Total: the default of the OpenAI clients.
+    fn default() -> Self {
+        Self { connect_ms: 2_000, first_byte_ms: 300_000, silence_ms: 60_000, total_ms: 600_000 }
+    }
+}
+
+/// What stands behind an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// Model servers that the platform runs.
+    Deployment,
+    /// An inference server the organisation runs itself, adopted by URL.
+    Static,
+    /// A model behind a vendor's API.
+    Provider,
+}
+
+/// Wire protocol of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dialect {
+    Openai,
+    KserveV2,
+}
+
+/// One server or group of equal servers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// What callers and records see: a deployment's, provider's or static server's name.
+    pub name: String,
+    pub kind: TargetKind,
+    pub dialect: Dialect,
+    /// Where it listens now. Empty: nothing is ready.
+    pub replicas: Vec<Replica>,
+    /// What the upstream calls the model.
+    pub upstream_model: String,
+    /// Id of the sealed credential that is sent upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Registry model behind it, where it is one of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Signature>,
+    /// Operations it can answer.
+    pub operations: Vec<Operation>,
+    /// Request fields that may reach the engine, each with its range; absent: all do (providers).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_fields: Option<BTreeMap<String, FieldRule>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(default)]
+    pub operator: Operator,
+    #[serde(default)]
+    pub max_data_class: DataClass,
+    /// Id of the price that applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// Largest context, in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_length: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modalities: Vec<String>,
+    /// Owner shown in model lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned_by: Option<String>,
+}
+
+/// One listening server of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replica {
+    pub id: String,
+    /// `http://host:port/prefix`, `https://…`, or `unix:/path`. For the OpenAI dialect the prefix is
+    /// the base URL as its clients know it, `/v1` included.
+    pub address: String,
+    /// Id of the credential that only the gateway and this replica know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// A registry model's version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelRef {
+    pub name: String,
+    pub version: u32,
+    /// `sha256:…`
+    pub digest: String,
+}
+
+/// Who operates a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
+    #[default]
+    Internal,
+    External,
+}
+
+/// What a runtime accepts in one request field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FieldRule {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<f64>,
+}
+
+/// Names, types and shapes of a model's inputs and outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Signature {
+    pub inputs: Vec<TensorSpec>,
+    pub outputs: Vec<TensorSpec>,
+}
+
+/// One named tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TensorSpec {
+    pub name: String,
+    /// KServe V2 type: `BYTES`, `FP32`, `INT64`, `BOOL`, …
+    pub datatype: String,
+    /// -1 is any size; the first dimension is the batch.
+    pub shape: Vec<i64>,
+}
+
+/// What tokens cost. Amounts are nano-units of `currency` per million tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Price {
+    pub currency: String,
+    pub input_nano_per_million: u64,
+    pub output_nano_per_million: u64,
+    /// For tokens read from the upstream's cache; absent: as `input_nano_per_million`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_nano_per_million: Option<u64>,
+}
+
+/// A secret for an upstream, sealed with the organisation's secret key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Credential {
+    /// `v1.` and base64url (no padding) of nonce (12 bytes) and AES-256-GCM ciphertext with tag. The additional
+    /// data is the credential's id; the key is HKDF-SHA256 of `TOWPATH_SECRET_KEY`, no salt, info `towpath/credential/v1`.
+    pub sealed: String,
+    /// How it is sent.
+    pub scheme: AuthScheme,
+}
+
+/// Where an upstream expects its credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthScheme {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// A header of this name.
+    Header(String),
+}
+
+/// What holds for the whole organisation; there is one, with the id `platform`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Platform {
+    pub name: String,
+    /// ISO 4217 code in which money is counted.
+    pub currency: String,
+    /// Ids of endpoints that must each have a ready replica before the gateway calls itself ready. The
+    /// control plane fills it at first start, with the demo models, and empties it once they have loaded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ready_when: Vec<String>,
+}
+
+/// Why a document cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("table version {0} is not {TABLE_VERSION}")]
+    Version(u32),
+    #[error("{kind} `{id}`: {message}")]
+    Malformed { kind: String, id: String, message: String },
+    #[error(
+        "{kind} `{id}` has the field `{field}`, which this gateway does not know; upgrade the gateway"
+    )]
+    UnknownField { kind: String, id: String, field: String },
+    #[error("`{kind}` is a kind this gateway does not know; upgrade the gateway")]
+    UnknownKind { kind: String },
+}
+
+impl Envelope {
+    /// Put a value into its envelope.
+    ///
+    /// # Errors
+    /// Only if the value cannot be written as JSON.
+    pub fn new(id: impl Into<String>, value: &Value) -> Result<Self, serde_json::Error> {
+        let (kind, value) = match value {
+            Value::Team(v) => ("team", to_raw_value(v)?),
+            Value::Project(v) => ("project", to_raw_value(v)?),
+            Value::Key(v) => ("key", to_raw_value(v)?),
+            Value::Endpoint(v) => ("endpoint", to_raw_value(v)?),
+            Value::Target(v) => ("target", to_raw_value(v)?),
+            Value::Price(v) => ("price", to_raw_value(v)?),
+            Value::Credential(v) => ("credential", to_raw_value(v)?),
+            Value::Platform(v) => ("platform", to_raw_value(v)?),
+        };
+        Ok(Self { kind: kind.to_owned(), id: id.into(), value })
+    }
+
+    /// Read the value, refusing what is unknown unless `advisory` lists it. `None` is an unknown kind
+    /// that may be ignored.
+    ///
+    /// # Errors
+    /// The value is not of its kind, or has a part that must be understood and is not.
+    pub fn read(&self, advisory: &[String]) -> Result<Option<Value>, ReadError> {
+        Ok(Some(match self.kind.as_str() {
+            "team" => Value::Team(self.read_as(advisory)?),
+            "project" => Value::Project(self.read_as(advisory)?),
+            "key" => Value::Key(self.read_as(advisory)?),
+            "endpoint" => Value::Endpoint(self.read_as(advisory)?),
+            "target" => Value::Target(self.read_as(advisory)?),
+            "price" => Value::Price(self.read_as(advisory)?),
+            "credential" => Value::Credential(self.read_as(advisory)?),
+            "platform" => Value::Platform(self.read_as(advisory)?),
+            kind if advisory.iter().any(|a| a == kind) => return Ok(None),
+            kind => return Err(ReadError::UnknownKind { kind: kind.to_owned() }),
+        }))
+    }
+
+    fn read_as<'de, T: Deserialize<'de>>(&'de self, advisory: &[String]) -> Result<T, ReadError> {
+        let mut unknown = None;
+        let mut reader = serde_json::Deserializer::from_str(self.value.get());
+        let value = serde_ignored::deserialize(&mut reader, |path| {
+            let field = path.to_string();
+            if !advisory
+                .iter()
+                .any(|a| a.strip_prefix(self.kind.as_str()) == Some(&format!(".{field}")))
+            {
+                unknown.get_or_insert(field);
+            }
+        })
+        .map_err(|error| ReadError::Malformed {
+            kind: self.kind.clone(),
+            id: self.id.clone(),
+            message: error.to_string(),
+        })?;
+        match unknown {
+            Some(field) => {
+                Err(ReadError::UnknownField { kind: self.kind.clone(), id: self.id.clone(), field })
+            }
+            None => Ok(value),
+        }
+    }
+}
