@@ -1,0 +1,282 @@
+"""Install and build what Towpath needs, showing what, how far and how long.
+
+Runs on a bare Python: standard library only. Each step is skipped while its inputs are unchanged, so a
+second run takes a moment and needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".build"
+VENV = ROOT / ".venv"
+UV = BUILD / "uv" / "bin" / "uv"
+LOG = BUILD / "setup.log"
+
+# Distributions of this repository, installed without their dependencies: the lock file has those.
+OWN = ("sdks/python", "runtimes", "control")
+
+# Commands that Debian packages bring, for running and for testing.
+RUN_PACKAGES = {"gcc": "gcc", "ld": "binutils"}
+TEST_PACKAGES = {"/usr/lib/postgresql/15/bin/postgres": "postgresql", "node": "nodejs", "npm": "npm"}
+
+
+class StepFailed(Exception):
+    """A step ended badly; `fix` says what to do."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One line of the set-up: `run` returns what the line says when it is done."""
+
+    name: str
+    run: Callable[[], str]
+    inputs: Callable[[], Iterable[Path]]
+    outputs: tuple[Path, ...] = ()
+
+
+def shell(*command: str | Path, env: dict[str, str] | None = None, fix: str) -> str:
+    """Run a command with its output in the log; raise with `fix` when it fails."""
+    with LOG.open("a", encoding="utf-8") as log:
+        log.write(f"$ {' '.join(map(str, command))}\n")
+        log.flush()
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=log, text=True, check=False,
+        )  # fmt: skip
+        log.write(done.stdout)
+    if done.returncode:
+        raise StepFailed(f"`{command[0]}` ended with {done.returncode}", fix)
+    return done.stdout
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """Hash names and contents of files, folders walked in order."""
+    total = hashlib.sha256()
+    for path in sorted(walk(paths)):
+        total.update(str(path.relative_to(ROOT)).encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def walk(paths: Iterable[Path]) -> Iterable[Path]:
+    """List the files under `paths`, leaving out what builds leave behind."""
+    for path in paths:
+        if path.is_file():
+            yield path
+        elif path.is_dir():
+            yield from (
+                file
+                for file in path.rglob("*")
+                if file.is_file() and not {"__pycache__", "target", "corpus"} & set(file.parts)
+            )
+
+
+def install_debian(wanted: dict[str, str]) -> list[str]:
+    """Install the Debian packages of commands that are missing."""
+    missing = [package for command, package in wanted.items() if not shutil.which(command)]
+    if missing:
+        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        fix = f"install these packages by hand, then try again: {' '.join(missing)}"
+        if not shutil.which("apt-get"):
+            raise StepFailed(f"missing: {', '.join(missing)}", fix)
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        shell(*sudo, "apt-get", "update", "-qq", env=quiet, fix=fix)
+        shell(
+            *sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing,
+            env=quiet, fix=fix,
+        )  # fmt: skip
+    return missing
+
+
+def toolchain() -> str:
+    """Check Python and Rust, install the C linker and uv."""
+    if sys.version_info < (3, 11):
+        raise StepFailed(f"Python {platform.python_version()} is too old", "install Python 3.11 or later")
+    if not shutil.which("cargo"):
+        raise StepFailed("cargo is missing", "install Rust 1.95 or later (rustup.rs)")
+    install_debian(RUN_PACKAGES)
+    if not UV.exists():
+        shell(sys.executable, "-m", "venv", BUILD / "uv", fix="install the package python3-venv")
+        shell(
+            BUILD / "uv/bin/pip", "install", "-q", "--require-hashes", "-r", ROOT / "tools/uv.lock.txt",
+            fix="see .build/setup.log; is the Python registry reachable",
+        )  # fmt: skip
+    rust = shell("rustc", "--version", fix="install Rust 1.95 or later").split()[1]
+    return f"python {platform.python_version()} · rust {rust}"
+
+
+def python_packages() -> str:
+    """Make the environment exactly what the lock file says, our own distributions in place."""
+    env = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(VENV)}
+    fix = "see .build/setup.log; is the Python registry reachable"
+    if not VENV.exists():
+        shell(UV, "venv", "-q", "--python", sys.executable, VENV, env=env, fix=fix)
+    shell(UV, "pip", "sync", "-q", "--require-hashes", ROOT / "requirements.lock", env=env, fix=fix)
+    own = [part for folder in OWN for part in ("-e", f"./{folder}")]
+    shell(UV, "pip", "install", "-q", "--no-deps", "--no-build-isolation", *own, env=env, fix=fix)
+    locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    return f"{sum('==' in line for line in locked.splitlines())}, locked"
+
+
+def gateway() -> str:
+    """Build the gateway's wheel and install it."""
+    env = {
+        "VIRTUAL_ENV": str(VENV),
+        "MATURIN_PEP517_ARGS": "--profile ci --locked",
+        "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")),
+        "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}",
+    }
+    shell(
+        UV, "pip", "install", "-q", "--no-deps", "--no-build-isolation",
+        "--reinstall-package", "towpath-gateway", "./gateway",
+        env=env, fix="see .build/setup.log",
+    )  # fmt: skip
+    return shell(VENV / "bin/towpath-gateway", "--version", fix="see .build/setup.log").strip()
+
+
+def models() -> str:
+    """Prepare the demo models, outside any data folder."""
+    out = shell(
+        VENV / "bin/python", ROOT / "tools/artifacts.py", "--out", BUILD / "artifacts",
+        env={"TOWPATH_UV": str(UV)}, fix="see .build/setup.log",
+    )  # fmt: skip
+    lines = [line for line in out.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else "prepared"
+
+
+def test_tools() -> str:
+    """Install what only the tests need."""
+    installed = install_debian(TEST_PACKAGES)
+    shell(
+        "cargo", "build", "-q", "--locked", "--profile", "ci", "-p", "towpath-testkit",
+        fix="see .build/setup.log",
+    )  # fmt: skip
+    if (ROOT / "tests/node/package-lock.json").exists():
+        shell(
+            "npm", "ci", "--prefix", "tests/node", "--no-audit", "--no-fund", "--silent",
+            fix="see .build/setup.log; is the npm registry reachable",
+        )  # fmt: skip
+    return "installed " + ", ".join(installed) if installed else "postgresql · node · fake upstream"
+
+
+def steps(*, testing: bool) -> list[Step]:
+    """List the steps in order."""
+    rust = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "gateway/pyproject.toml", ROOT / "gateway/crates"]
+    manifests = [ROOT / folder / "pyproject.toml" for folder in OWN]
+    binary = VENV / "bin/towpath-gateway"
+    found = [
+        Step("toolchain", toolchain, lambda: [ROOT / "tools/setup.py"], (UV,)),
+        Step("python packages", python_packages, lambda: [ROOT / "requirements.lock", *manifests], (VENV,)),
+        # `uv pip sync` removes what the lock file does not name, the gateway among it.
+        Step("gateway", gateway, lambda: [*rust, ROOT / "requirements.lock", *manifests], (binary,)),
+        Step(
+            "models",
+            models,
+            lambda: [ROOT / "tools/artifacts.py", ROOT / "tools/artifacts", ROOT / "templates/demo"],
+            (BUILD / "artifacts",),
+        ),
+    ]
+    if testing:
+        found.append(
+            Step(
+                "test tools",
+                test_tools,
+                lambda: [*rust, ROOT / "tests/node/package-lock.json"],
+                (Path("/usr/lib/postgresql/15/bin/postgres"),),
+            )
+        )
+    return found
+
+
+def perform(step: Step) -> None:
+    """Run one step unless nothing changed, with its line on the terminal."""
+    stamp = BUILD / "stamps" / step.name.replace(" ", "-")
+    wanted = digest(step.inputs())
+    if stamp.exists() and all(output.exists() for output in step.outputs):
+        known, _, said = stamp.read_text(encoding="utf-8").partition("\n")
+        if known == wanted:
+            print(f"  ✓ {step.name:<16} {said:<52} {'ready':>8}", flush=True)
+            return
+    began = time.monotonic()
+    with ticking(step.name, began):
+        said = step.run()
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.write_text(f"{wanted}\n{said}", encoding="utf-8")
+    print(f"  ✓ {step.name:<16} {said:<52} {duration(time.monotonic() - began):>8}", flush=True)
+
+
+class ticking:  # noqa: N801, D101 - reads as a word in a `with`
+    def __init__(self, name: str, began: float) -> None:
+        self.name, self.began, self.done = name, began, threading.Event()
+
+    def __enter__(self) -> None:
+        self.thread = threading.Thread(target=self.tick, daemon=True)
+        self.thread.start()
+
+    def tick(self) -> None:
+        """Show the time while a step works: in place on a terminal, every 30 s in a log."""
+        live = sys.stdout.isatty()
+        if not live:
+            print(f"  · {self.name}", flush=True)
+        while not self.done.wait(0.5 if live else 30):
+            passed = f"  · {self.name:<16} {last_line():<52.52} {duration(time.monotonic() - self.began):>8}"
+            print(f"\r{passed}" if live else passed, end="" if live else "\n", flush=True)
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.thread.join()
+        if sys.stdout.isatty():
+            print("\r\033[K", end="")
+
+
+def last_line() -> str:
+    """Say what the log said last."""
+    with LOG.open("rb") as log:
+        log.seek(0, os.SEEK_END)
+        log.seek(max(0, log.tell() - 400))
+        lines = log.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def duration(seconds: float) -> str:
+    """Write a time for people."""
+    return f"{int(seconds // 60)} m {int(seconds % 60)} s" if seconds >= 60 else f"{seconds:.1f} s"
+
+
+def main() -> int:
+    """Run every step; end with what went wrong and what to do."""
+    reader = argparse.ArgumentParser(description=__doc__)
+    reader.add_argument("--testing", action="store_true", help="also what the tests need")
+    options = reader.parse_args()
+    BUILD.mkdir(exist_ok=True)
+    LOG.write_text("", encoding="utf-8")
+    for step in steps(testing=options.testing):
+        try:
+            perform(step)
+        except StepFailed as failure:
+            tail = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
+            print("\n".join(f"    {line}" for line in tail), file=sys.stderr)
+            print(f"error: {step.name}: {failure}\n\nfix: {failure.fix}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
