@@ -1,0 +1,111 @@
+"""How each gateway under measurement is started; everything listens on loopback only."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "tp_sandbox_" + "b" * 32 + "000000"
+
+NGINX = """daemon off; worker_processes 1; pid {run}/nginx.pid; error_log {run}/error.log warn;
+worker_rlimit_nofile 20000;
+events {{ worker_connections 8192; }}
+http {{
+  client_body_temp_path {run}/t1; proxy_temp_path {run}/t2; fastcgi_temp_path {run}/t3;
+  uwsgi_temp_path {run}/t4; scgi_temp_path {run}/t5;
+  default_type application/json; client_body_buffer_size 256k; access_log off;
+  keepalive_requests 100000000; keepalive_timeout 600;
+  upstream up {{ server 127.0.0.1:{upstream}; keepalive 2048; keepalive_requests 100000000; keepalive_timeout 600; }}
+  server {{ listen 127.0.0.1:{port} backlog=4096;
+    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}
+}}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where one run happens: its scratch folder and ports."""
+
+    run: Path
+    port: int
+    upstream: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Gateway:
+    """A program between generator and upstream; `direct` has no command."""
+
+    name: str
+    does: str
+    headers: tuple[str, ...] = ()
+
+    def command(self, place: Place) -> list[str] | None:
+        """Write the configuration into the scratch folder and return what to start."""
+        if self.name == "direct":
+            return None
+        if self.name == "nginx":
+            (place.run / "nginx.conf").write_text(
+                NGINX.format(run=place.run, port=place.port, upstream=place.upstream), encoding="utf-8"
+            )
+            return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(place.run / "nginx.conf")]
+        table = place.run / "table.json"
+        table.write_text(json.dumps(routing_table(place.upstream)), encoding="utf-8")
+        return [
+            str(release_binary()), "--data", str(place.run / "gateway"), "--workers", "1",
+            "--listen", f"127.0.0.1:{place.port}", "--table", str(table),
+        ]  # fmt: skip
+
+
+def release_binary() -> Path:
+    """Return the gateway built with link-time optimisation."""
+    return ROOT / "target" / "release" / "towpath-gateway"
+
+
+def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
+    """Build a table with one priced provider model and as many keys as asked; the first one is `KEY`."""
+    import hashlib  # noqa: PLC0415 - only the table needs it
+
+    def entity(kind: str, name: str, **value: object) -> dict[str, object]:
+        return {"kind": kind, "id": name, "value": value}
+
+    tokens = [KEY, *(f"tp_sandbox_{number:032d}000000" for number in range(1, keys))]
+    entities = [
+        entity("platform", "platform", name="bench", currency="EUR"),
+        entity("team", "team_bench", name="bench"),
+        entity("project", "prj_bench", name="bench", team="team_bench"),
+        entity("price", "prc_bench", currency="EUR", input_nano_per_million=20_000_000, output_nano_per_million=80_000_000),
+        entity(
+            "target", "tgt_bench", name="bench", kind="provider", dialect="openai", provider="bench",
+            upstream_model="gpt-4o-mini", operations=["chat"], price="prc_bench",
+            replicas=[{"id": "rep_bench", "address": f"http://127.0.0.1:{upstream}/v1"}],
+        ),
+        entity(
+            "endpoint", "end_bench", name="gpt-4o-mini", environment="sandbox", project="prj_bench",
+            visibility="organization", callers=["sandbox"], targets=[{"target": "tgt_bench", "weight": 1}],
+        ),
+    ]  # fmt: skip
+    entities += [
+        entity(
+            "key", f"key_{number:026d}", hash=hashlib.sha256(token.encode()).hexdigest(),
+            project="prj_bench", environment="sandbox", scopes=["invoke"],
+        )
+        for number, token in enumerate(tokens)
+    ]  # fmt: skip
+    return {"version": 1, "revision": 1, "advisory": [], "entities": entities}
+
+
+GATEWAYS = {
+    gateway.name: gateway
+    for gateway in (
+        Gateway("direct", "no gateway"),
+        Gateway("nginx", "reverse proxy, buffering off, no access log, no keys"),
+        Gateway(
+            "towpath",
+            "1,000 keys, access, price, metering, durable journal with sync, metrics; shipping off",
+            (f"Authorization: Bearer {KEY}",),
+        ),
+    )
+}

@@ -1,0 +1,105 @@
+"""Measure the gateway beside nginx on this machine; rows and table go to `bench/results/`.
+
+nginx runs in turns with the gateway, since the machine's speed drifts: what counts is the median of the
+paired ratios (`× nginx`), not a raw figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ingest
+from gateways import ROOT, release_binary
+from report import table
+from rig import Rig, build_tools, rig, rss_mb, upstream
+
+RESULTS = ROOT / "bench" / "results"
+TURNS = 5
+MEMORY_REQUESTS = 50_000
+
+
+def middle(rows: list[dict], key: str) -> dict:
+    """Return the row in the middle by a dotted key."""
+    def value(row: dict) -> float:
+        found: object = row
+        for part in key.split("."):
+            found = found[part]  # type: ignore[index]
+        return float(found)  # type: ignore[arg-type]
+
+    return sorted(rows, key=value)[len(rows) // 2]
+
+
+def same_core(name: str, running: Rig) -> dict:
+    """One connection, everything on core 1: the software path alone."""
+    running.repin(1)
+    rows = [running.measure("plain", "-c", "1", "-d", "1.5") for _ in range(TURNS)]
+    running.repin(0)
+    return {"name": name, **middle(rows, "lat_us.p50")["lat_us"]}
+
+
+def machine() -> dict:
+    """Say what the figures were taken on."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if line.startswith("model name")),
+        platform.processor(),
+    )  # fmt: skip
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
+        "commit": commit.stdout.strip(), "at": time.strftime("%Y-%m-%d %H:%M"),
+    }  # fmt: skip
+
+
+def measure_gateway() -> dict:
+    """All measures of the gateway, nginx in turns."""
+    with upstream() as up, rig("towpath", up) as ours, rig("nginx", up) as nginx, rig("direct", up) as direct:
+        row: dict = {"rss_idle_mb": rss_mb(ours.pids())}
+        ours.load("plain", "-c", "64", "-d", "2")
+        pairs = [
+            (ours.measure("plain", "-c", "64", "-d", "3"), nginx.measure("plain", "-c", "64", "-d", "3"))
+            for _ in range(TURNS)
+        ]  # fmt: skip
+        row["pairs"] = [{"towpath": mine["rps"], "nginx": theirs["rps"], "noise": mine["noise"]} for mine, theirs in pairs]
+        row["x_nginx"] = round(statistics.median(mine["rps"] / theirs["rps"] for mine, theirs in pairs), 3)
+        row["full"] = middle([mine for mine, _ in pairs], "rps")
+        row["full_nginx"] = middle([theirs for _, theirs in pairs], "rps")
+        row["one_core"] = [same_core(name, running) for name, running in (("direct", direct), ("nginx", nginx), ("towpath", ours))]
+        sent = ours.load("plain", "-c", "64", "-n", str(MEMORY_REQUESTS), "-d", "60")
+        row["rss_after_mb"], row["after_requests"] = rss_mb(ours.pids()), sent["ok"]
+        row["s0"] = [r.measure("s0", "-c", "64", "-d", "3", "-w", "0.5") for r in (ours, nginx)]
+        slow = ("-c", "500", "-d", "5", "-w", "2.5", "-g", "1.5", "-t", "40")
+        row["slow500"] = [r.measure("s10", *slow) for r in (ours, nginx)]
+        row["rss_streams_mb"] = rss_mb(ours.pids())
+        return row
+
+
+def main() -> int:
+    """Build, measure, write rows and table."""
+    reader = argparse.ArgumentParser(description=__doc__)
+    reader.add_argument("--skip-ingest", action="store_true", help="only the gateway")
+    options = reader.parse_args()
+    build = ["cargo", "build", "-q", "--release", "--locked", "-p", "towpath-gateway"]
+    subprocess.run(build, cwd=ROOT, check=True)
+    build_tools()
+    result = {"machine": machine(), "binary_mb": round(release_binary().stat().st_size / 2**20, 1), "gateway": measure_gateway()}
+    if not options.skip_ingest:
+        result["shipping"] = ingest.with_shipping()
+        result["ingest"] = ingest.alone()
+    RESULTS.mkdir(exist_ok=True)
+    name = time.strftime("%Y-%m-%d")
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{name}.md").write_text(table(result), encoding="utf-8")
+    print(table(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
