@@ -1,0 +1,296 @@
+"""
+Settings: read once, at start, from `TOWPATH_*` variables and one TOML file.
+
+Nothing else reads the environment. All mistakes are reported together, each with the variable's
+name and what would be valid. Components receive their own small part of the tree.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from towpath_server.core import suggest
+from towpath_server.core.db import engine_url
+from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathError
+from towpath_server.core.seal import MIN_KEY_LENGTH
+from towpath_server.core.secret import Secret
+
+PREFIX = "TOWPATH_"
+_NESTED = "__"
+_FOREIGN_TABLES = {"gateway"}  # the gateway reads its own table of the same file
+
+
+class SettingsInvalid(TowpathError):
+    """Settings that cannot be used; `findings` name each."""
+
+    code = "settings_invalid"
+    kind = Kind.INVALID
+    title = "Settings are not valid"
+
+
+class LogSettings(BaseModel):
+    """What is written about the control plane's own doings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe entries that are written."
+    )
+    format: Literal["json", "text"] = Field(
+        "json", description="`json` for machines, `text` for a terminal."
+    )
+
+
+class ComputeSettings(BaseModel):
+    """Model servers on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(
+        default=True, description="Whether this machine runs model servers at all."
+    )
+    threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Threads that all model servers share; default: the machine's cores.",
+    )
+    stop_timeout_s: float = Field(
+        10.0, gt=0, le=600, description="Time a model server gets to end by itself."
+    )
+    log_bytes: int = Field(
+        10 * 2**20, ge=2**16, le=2**30, description="Size of a model server's log file."
+    )
+
+
+class ApiSettings(BaseModel):
+    """The control plane's own API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    body_bytes: int = Field(
+        2**20, ge=2**12, le=2**26, description="Largest body of a request that is not an upload."
+    )
+    upload_bytes: int = Field(
+        64 * 2**30, ge=2**20, description="Largest artifact that may be uploaded."
+    )
+    applied_wait_ms: int = Field(
+        1_000,
+        ge=0,
+        le=10_000,
+        description="How long a change waits for the gateways before it answers `pending`.",
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set for the control plane and its supervisor."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=_NESTED,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+    )
+
+    data: Path = Field(
+        default_factory=lambda: Path.home() / ".local" / "share" / "towpath",
+        description="Folder that holds all state.",
+    )
+    host: str = Field("127.0.0.1", description="Address the front door listens on.")
+    port: int = Field(8080, ge=0, le=65_535, description="Port of the front door; 0: any free one.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+",
+        description="Address that clients use, where it is not `http://host:port`.",
+    )
+    database_url: str | None = Field(
+        None,
+        description="`postgresql://user:password@host:5432/name`; default: SQLite in the folder.",
+    )
+    ledger_url: str | None = Field(
+        None, description="Database of the ledger; default: beside the main one."
+    )
+    secret_key: Secret | None = Field(
+        None,
+        description="Seals secrets at rest; at least 32 characters; default: made at first start.",
+    )
+    link_credential: Secret | None = Field(
+        None,
+        description="Shared by gateway and control plane; at least 32 characters; default: made at "
+        "first start.",
+    )
+    admin_key: Secret | None = Field(
+        None,
+        description="The platform's own key; at least 32 characters; default: made at first start "
+        "and shown once.",
+    )
+    organization: str = Field(
+        "Organization", min_length=1, max_length=100, description="Name of the organisation."
+    )
+    currency: str = Field(
+        "EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code in which money is counted."
+    )
+    demo: bool = Field(default=True, description="Whether the first start creates the demo.")
+    demo_dir: Path | None = Field(
+        None, description="Folder of prepared models that the demo serves."
+    )
+    gateway_bin: Path | None = Field(
+        None, description="The gateway's program; default: `towpath-gateway` beside this Python."
+    )
+    log: LogSettings = Field(default_factory=LogSettings, description="The log.")
+    api: ApiSettings = Field(default_factory=ApiSettings, description="The API.")
+    compute: ComputeSettings = Field(
+        default_factory=ComputeSettings, description="Model servers on this machine."
+    )
+
+    @field_validator("secret_key", "link_credential", "admin_key")
+    @classmethod
+    def _long_enough(cls, value: Secret | None) -> Secret | None:
+        if value is not None and len(value.reveal()) < MIN_KEY_LENGTH:
+            raise ValueError(f"needs at least {MIN_KEY_LENGTH} characters")
+        return value
+
+    @field_validator("database_url", "ledger_url")
+    @classmethod
+    def _known_engine(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                engine_url(value)
+            except InvalidRequest as error:
+                raise ValueError(f"{error.detail} {error.fix}") from error
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 (the base class decides)
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let variables override the file; nothing else is a source."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None, **overrides: Any) -> Settings:
+    """
+    Read the settings: `overrides` (from the command line), then variables, then the file.
+
+    Raises:
+        SettingsInvalid: Something is wrong; every mistake is among the findings.
+    """
+    document = _document(path) if path else {}
+    findings: list[Finding] = []
+    try:
+        settings = Settings(**document)
+    except ValidationError as error:
+        findings = [_finding(entry, document) for entry in error.errors(include_url=False)]
+    else:
+        given = {name: value for name, value in overrides.items() if value is not None}
+        try:
+            return Settings.model_validate(settings.model_copy(update=given).__dict__)
+        except ValidationError as error:
+            findings = [_finding(entry, document) for entry in error.errors(include_url=False)]
+    listed = "\n".join(
+        f"  {finding.pointer}: {finding.detail}" + (f" {finding.fix}" if finding.fix else "")
+        for finding in findings
+    )
+    raise SettingsInvalid(
+        f"{len(findings)} setting{'s are' if len(findings) > 1 else ' is'} not valid:\n{listed}",
+        fix="Correct them and start again.",
+        findings=findings,
+    )
+
+
+def environment(names: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Return this process' environment with `names` set (or, where none, removed), for a child."""
+    result = dict(os.environ)  # noqa: TID251 (this is the place)
+    for name, value in (names or {}).items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = value
+    return result
+
+
+def reference() -> str:
+    """Write the table of all settings, as the page `docs/reference/settings.md`."""
+    lines = [
+        "# Settings",
+        "",
+        "Generated from `towpath_server.core.config` by `make gen`; do not edit.",
+        "A variable overrides `towpath.toml`, which is given with `--config`.",
+        "",
+        "| variable | in `towpath.toml` | default | what it is |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{variable(path)}` | `{'.'.join(path)}` | {default} | {description} |"
+        for path, default, description in _described(Settings)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def variable(path: tuple[str, ...]) -> str:
+    """Return the name of the variable of a setting."""
+    return PREFIX + _NESTED.join(path).upper()
+
+
+def _described(
+    model: type[BaseModel], above: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], str, str]]:
+    found = []
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += _described(kind, (*above, name))
+            continue
+        computed = info.default_factory is not None or info.default is None
+        default = "" if computed else f"`{str(info.default).lower()}`"
+        if isinstance(info.default, str):
+            default = f"`{info.default}`"
+        found.append(((*above, name), default, info.description or ""))
+    return found
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsInvalid(
+            f"The settings file `{path}` does not exist.", fix="Check the path after `--config`."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise SettingsInvalid(
+            f"The settings file `{path}` cannot be read: {error}.",
+            fix="It must be readable and valid TOML.",
+        ) from error
+    return {name: value for name, value in document.items() if name not in _FOREIGN_TABLES}
+
+
+def _finding(entry: Any, document: Mapping[str, Any]) -> Finding:
+    path = tuple(str(part) for part in entry["loc"])
+    in_file = path[0] in document
+    where = f"{variable(path)} (`{'.'.join(path)}` in the settings file)" if in_file else ""
+    if entry["type"] == "extra_forbidden":
+        known = [".".join(path) for path, _, _ in _described(Settings)]
+        return Finding(
+            f"`{'.'.join(path)}`",
+            "is not a setting.",
+            suggest.did_you_mean(".".join(path), known),
+        )
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    return Finding(
+        where or variable(path), f"{message[:1].lower()}{message[1:]}.".replace("..", ".")
+    )
