@@ -48,7 +48,8 @@ class Gateway:
             return None
         if self.name == "nginx":
             (place.run / "nginx.conf").write_text(
-                NGINX.format(run=place.run, port=place.port, upstream=place.upstream), encoding="utf-8"
+                NGINX.format(run=place.run, port=place.port, upstream=place.upstream),
+                encoding="utf-8",
             )
             return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(place.run / "nginx.conf")]
         table = place.run / "table.json"

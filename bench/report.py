@@ -15,7 +15,10 @@ def table(result: dict) -> str:
         "| 64 connections | requests/s | × nginx | CPU µs/request | p50 µs | p99 µs |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    full = [("towpath, shipping off", gateway["full"], gateway["x_nginx"]), ("nginx", gateway["full_nginx"], 1.0)]
+    full = [
+        ("towpath, shipping off", gateway["full"], gateway["x_nginx"]),
+        ("nginx", gateway["full_nginx"], 1.0),
+    ]
     if "shipping" in result:
         shipping = result["shipping"]
         full.insert(1, ("towpath, shipping on", shipping["full"], shipping["x_nginx"]))
@@ -40,7 +43,9 @@ def table(result: dict) -> str:
     ]
     lines += [
         f"| {name} | {fast['events_per_s']:,.0f} | {slow['events_per_s']:,.0f} | {slow['ttfe_us']['p99'] / 1e3:.1f} | {slow['age_us']['p99'] / 1e3:.1f} |"
-        for name, fast, slow in zip(("towpath", "nginx"), gateway["s0"], gateway["slow500"], strict=True)
+        for name, fast, slow in zip(
+            ("towpath", "nginx"), gateway["s0"], gateway["slow500"], strict=True
+        )
     ]
     lines += [
         "",

@@ -42,7 +42,9 @@ def build_tools() -> None:
     for name in ("loadgen", "upstream"):
         source, binary = ROOT / "bench/src" / f"{name}.c", BIN / name
         if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-            subprocess.run(["gcc", "-O2", "-Wno-format-truncation", "-o", binary, source], check=True)
+            subprocess.run(
+                ["gcc", "-O2", "-Wno-format-truncation", "-o", binary, source], check=True
+            )
 
 
 def free_port() -> int:
@@ -62,7 +64,10 @@ def cpu_s(pid: int) -> float:
 
 def busy_s() -> float:
     """CPU seconds the whole machine has spent working."""
-    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]]
+    fields = [
+        int(field)
+        for field in Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
+    ]
     return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6]) / TICKS
 
 
@@ -94,9 +99,16 @@ class Rig:
         run = Path(self.scratch.name)
         port = upstream_port if gateway.name == "direct" else free_port()
         self.place = Place(run, port, upstream_port)
-        bodies = {"plain": {}, "s0": {"stream": True, "seed": 0}, "s1": {"stream": True, "seed": 1}, "s10": {"stream": True, "seed": 10}}
+        bodies = {
+            "plain": {},
+            "s0": {"stream": True, "seed": 0},
+            "s1": {"stream": True, "seed": 1},
+            "s10": {"stream": True, "seed": 10},
+        }
         for name, extra in bodies.items():
-            (run / f"{name}.json").write_text(json.dumps({**QUESTION, **extra}, separators=(",", ":")), encoding="utf-8")
+            (run / f"{name}.json").write_text(
+                json.dumps({**QUESTION, **extra}, separators=(",", ":")), encoding="utf-8"
+            )
         command = gateway.command(self.place)
         self.process = None
         if command:
@@ -126,26 +138,42 @@ class Rig:
     def repin(self, core: int) -> None:
         """Move the running gateway, all its threads."""
         for pid in self.pids():
-            subprocess.run(["taskset", "-acp", str(core), str(pid)], stdout=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                ["taskset", "-acp", str(core), str(pid)], stdout=subprocess.DEVNULL, check=False
+            )
 
     def load(self, body: str, *options: str) -> dict:
         """Run the generator once and return its row."""
-        command = ["taskset", "-c", "1", str(BIN / "loadgen"), "-p", str(self.place.port), "-u", "/v1/chat/completions"]
+        command = [
+            "taskset",
+            "-c",
+            "1",
+            str(BIN / "loadgen"),
+            "-p",
+            str(self.place.port),
+            "-u",
+            "/v1/chat/completions",
+        ]
         for header in self.gateway.headers:
             command += ["-H", header]
         command += ["-b", str(self.place.run / f"{body}.json"), *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_LIMIT_S, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=RUN_LIMIT_S, check=True
+        )
         return json.loads(done.stdout)
 
     def measure(self, body: str, *options: str) -> dict:
         """Run the generator with CPU figures: the gateway's, and `noise`, the cores that others used."""
+
         def reading() -> tuple[float, float, float, float]:
             own = sum(cpu_s(pid) for pid in self.pids())
             return time.monotonic(), busy_s(), own, cpu_s(self.upstream_pid) + sum(os.times()[2:4])
 
         before = reading()
         row = self.load(body, *options)
-        wall, busy, own, rest = (after - first for after, first in zip(reading(), before, strict=True))
+        wall, busy, own, rest = (
+            after - first for after, first in zip(reading(), before, strict=True)
+        )
         row["gateway_cpu_s"] = round(own, 3)
         row["gateway_us_per_request"] = round(own / row["ok"] * 1e6, 1) if row["ok"] else None
         row["noise"] = round(max(0.0, busy - own - rest) / wall, 3)

@@ -28,6 +28,7 @@ MEMORY_REQUESTS = 50_000
 
 def middle(rows: list[dict], key: str) -> dict:
     """Return the row in the middle by a dotted key."""
+
     def value(row: dict) -> float:
         found: object = row
         for part in key.split("."):
@@ -51,7 +52,13 @@ def machine() -> dict:
         (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if line.startswith("model name")),
         platform.processor(),
     )  # fmt: skip
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return {
         "cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
         "commit": commit.stdout.strip(), "at": time.strftime("%Y-%m-%d %H:%M"),
@@ -60,18 +67,31 @@ def machine() -> dict:
 
 def measure_gateway() -> dict:
     """All measures of the gateway, nginx in turns."""
-    with upstream() as up, rig("towpath", up) as ours, rig("nginx", up) as nginx, rig("direct", up) as direct:
+    with (
+        upstream() as up,
+        rig("towpath", up) as ours,
+        rig("nginx", up) as nginx,
+        rig("direct", up) as direct,
+    ):
         row: dict = {"rss_idle_mb": rss_mb(ours.pids())}
         ours.load("plain", "-c", "64", "-d", "2")
         pairs = [
             (ours.measure("plain", "-c", "64", "-d", "3"), nginx.measure("plain", "-c", "64", "-d", "3"))
             for _ in range(TURNS)
         ]  # fmt: skip
-        row["pairs"] = [{"towpath": mine["rps"], "nginx": theirs["rps"], "noise": mine["noise"]} for mine, theirs in pairs]
-        row["x_nginx"] = round(statistics.median(mine["rps"] / theirs["rps"] for mine, theirs in pairs), 3)
+        row["pairs"] = [
+            {"towpath": mine["rps"], "nginx": theirs["rps"], "noise": mine["noise"]}
+            for mine, theirs in pairs
+        ]
+        row["x_nginx"] = round(
+            statistics.median(mine["rps"] / theirs["rps"] for mine, theirs in pairs), 3
+        )
         row["full"] = middle([mine for mine, _ in pairs], "rps")
         row["full_nginx"] = middle([theirs for _, theirs in pairs], "rps")
-        row["one_core"] = [same_core(name, running) for name, running in (("direct", direct), ("nginx", nginx), ("towpath", ours))]
+        row["one_core"] = [
+            same_core(name, running)
+            for name, running in (("direct", direct), ("nginx", nginx), ("towpath", ours))
+        ]
         sent = ours.load("plain", "-c", "64", "-n", str(MEMORY_REQUESTS), "-d", "60")
         row["rss_after_mb"], row["after_requests"] = rss_mb(ours.pids()), sent["ok"]
         row["s0"] = [r.measure("s0", "-c", "64", "-d", "3", "-w", "0.5") for r in (ours, nginx)]
@@ -89,7 +109,11 @@ def main() -> int:
     build = ["cargo", "build", "-q", "--release", "--locked", "-p", "towpath-gateway"]
     subprocess.run(build, cwd=ROOT, check=True)
     build_tools()
-    result = {"machine": machine(), "binary_mb": round(release_binary().stat().st_size / 2**20, 1), "gateway": measure_gateway()}
+    result = {
+        "machine": machine(),
+        "binary_mb": round(release_binary().stat().st_size / 2**20, 1),
+        "gateway": measure_gateway(),
+    }
     if not options.skip_ingest:
         result["shipping"] = ingest.with_shipping()
         result["ingest"] = ingest.alone()

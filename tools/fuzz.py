@@ -20,11 +20,21 @@ def main() -> int:
     seconds = reader.parse_args().seconds
     if not shutil.which("cargo-fuzz"):
         subprocess.run(["cargo", "install", "--locked", "cargo-fuzz"], check=True)
-    # libFuzzer's instrumentation is an unstable option of the compiler; no other toolchain is needed.
+    # libFuzzer's instrumentation is an unstable option of the compiler that is there.
     env = {**os.environ, "RUSTC_BOOTSTRAP": "1"}
     for target in sorted(path.stem for path in TARGETS.glob("*.rs")):
         print(f"{target}: {seconds} s", flush=True)
-        command = ["cargo", "fuzz", "run", "--fuzz-dir", "gateway/fuzz", target, "--", f"-max_total_time={seconds}", "-rss_limit_mb=2048"]
+        command = [
+            "cargo",
+            "fuzz",
+            "run",
+            "--fuzz-dir",
+            "gateway/fuzz",
+            target,
+            "--",
+            f"-max_total_time={seconds}",
+            "-rss_limit_mb=2048",
+        ]
         if subprocess.run(command, cwd=ROOT, env=env, check=False).returncode:
             print(f"error: `{target}` crashed; the input is in gateway/fuzz/artifacts/{target}")
             return 1

@@ -18,7 +18,8 @@ def generate(out: Path) -> None:
     contracts = out / "contracts"
     contracts.mkdir(parents=True, exist_ok=True)
     subprocess.run(
-        ["cargo", "run", "-q", "--locked", "--profile", "ci", "-p", "towpath-wire", "--example", "schemas", "--", contracts],
+        ["cargo", "run", "-q", "--locked", "--profile", "ci", "-p", "towpath-wire",
+         "--example", "schemas", "--", contracts],
         cwd=ROOT, check=True,
     )  # fmt: skip
     for path, text in reference.pages().items():
@@ -30,16 +31,29 @@ def generate(out: Path) -> None:
 def main() -> int:
     """Generate in place, or into a temporary folder and compare."""
     reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("--check", action="store_true", help="change nothing; fail when a file is stale")
+    reader.add_argument(
+        "--check", action="store_true", help="change nothing; fail when a file is stale"
+    )
     if not reader.parse_args().check:
         generate(ROOT)
         return 0
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         generate(out)
-        made = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    stale = [str(path) for path, content in made.items() if not (ROOT / path).is_file() or (ROOT / path).read_bytes() != content]
-    kept = [path.relative_to(ROOT) for folder in ("contracts", "docs/reference") for path in (ROOT / folder).glob("*") if path.is_file()]
+        made = {
+            path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()
+        }
+    stale = [
+        str(path)
+        for path, content in made.items()
+        if not (ROOT / path).is_file() or (ROOT / path).read_bytes() != content
+    ]
+    kept = [
+        path.relative_to(ROOT)
+        for folder in ("contracts", "docs/reference")
+        for path in (ROOT / folder).glob("*")
+        if path.is_file()
+    ]
     stray = [str(path) for path in kept if path not in made]
     for path in stale:
         print(f"{path} is stale; run `make gen`")

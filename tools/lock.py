@@ -1,4 +1,4 @@
-"""Resolve `requirements.lock` anew from every `pyproject.toml`: universal, hashed, no host name in it."""
+"""Resolve `requirements.lock` anew from every `pyproject.toml`: universal, hashed, no host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def main() -> int:
     """Run the resolver; pins that stand are kept."""
     command = [
         str(ROOT / ".build/uv/bin/uv"), "pip", "compile", "-q", "--universal", "--generate-hashes",
-        "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "--no-sources-package", "none",
+        "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links",
         "--python-version", "3.11", "--all-extras", "--group", "pyproject.toml:dev",
         "-o", "requirements.lock",
     ]  # fmt: skip

@@ -28,35 +28,60 @@ def cell(text: object) -> str:
 
 def problems() -> str:
     """Every error code of both planes, with what it means and what to do."""
-    lines = [NOTE, "# Error codes", "", "Every error carries one of these codes, in the caller's own dialect, and says what to do.", ""]
+    lines = [
+        NOTE,
+        "# Error codes",
+        "",
+        "Every error carries one of these codes, in the caller's own dialect, and says what to do.",
+        "",
+    ]
     lines += ["## Gateway (`/v1`)", "", "| code | status | means | fix |", "|---|---|---|---|"]
     lines += [
         f"| `{row['code']}` | {row['status']} | {cell(row['title'])} | {cell(row['fix'])} |"
         for row in sorted(from_gateway("errors"), key=lambda row: row["code"])
     ]
     lines += ["", "## Control plane (`/api/v1`)", "", "| code | status | means |", "|---|---|---|"]
-    lines += [f"| `{code}` | {STATUS[kind.kind]} | {cell(kind.title)} |" for code, kind in sorted(errors.REGISTRY.items())]
+    lines += [
+        f"| `{code}` | {STATUS[kind.kind]} | {cell(kind.title)} |"
+        for code, kind in sorted(errors.REGISTRY.items())
+    ]
     return "\n".join(lines) + "\n"
 
 
 def settings() -> str:
     """Every setting of both planes."""
-    lines = [NOTE, "# Settings", "", "Each is read once at start, from the environment or from `towpath.toml`; all mistakes are reported together.", ""]
+    lines = [
+        NOTE,
+        "# Settings",
+        "",
+        "Each is read once at start, from the environment or from `towpath.toml`; all mistakes are"
+        " reported together.",
+        "",
+    ]
     lines += ["## Control plane", "", config.reference_table(), ""]
     lines += ["## Gateway", "", "| setting | environment | default | means |", "|---|---|---|---|"]
-    lines += [f"| `{row['name']}` | `{row['env']}` | `{cell(row['default'])}` | {cell(row['description'])} |" for row in from_gateway("settings")]
+    lines += [
+        f"| `{row['name']}` | `{row['env']}` | `{cell(row['default'])}` |"
+        f" {cell(row['description'])} |"
+        for row in from_gateway("settings")
+    ]
     return "\n".join(lines) + "\n"
 
 
 def access_page() -> str:
     """Who may do what, from the one table that decides."""
-    return f"{NOTE}\n# Access\n\nThis table decides every call to `/api`; what is not in it is refused.\n\n{access.reference_table()}\n"
+    said = "This table decides every call to `/api`; what is not in it is refused."
+    return f"{NOTE}\n# Access\n\n{said}\n\n{access.reference_table()}\n"
 
 
 def commands() -> str:
     """Every command of the CLI, from its own help."""
     done = subprocess.run(
-        [ROOT / ".venv/bin/python", "-m", "towpath.cli.reference"], capture_output=True, text=True, check=True, cwd=ROOT
+        [ROOT / ".venv/bin/python", "-m", "towpath.cli.reference"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     return f"{NOTE}\n{done.stdout}"
 

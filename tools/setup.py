@@ -1,12 +1,13 @@
 """Install and build what Towpath needs, showing what, how far and how long.
 
-Runs on a bare Python: standard library only. Each step is skipped while its inputs are unchanged, so a
-second run takes a moment and needs no network.
+Runs on a bare Python: standard library only. Each step is skipped while its inputs are unchanged,
+so a second run takes a moment and needs no network.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,10 +31,14 @@ OWN = ("sdks/python", "runtimes", "control")
 
 # Commands that Debian packages bring, for running and for testing.
 RUN_PACKAGES = {"gcc": "gcc", "ld": "binutils"}
-TEST_PACKAGES = {"/usr/lib/postgresql/15/bin/postgres": "postgresql", "node": "nodejs", "npm": "npm"}
+TEST_PACKAGES = {
+    "/usr/lib/postgresql/15/bin/postgres": "postgresql",
+    "node": "nodejs",
+    "npm": "npm",
+}
 
 
-class StepFailed(Exception):
+class StepFailedError(Exception):
     """A step ended badly; `fix` says what to do."""
 
     def __init__(self, what: str, fix: str) -> None:
@@ -62,7 +67,7 @@ def shell(*command: str | Path, env: dict[str, str] | None = None, fix: str) -> 
         )  # fmt: skip
         log.write(done.stdout)
     if done.returncode:
-        raise StepFailed(f"`{command[0]}` ended with {done.returncode}", fix)
+        raise StepFailedError(f"`{command[0]}` ended with {done.returncode}", fix)
     return done.stdout
 
 
@@ -95,7 +100,7 @@ def install_debian(wanted: dict[str, str]) -> list[str]:
         sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
         fix = f"install these packages by hand, then try again: {' '.join(missing)}"
         if not shutil.which("apt-get"):
-            raise StepFailed(f"missing: {', '.join(missing)}", fix)
+            raise StepFailedError(f"missing: {', '.join(missing)}", fix)
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         shell(*sudo, "apt-get", "update", "-qq", env=quiet, fix=fix)
         shell(
@@ -107,15 +112,18 @@ def install_debian(wanted: dict[str, str]) -> list[str]:
 
 def toolchain() -> str:
     """Check Python and Rust, install the C linker and uv."""
-    if sys.version_info < (3, 11):
-        raise StepFailed(f"Python {platform.python_version()} is too old", "install Python 3.11 or later")
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever starts this may have any Python
+        raise StepFailedError(
+            f"Python {platform.python_version()} is too old", "install Python 3.11 or later"
+        )
     if not shutil.which("cargo"):
-        raise StepFailed("cargo is missing", "install Rust 1.95 or later (rustup.rs)")
+        raise StepFailedError("cargo is missing", "install Rust 1.95 or later (rustup.rs)")
     install_debian(RUN_PACKAGES)
     if not UV.exists():
         shell(sys.executable, "-m", "venv", BUILD / "uv", fix="install the package python3-venv")
         shell(
-            BUILD / "uv/bin/pip", "install", "-q", "--require-hashes", "-r", ROOT / "tools/uv.lock.txt",
+            BUILD / "uv/bin/pip", "install", "-q", "--require-hashes",
+            "-r", ROOT / "tools/uv.lock.txt",
             fix="see .build/setup.log; is the Python registry reachable",
         )  # fmt: skip
     rust = shell("rustc", "--version", fix="install Rust 1.95 or later").split()[1]
@@ -178,18 +186,34 @@ def test_tools() -> str:
 
 def steps(*, testing: bool) -> list[Step]:
     """List the steps in order."""
-    rust = [ROOT / "Cargo.toml", ROOT / "Cargo.lock", ROOT / "gateway/pyproject.toml", ROOT / "gateway/crates"]
+    rust = [
+        ROOT / "Cargo.toml",
+        ROOT / "Cargo.lock",
+        ROOT / "gateway/pyproject.toml",
+        ROOT / "gateway/crates",
+    ]
     manifests = [ROOT / folder / "pyproject.toml" for folder in OWN]
     binary = VENV / "bin/towpath-gateway"
     found = [
         Step("toolchain", toolchain, lambda: [ROOT / "tools/setup.py"], (UV,)),
-        Step("python packages", python_packages, lambda: [ROOT / "requirements.lock", *manifests], (VENV,)),
+        Step(
+            "python packages",
+            python_packages,
+            lambda: [ROOT / "requirements.lock", *manifests],
+            (VENV,),
+        ),
         # `uv pip sync` removes what the lock file does not name, the gateway among it.
-        Step("gateway", gateway, lambda: [*rust, ROOT / "requirements.lock", *manifests], (binary,)),
+        Step(
+            "gateway", gateway, lambda: [*rust, ROOT / "requirements.lock", *manifests], (binary,)
+        ),
         Step(
             "models",
             models,
-            lambda: [ROOT / "tools/artifacts.py", ROOT / "tools/artifacts", ROOT / "templates/demo"],
+            lambda: [
+                ROOT / "tools/artifacts.py",
+                ROOT / "tools/artifacts",
+                ROOT / "templates/demo",
+            ],
             (BUILD / "artifacts",),
         ),
     ]
@@ -212,38 +236,43 @@ def perform(step: Step) -> None:
     if stamp.exists() and all(output.exists() for output in step.outputs):
         known, _, said = stamp.read_text(encoding="utf-8").partition("\n")
         if known == wanted:
-            print(f"  ✓ {step.name:<16} {said:<52} {'ready':>8}", flush=True)
+            print(status("✓", step.name, said, None), flush=True)
             return
     began = time.monotonic()
     with ticking(step.name, began):
         said = step.run()
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(f"{wanted}\n{said}", encoding="utf-8")
-    print(f"  ✓ {step.name:<16} {said:<52} {duration(time.monotonic() - began):>8}", flush=True)
+    print(status("✓", step.name, said, time.monotonic() - began), flush=True)
 
 
-class ticking:  # noqa: N801, D101 - reads as a word in a `with`
-    def __init__(self, name: str, began: float) -> None:
-        self.name, self.began, self.done = name, began, threading.Event()
+@contextlib.contextmanager
+def ticking(name: str, began: float) -> Iterator[None]:
+    """Show the time while a step works: in place on a terminal, every 30 s in a log."""
+    done, live = threading.Event(), sys.stdout.isatty()
 
-    def __enter__(self) -> None:
-        self.thread = threading.Thread(target=self.tick, daemon=True)
-        self.thread.start()
+    def tick() -> None:
+        while not done.wait(0.5 if live else 30):
+            line = status("·", name, last_line(), time.monotonic() - began)
+            print(f"\r{line}" if live else line, end="" if live else "\n", flush=True)
 
-    def tick(self) -> None:
-        """Show the time while a step works: in place on a terminal, every 30 s in a log."""
-        live = sys.stdout.isatty()
-        if not live:
-            print(f"  · {self.name}", flush=True)
-        while not self.done.wait(0.5 if live else 30):
-            passed = f"  · {self.name:<16} {last_line():<52.52} {duration(time.monotonic() - self.began):>8}"
-            print(f"\r{passed}" if live else passed, end="" if live else "\n", flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.thread.join()
-        if sys.stdout.isatty():
+    if not live:
+        print(f"  · {name}", flush=True)
+    clock = threading.Thread(target=tick, daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        done.set()
+        clock.join()
+        if live:
             print("\r\033[K", end="")
+
+
+def status(mark: str, name: str, said: str, seconds: float | None) -> str:
+    """Write one line of the set-up; a step without a time was ready before."""
+    took = "ready" if seconds is None else duration(seconds)
+    return f"  {mark} {name:<16} {said:<52.52} {took:>10}"
 
 
 def last_line() -> str:
@@ -270,7 +299,7 @@ def main() -> int:
     for step in steps(testing=options.testing):
         try:
             perform(step)
-        except StepFailed as failure:
+        except StepFailedError as failure:
             tail = LOG.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
             print("\n".join(f"    {line}" for line in tail), file=sys.stderr)
             print(f"error: {step.name}: {failure}\n\nfix: {failure.fix}", file=sys.stderr)

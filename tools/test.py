@@ -90,7 +90,11 @@ def run(suite: Suite) -> Outcome:
     outcome = Outcome(suite, passed, failed, skipped, time.monotonic() - began)
     mark = "✗" if failed else "✓"
     skips = f", {skipped} skipped" if skipped else ""
-    print(f"  {mark} {suite.name:<16} {passed} passed, {failed} failed{skips}  {outcome.seconds:.0f} s", flush=True)
+    print(
+        f"  {mark} {suite.name:<16} {passed} passed, {failed} failed{skips}"
+        f"  {outcome.seconds:.0f} s",
+        flush=True,
+    )
     if failed:
         show(log)
     return outcome
@@ -103,7 +107,9 @@ def count(text: str) -> tuple[int, int, int]:
         passed += number(line, "passed")
         failed += number(line, "failed")
         skipped += number(line, "ignored")
-    closing = re.findall(r"^(?:=+ )?(\d+ (?:passed|failed|skipped|error).*) in [\d.]+s.*$", text, re.MULTILINE)
+    closing = re.findall(
+        r"^(?:=+ )?(\d+ (?:passed|failed|skipped|error).*) in [\d.]+s.*$", text, re.MULTILINE
+    )
     if closing:
         passed += number(closing[-1], "passed")
         failed += number(closing[-1], "failed") + number(closing[-1], r"errors?")
@@ -131,7 +137,9 @@ def main() -> int:
     only = reader.parse_args().only
     LOGS.mkdir(parents=True, exist_ok=True)
     chosen = [suite for suite in suites() if only in (None, suite.lane, suite.name)]
-    lanes = {lane: [s for s in chosen if s.lane == lane] for lane in ("lint", "python", "rust", "alone")}
+    lanes = {
+        lane: [s for s in chosen if s.lane == lane] for lane in ("lint", "python", "rust", "alone")
+    }
     outcomes: list[Outcome] = []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         beside = [lanes["lint"] + lanes["python"], lanes["rust"]]
