@@ -150,7 +150,7 @@ class _Store:
                     raise _NotOurs(error) from error
 
 
-class _NotOurs(Exception):  # noqa: N818 (an envelope, not an error)
+class _NotOurs(Exception):
     """Carry an I/O error of the code inside a transaction past the translation of our own."""
 
     def __init__(self, error: OSError) -> None:

@@ -2,8 +2,8 @@
 Sealing: secrets at rest, and in the routing table, where the gateway alone opens them.
 
 The format is the one that `wire::routing::Credential.sealed` documents: `v1.` and base64url (no
-padding) of nonce and AES-256-GCM ciphertext. The id is the additional data, so a sealed value cannot
-be moved to another row.
+padding) of nonce and AES-256-GCM ciphertext. The id is the additional data, so a sealed value
+cannot be moved to another row.
 """
 
 import base64

@@ -1,0 +1,1 @@
+"""The HTTP edge: principal, transaction, paging, problem documents. No domain knowledge."""

@@ -1,0 +1,57 @@
+"""Bases and types of what goes over the wire."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from towpath_server.core.clock import from_ms
+
+
+class In(BaseModel):
+    """Base of bodies: an unknown field is an error, so that a typo is not lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """Base of answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Resource(Out):
+    """What every resource answers."""
+
+    id: str
+    revision: int = Field(description="Rises with every change; the `ETag`.")
+    created_at: datetime
+    updated_at: datetime
+
+
+def _printable(text: str) -> str:
+    if any(ord(letter) < 32 and letter not in "\n\t" for letter in text):
+        raise ValueError("contains control characters")
+    return text
+
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$"), Field(examples=["customer-care"])
+]
+"""The name of a resource, as it stands in URLs and commands."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
+"""Free text of a line or two."""
+
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+"""A reference to another resource, by id or name."""
+
+
+def at(ms: int) -> datetime:
+    """Turn a stored time into the one on the wire (RFC 3339, UTC)."""
+    return from_ms(ms)
+
+
+def at_or_none(ms: int | None) -> datetime | None:
+    """Turn a stored time, where there is one, into the one on the wire."""
+    return None if ms is None else from_ms(ms)
