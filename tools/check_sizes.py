@@ -51,7 +51,7 @@ def long_functions(path: str) -> list[str]:
         parameters = len(node.args.args) + len(node.args.kwonlyargs)
         if lines > MAX_FUNCTION_LINES:
             found.append(
-                f"{path}:{node.lineno}: `{node.name}` has {lines} lines, at most {MAX_FUNCTION_LINES}"
+                f"{path}:{node.lineno}: `{node.name}` is {lines} long, at most {MAX_FUNCTION_LINES}"
             )
         # A constructor's and a public client's keyword arguments are its options object.
         if len(node.args.args) > MAX_PARAMETERS:

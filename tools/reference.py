@@ -54,8 +54,8 @@ def settings() -> str:
         NOTE,
         "# Settings",
         "",
-        "Each is read once at start, from the environment or from `towpath.toml`; all mistakes are"
-        " reported together.",
+        "Each is read once at start, from the environment or from `towpath.toml`.",
+        "All mistakes are reported together.",
         "",
     ]
     lines += ["## Control plane", "", config.reference_table(), ""]
