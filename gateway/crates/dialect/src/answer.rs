@@ -1,5 +1,7 @@
-//! Plain (not streamed) answers of OpenAI-style upstreams.
+//! Plain (not streamed) answers of OpenAI-style upstreams: read for their usage, passed on as they are.
+
 use crate::errors::UpstreamFault;
+use crate::json::{self, Cursor, Kind, Syntax};
 
 /// Tokens as the upstream reports them. What it does not report is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +26,172 @@ impl Answer {
     /// # Errors
     /// HTML, text, broken JSON, or an error object in a 200.
     pub fn read(body: &[u8]) -> Result<Self, UpstreamFault> {
-        let _ = body;
-        todo!()
+        check_json(body)?;
+        let mut answer = Self::default();
+        let seen = answer
+            .walk(&mut Cursor::new(body))
+            .map_err(|_| UpstreamFault::nonsense("the model's server sent broken JSON", body))?;
+        match seen {
+            Seen::Result => Ok(answer),
+            Seen::Error => Err(UpstreamFault::from_event(body)),
+            Seen::Neither => {
+                Err(UpstreamFault::nonsense("the model's server sent no answer of this kind", body))
+            }
+        }
+    }
+
+    fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<Seen, Syntax> {
+        cursor.space();
+        if cursor.kind()? != Kind::Object {
+            return Ok(Seen::Neither);
+        }
+        cursor.enter();
+        let (mut first, mut seen) = (true, Seen::Neither);
+        while let Some(key) = cursor.key(&mut first)? {
+            let kind = cursor.kind()?;
+            match key.raw(cursor.bytes()) {
+                b"usage" => self.usage = usage(cursor)?.or(self.usage),
+                b"error" if kind != Kind::Null => {
+                    seen = Seen::Error;
+                    cursor.skip()?;
+                }
+                b"choices" if kind == Kind::Array => {
+                    seen = seen.or_result();
+                    self.choices(cursor)?;
+                }
+                b"data" if kind == Kind::Array => {
+                    seen = seen.or_result();
+                    cursor.skip()?;
+                }
+                b"object" if kind == Kind::String => {
+                    if cursor.string()?.raw(cursor.bytes()) == b"error" {
+                        seen = Seen::Error;
+                    }
+                }
+                _ => {
+                    cursor.skip()?;
+                }
+            }
+        }
+        cursor.end()?;
+        Ok(seen)
+    }
+
+    fn choices(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
+        cursor.enter();
+        let mut first_choice = true;
+        while cursor.element(&mut first_choice)? {
+            if cursor.kind()? != Kind::Object {
+                cursor.skip()?;
+                continue;
+            }
+            cursor.enter();
+            let mut first = true;
+            while let Some(key) = cursor.key(&mut first)? {
+                match key.raw(cursor.bytes()) {
+                    b"message" if cursor.kind()? == Kind::Object => self.message(cursor)?,
+                    b"text" => {
+                        cursor.skip_counting(&mut self.content_bytes)?;
+                    }
+                    _ => {
+                        cursor.skip()?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn message(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
+        cursor.enter();
+        let mut first = true;
+        while let Some(key) = cursor.key(&mut first)? {
+            if key.raw(cursor.bytes()) == b"role" {
+                cursor.skip()?;
+            } else {
+                cursor.skip_counting(&mut self.content_bytes)?;
+            }
+        }
+        Ok(())
     }
 }
+
+/// What kind of answer a body is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Neither,
+    Result,
+    Error,
+}
+
+impl Seen {
+    fn or_result(self) -> Self {
+        if self == Self::Error { self } else { Self::Result }
+    }
+}
+
+/// Refuse what is not JSON text at first sight.
+pub(crate) fn check_json(body: &[u8]) -> Result<(), UpstreamFault> {
+    let start = body.trim_ascii_start();
+    let message = match start.first() {
+        None => "the model's server sent an empty answer",
+        Some(b'<') => "the model's server sent a web page instead of an answer",
+        Some(b'{' | b'[') if std::str::from_utf8(body).is_ok() => return Ok(()),
+        Some(b'{' | b'[') => "the model's server sent text that is not UTF-8",
+        Some(_) => "the model's server sent text instead of JSON",
+    };
+    Err(UpstreamFault::nonsense(message, body))
+}
+
+/// Read a `usage` object; `None` for null and what is not an object.
+pub(crate) fn usage(cursor: &mut Cursor<'_>) -> Result<Option<Usage>, Syntax> {
+    if cursor.kind()? != Kind::Object {
+        cursor.skip()?;
+        return Ok(None);
+    }
+    let mut usage = Usage::default();
+    cursor.enter();
+    let mut first = true;
+    while let Some(key) = cursor.key(&mut first)? {
+        match key.raw(cursor.bytes()) {
+            b"prompt_tokens" => usage.input_tokens = count(cursor)?,
+            b"completion_tokens" => usage.output_tokens = count(cursor)?,
+            b"prompt_tokens_details" => {
+                usage.cached_input_tokens = detail(cursor, b"cached_tokens")?;
+            }
+            b"completion_tokens_details" => {
+                usage.reasoning_tokens = detail(cursor, b"reasoning_tokens")?;
+            }
+            _ => {
+                cursor.skip()?;
+            }
+        }
+    }
+    Ok(Some(usage))
+}
+
+/// A count; `None` for whatever is not a whole number.
+pub(crate) fn count(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
+    let value = cursor.skip()?;
+    Ok(json::whole(cursor.slice(value)))
+}
+
+fn detail(cursor: &mut Cursor<'_>, name: &[u8]) -> Result<Option<u64>, Syntax> {
+    if cursor.kind()? != Kind::Object {
+        cursor.skip()?;
+        return Ok(None);
+    }
+    cursor.enter();
+    let (mut first, mut found) = (true, None);
+    while let Some(key) = cursor.key(&mut first)? {
+        if key.raw(cursor.bytes()) == name {
+            found = count(cursor)?;
+        } else {
+            cursor.skip()?;
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,14 @@
 //! Errors, in the shapes that callers parse, and what upstreams' own errors become.
+
+mod fault;
+
 use bytes::Bytes;
+use serde::Serialize;
+
+pub use fault::{FaultCode, UpstreamFault};
+
+/// Documentation page of an error code, as problem documents link it.
+const PROBLEMS: &str = "https://towpath.dev/problems/";
 
 /// An error as any dialect can show it.
 #[derive(Clone, Copy, Debug)]
@@ -16,77 +25,145 @@ pub struct ErrorBody<'a> {
     pub request_id: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+struct OpenAi<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Finding<'a>>,
+}
+
+#[derive(Serialize)]
+struct Finding<'a> {
+    pointer: String,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
+}
+
 impl ErrorBody<'_> {
-    /// `{"error": {"message", "type", "param", "code", "fix", "request_id"}}`
+    /// `{"error": {"message", "type", "param", "code", "fix", "request_id"}}`; the message ends with the
+    /// fix, since it is all that most clients show.
     pub fn openai(&self) -> Bytes {
-        todo!()
+        self.openai_text().into()
     }
-    /// `application/problem+json`
-    pub fn problem(&self) -> Bytes {
-        todo!()
-    }
+
     /// `data: {"error": …}` and a blank line; never followed by `[DONE]`.
     pub fn sse_event(&self) -> Bytes {
-        todo!()
+        let body = self.openai_text();
+        let mut event = Vec::with_capacity(body.len() + 8);
+        event.extend_from_slice(b"data: ");
+        event.extend_from_slice(&body);
+        event.extend_from_slice(b"\n\n");
+        event.into()
+    }
+
+    /// `application/problem+json`
+    pub fn problem(&self) -> Bytes {
+        let page = format!("{PROBLEMS}{}", self.code);
+        let problem = Problem {
+            r#type: &page,
+            title: self.title,
+            status: self.status,
+            detail: self.detail,
+            code: self.code,
+            fix: self.fix,
+            request_id: self.request_id,
+            errors: self
+                .param
+                .map(|p| Finding { pointer: pointer(p), detail: self.detail, fix: self.fix })
+                .into_iter()
+                .collect(),
+        };
+        json(&problem).into()
+    }
+
+    /// `{"error": "…"}`, as KServe V2 has it.
+    pub fn kserve(&self) -> Bytes {
+        json(&serde_json::json!({ "error": self.message() })).into()
+    }
+
+    fn openai_text(&self) -> Vec<u8> {
+        let message = self.message();
+        json(&OpenAi {
+            error: OpenAiError {
+                message: &message,
+                r#type: openai_type(self.status, self.code),
+                param: self.param,
+                code: self.code,
+                fix: self.fix,
+                request_id: self.request_id,
+            },
+        })
+    }
+
+    fn message(&self) -> String {
+        let detail = self.detail.trim_end_matches('.');
+        let mut message = String::with_capacity(detail.len() + 64);
+        let mut characters = detail.chars();
+        message.extend(characters.next().map(|c| c.to_ascii_uppercase()));
+        message.push_str(characters.as_str());
+        message.push('.');
+        if let Some(fix) = self.fix {
+            message.push(' ');
+            message.push_str(fix);
+        }
+        message
     }
 }
 
-/// An upstream answered with something that is not an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamFault {
-    /// Status for the caller, if none went out yet.
-    pub status: u16,
-    pub code: FaultCode,
-    /// For the caller; holds no secret and no address.
-    pub message: String,
-    pub param: Option<String>,
-    /// Another target or another try may do better.
-    pub retryable: bool,
-    /// Start of what the upstream said, for the log alone.
-    pub log: String,
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Strings and numbers alone: writing them cannot fail.
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Codes of upstreams' faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultCode {
-    /// `upstream_error`: no proper answer.
-    UpstreamError,
-    /// `upstream_cut`: a stream ended before it was whole.
-    UpstreamCut,
-    /// `upstream_rate_limited`: the upstream's own limit.
-    UpstreamRateLimited,
-    /// `upstream_refused`: the request itself, says the upstream.
-    UpstreamRefused,
-    /// `context_length_exceeded`
-    ContextLengthExceeded,
-}
-
-impl FaultCode {
-    pub const ALL: [Self; 5] = [
-        Self::UpstreamError,
-        Self::UpstreamCut,
-        Self::UpstreamRateLimited,
-        Self::UpstreamRefused,
-        Self::ContextLengthExceeded,
-    ];
-    pub fn as_str(self) -> &'static str {
-        todo!()
-    }
-    pub fn status(self) -> u16 {
-        todo!()
-    }
-    pub fn title(self) -> &'static str {
-        todo!()
-    }
-    pub fn fix(self) -> &'static str {
-        todo!()
+/// `type` as OpenAI's own API has it for a status.
+fn openai_type(status: u16, code: &str) -> &'static str {
+    match status {
+        _ if code == "insufficient_quota" => "insufficient_quota",
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
     }
 }
 
-impl UpstreamFault {
-    /// What an answer with an error status (>= 400) means to the caller.
-    pub fn from_status(status: u16, body: &[u8]) -> Self {
-        let _ = (status, body);
-        todo!()
+/// `inputs[3].age` as a JSON pointer, `/inputs/3/age`.
+fn pointer(path: &str) -> String {
+    let mut pointer = String::with_capacity(path.len() + 1);
+    for part in path.split(['.', '[']) {
+        pointer.push('/');
+        let part = part.trim_end_matches(']');
+        pointer.push_str(&part.replace('~', "~0").replace('/', "~1"));
     }
+    pointer
 }
+
+#[cfg(test)]
+mod tests;

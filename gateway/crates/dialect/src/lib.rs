@@ -7,6 +7,7 @@ pub mod answer;
 pub mod embeddings;
 pub mod errors;
 pub mod estimate;
+mod json;
 pub mod models;
 pub mod predict;
 pub mod request;

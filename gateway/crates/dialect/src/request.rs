@@ -1,95 +1,150 @@
-//! OpenAI request bodies.
+//! OpenAI request bodies: read once, kept as bytes, cut to measure for each target.
+
+mod errors;
+mod read;
+mod rewrite;
+
+use std::ops::Range;
+
 use bytes::Bytes;
-use std::collections::BTreeMap;
-use towpath_wire::routing::{FieldRule, Operation};
+use towpath_wire::routing::Operation;
 
-/// Why a request body is refused: always the caller's to mend, always status 400.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct RequestError {
-    pub code: RequestCode,
-    /// What is wrong and where.
-    pub message: String,
-    /// Path of the field, as `messages[3].role`.
-    pub param: Option<String>,
-    pub fix: Option<String>,
-}
+use crate::json::Text;
 
-/// Codes of refused bodies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestCode {
-    InvalidJson,
-    MissingField,
-    InvalidField,
-    UnsupportedField,
-}
+pub(crate) use read::{Trouble, expect, shown};
+pub(crate) use rewrite::check_range;
 
-impl RequestCode {
-    pub const ALL: [Self; 4] =
-        [Self::InvalidJson, Self::MissingField, Self::InvalidField, Self::UnsupportedField];
-    pub fn as_str(self) -> &'static str {
-        todo!()
-    }
-    pub fn title(self) -> &'static str {
-        todo!()
-    }
-    pub fn fix(self) -> &'static str {
-        todo!()
-    }
-}
+pub use errors::{RequestCode, RequestError};
+pub use rewrite::Rewrite;
 
-/// A request body of the OpenAI dialect, read once; it keeps the bytes.
+/// Most members of the body's top level. The dialect has about 40; names are compared pairwise.
+pub const MAX_FIELDS: usize = 256;
+
+/// Most choices one request may ask for: OpenAI's own bounds are 128 choices of a chat and 2,048 prompts.
+pub const MAX_CHOICES: u32 = 4_096;
+
+/// A request body of the OpenAI dialect. It keeps the bytes and remembers where things are in them.
 #[derive(Clone, Debug)]
-pub struct OpenAiRequest {}
+pub struct OpenAiRequest {
+    body: Bytes,
+    operation: Operation,
+    fields: Vec<Field>,
+    model: String,
+    user: Option<String>,
+    stream: bool,
+    stream_options: StreamOptions,
+    max_output_tokens: Option<u64>,
+    choices: u32,
+    input: Input,
+    input_bytes: u64,
+    encoding: Encoding,
+    dimensions: Option<u64>,
+}
 
-/// What changes on the way to one target.
-#[derive(Clone, Copy, Debug)]
-pub struct Rewrite<'a> {
-    /// What the upstream calls the model.
-    pub model: &'a str,
-    /// The target's `request_fields`; `None`: everything passes.
-    pub request_fields: Option<&'a BTreeMap<String, FieldRule>>,
+/// One member of the top level.
+#[derive(Clone, Debug)]
+struct Field {
+    name: Text,
+    value: Range<usize>,
+}
+
+/// What `stream_options` says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum StreamOptions {
+    /// Not there, or null.
+    #[default]
+    Absent,
+    /// An object; `include_usage` is where that member's value is, if it has one.
+    Given { include_usage: Option<Range<usize>>, wanted: bool, empty: bool },
+}
+
+/// Shape of `prompt` or `input`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Input {
+    #[default]
+    Messages,
+    Text,
+    Texts(u32),
+    Tokens,
+}
+
+/// How vectors are to be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    #[default]
+    Float,
+    Base64,
 }
 
 impl OpenAiRequest {
     /// Read a body of `Chat`, `Completions` or `Embeddings`.
+    ///
+    /// # Errors
+    /// The body is not JSON, or a field that the gateway reads is missing or of a wrong type.
     pub fn read(operation: Operation, body: Bytes) -> Result<Self, RequestError> {
-        let _ = (operation, body);
-        todo!()
+        read::read(operation, body)
     }
+
     pub fn operation(&self) -> Operation {
-        todo!()
+        self.operation
     }
+
+    /// The name the caller asked for; never empty.
     pub fn model(&self) -> &str {
-        todo!()
+        &self.model
     }
+
     pub fn stream(&self) -> bool {
-        todo!()
+        self.stream
     }
+
     /// The caller asked for the usage chunk (`stream_options.include_usage`).
     pub fn wants_usage(&self) -> bool {
-        todo!()
+        matches!(self.stream_options, StreamOptions::Given { wanted: true, .. })
     }
+
+    /// `max_completion_tokens`, or the older `max_tokens`.
     pub fn max_output_tokens(&self) -> Option<u64> {
-        todo!()
+        self.max_output_tokens
     }
+
     /// Choices to expect: `n`, times the prompts of a completion.
     pub fn choices(&self) -> u32 {
-        todo!()
+        self.choices
     }
+
+    /// The caller's own name for its user.
     pub fn user(&self) -> Option<&str> {
-        todo!()
+        self.user.as_deref()
     }
+
     /// Bytes of text that the model will read, for estimates.
     pub fn input_bytes(&self) -> u64 {
-        todo!()
+        self.input_bytes
     }
+
+    /// The body as it came.
     pub fn body(&self) -> &Bytes {
-        todo!()
+        &self.body
     }
-    /// The body for one target: model renamed, usage asked for on streams, fields checked and filtered.
-    pub fn for_upstream(&self, rewrite: &Rewrite<'_>) -> Result<Bytes, RequestError> {
-        let _ = rewrite;
-        todo!()
+
+    pub(crate) fn input(&self) -> Input {
+        self.input
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    pub(crate) fn dimensions(&self) -> Option<u64> {
+        self.dimensions
+    }
+
+    /// Where the value of a top-level field is.
+    pub(crate) fn value_of(&self, name: &str) -> Option<Range<usize>> {
+        self.fields.iter().find(|f| f.name.is(&self.body, name)).map(|f| f.value.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

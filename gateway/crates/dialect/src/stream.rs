@@ -1,7 +1,24 @@
-//! Streams of `/v1/chat/completions` and `/v1/completions`.
+//! Streams of `/v1/chat/completions` and `/v1/completions`: followed event by event, passed on untouched.
+//!
+//! A stream is whole when every choice has finished and HTTP ended cleanly. `[DONE]` is held back until
+//! that is known, so that a caller never takes a torn answer for a complete one.
+
+mod event;
+mod split;
+
+use bytes::{Bytes, BytesMut};
+
 use crate::answer::Usage;
 use crate::errors::UpstreamFault;
-use bytes::Bytes;
+use event::{Event, Taken};
+
+pub use split::{Line, event_end, lines};
+
+/// Largest event that is put together from several chunks. Events are tokens and tool arguments; the
+/// largest seen carry base64 sound of some 100 KB.
+pub const MAX_EVENT_BYTES: usize = 1 << 20;
+
+const DONE: &[u8] = b"data: [DONE]\n\n";
 
 /// What becomes of usage on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,41 +47,253 @@ pub enum End {
 /// What one chunk became.
 #[derive(Clone, Debug)]
 pub struct Fed {
-    /// May leave to the caller now: whole events only; the chunk itself where nothing had to change.
+    /// May leave to the caller now: whole events only; the chunk itself where nothing had to change. As
+    /// long as [`StreamMeter::started`] is false it holds comments alone, which may be dropped.
     pub out: Bytes,
-    /// The stream is over with this error (as an error event, or as a status if `started` is still false).
+    /// The stream is over with this error: an error event, or a status if [`StreamMeter::started`] is
+    /// still false.
     pub fault: Option<UpstreamFault>,
-    /// `[DONE]` has come (it is held back): call `finish(End::Clean)` now, then drain the upstream's body.
+    /// `[DONE]` has come and is held back: call `finish(End::Clean)` now, then drain the upstream's body.
     pub done: bool,
 }
 
 /// Follows one stream.
 #[derive(Debug)]
-pub struct StreamMeter {}
+pub struct StreamMeter {
+    rules: StreamRules,
+    /// The start of an event whose end has not come.
+    pending: BytesMut,
+    started: bool,
+    done: bool,
+    failed: bool,
+    choices: Choices,
+    usage: Option<Usage>,
+    content_events: u64,
+}
 
 impl StreamMeter {
     pub fn new(rules: StreamRules) -> Self {
-        let _ = rules;
-        todo!()
+        Self {
+            rules,
+            pending: BytesMut::new(),
+            started: false,
+            done: false,
+            failed: false,
+            choices: Choices::default(),
+            usage: None,
+            content_events: 0,
+        }
     }
-    pub fn feed(&mut self, chunk: Bytes) -> Fed {
-        let _ = chunk;
-        todo!()
-    }
-    /// The last bytes for the caller (`[DONE]`), if the stream is whole.
-    pub fn finish(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
-        let _ = end;
-        todo!()
-    }
+
     /// A proper data event has come: the status may go out; the first-byte timeout is over.
     pub fn started(&self) -> bool {
-        todo!()
+        self.started
     }
+
+    /// What the upstream has reported so far.
     pub fn usage(&self) -> Option<Usage> {
-        todo!()
+        self.usage
     }
-    /// Events with content so far: about one token each.
+
+    /// Events with content so far, by choice: about one token each.
     pub fn content_events(&self) -> u64 {
-        todo!()
+        self.content_events
+    }
+
+    /// Follow one more chunk of the upstream's body.
+    pub fn feed(&mut self, chunk: Bytes) -> Fed {
+        if self.done || self.failed {
+            return Fed { out: Bytes::new(), fault: None, done: self.done };
+        }
+        let work = if self.pending.is_empty() {
+            chunk
+        } else {
+            // The end of an event is at most two bytes and a line feed long.
+            let from = self.pending.len().saturating_sub(2);
+            self.pending.extend_from_slice(&chunk);
+            if split::blank_line(&self.pending, from).is_none() {
+                return self.wait();
+            }
+            self.pending.split().freeze()
+        };
+        self.follow(&work)
+    }
+
+    /// The last bytes for the caller, if the stream is whole: what was still held back and `[DONE]`.
+    ///
+    /// # Errors
+    /// The stream ended early.
+    pub fn finish(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
+        if self.failed {
+            return Err(UpstreamFault::cut("the answer was given up after an error"));
+        }
+        let mut out = BytesMut::new();
+        if !self.pending.is_empty() && end == End::Clean {
+            // A last event without the blank line after it.
+            let mut last = self.pending.split();
+            last.extend_from_slice(b"\n\n");
+            let fed = self.follow(&last.freeze());
+            if let Some(fault) = fed.fault {
+                return Err(fault);
+            }
+            out.extend_from_slice(&fed.out);
+        }
+        let finished = self.choices.all_finished();
+        let whole = finished && (self.done || self.choices.seen >= self.rules.choices);
+        if whole && (self.done || end == End::Clean) {
+            out.extend_from_slice(DONE);
+            return Ok(out.freeze());
+        }
+        self.failed = true;
+        Err(UpstreamFault::cut(match end {
+            End::Cut => "the model's server broke off in the middle of the answer",
+            End::Clean if self.choices.seen == 0 => "the model's server ended without an answer",
+            End::Clean => "the model's server ended before the answer was finished",
+        }))
+    }
+
+    fn wait(&mut self) -> Fed {
+        let fault = (self.pending.len() > MAX_EVENT_BYTES).then(|| {
+            self.failed = true;
+            let message = "the model's server sent an event without end";
+            UpstreamFault::nonsense(message, self.pending.get(..256).unwrap_or_default())
+        });
+        Fed { out: Bytes::new(), fault, done: false }
+    }
+
+    /// Go through the whole events in `work` and keep what is left.
+    fn follow(&mut self, work: &Bytes) -> Fed {
+        let mut out = Out::new(work);
+        let mut at = 0;
+        let mut fault = None;
+        while let Some(end) = split::event_end(work, at) {
+            match self.event(work.get(at..end).unwrap_or_default()) {
+                Ok(Taken::Whole) => out.keep(at..end),
+                Ok(Taken::Nothing) => {}
+                Ok(Taken::Without(hole)) => {
+                    out.keep(at..at + hole.start);
+                    out.keep(at + hole.end..end);
+                }
+                Err(found) => {
+                    self.failed = true;
+                    fault = Some(found);
+                    break;
+                }
+            }
+            at = end;
+            if self.done {
+                break;
+            }
+        }
+        let out = out.finish();
+        if fault.is_none() && !self.done && at < work.len() {
+            self.pending.extend_from_slice(work.get(at..).unwrap_or_default());
+            fault = self.wait().fault;
+        }
+        Fed { out, fault, done: self.done }
+    }
+
+    /// Take in one event and say how much of it may pass.
+    fn event(&mut self, bytes: &[u8]) -> Result<Taken, UpstreamFault> {
+        let event = match event::read(bytes)? {
+            Event::Comment => return Ok(Taken::Whole),
+            Event::Done => {
+                self.done = true;
+                return Ok(Taken::Nothing);
+            }
+            Event::Chunk(chunk) => chunk,
+        };
+        for choice in &event.choices {
+            self.choices.note(choice.index, choice.finished)?;
+            self.content_events += u64::from(choice.content);
+        }
+        if event.usage.is_some() {
+            self.usage = event.usage;
+        }
+        self.started = true;
+        Ok(match (self.rules.usage, event.usage_member) {
+            (UsageChunk::Strip, Some(_)) if event.usage.is_some() && event.empty => Taken::Nothing,
+            (UsageChunk::Strip, Some(member)) => Taken::Without(member),
+            _ => Taken::Whole,
+        })
     }
 }
+
+/// Collects what may pass; copies only where something is left out.
+struct Out<'a> {
+    work: &'a Bytes,
+    /// Kept so far as one piece.
+    piece: std::ops::Range<usize>,
+    copied: BytesMut,
+}
+
+impl<'a> Out<'a> {
+    fn new(work: &'a Bytes) -> Self {
+        Self { work, piece: 0..0, copied: BytesMut::new() }
+    }
+
+    fn keep(&mut self, range: std::ops::Range<usize>) {
+        if range.start == self.piece.end {
+            self.piece.end = range.end;
+        } else {
+            self.flush();
+            self.piece = range;
+        }
+    }
+
+    fn flush(&mut self) {
+        self.copied.reserve(self.work.len());
+        self.copied.extend_from_slice(self.work.get(self.piece.clone()).unwrap_or_default());
+    }
+
+    fn finish(mut self) -> Bytes {
+        if self.copied.is_empty() {
+            return self.work.slice(self.piece);
+        }
+        self.flush();
+        self.copied.freeze()
+    }
+}
+
+/// Which choices have been seen and which have finished.
+#[derive(Debug, Default)]
+struct Choices {
+    seen: u32,
+    finished: u32,
+    /// By index: bit 0 seen, bit 1 finished. Only as long as the highest index.
+    states: Vec<u8>,
+    /// The first choice, which is usually the only one.
+    first: u8,
+}
+
+impl Choices {
+    fn note(&mut self, index: u32, finished: bool) -> Result<(), UpstreamFault> {
+        if index >= crate::request::MAX_CHOICES {
+            let message = "the model's server numbered its choices beyond any that were asked for";
+            return Err(UpstreamFault::nonsense(message, b""));
+        }
+        let state = match index.checked_sub(1) {
+            None => &mut self.first,
+            Some(rest) => {
+                let rest = rest as usize;
+                if self.states.len() <= rest {
+                    self.states.resize(rest + 1, 0);
+                }
+                let Some(state) = self.states.get_mut(rest) else { return Ok(()) };
+                state
+            }
+        };
+        let now = 1 | u8::from(finished) << 1;
+        self.seen += u32::from(*state & 1 == 0);
+        self.finished += u32::from(finished && *state & 2 == 0);
+        *state |= now;
+        Ok(())
+    }
+
+    fn all_finished(&self) -> bool {
+        self.seen > 0 && self.seen == self.finished
+    }
+}
+
+#[cfg(test)]
+mod tests;

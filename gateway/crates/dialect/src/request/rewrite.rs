@@ -1,0 +1,223 @@
+//! The body for one target: the caller's bytes, with the few that must differ replaced.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use towpath_wire::routing::{FieldRule, Operation};
+
+use crate::json::{self, Kind, Text};
+use crate::request::read::shown;
+use crate::request::{Field, OpenAiRequest, RequestCode, RequestError, StreamOptions};
+
+/// What changes on the way to one target.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite<'a> {
+    /// What the upstream calls the model.
+    pub model: &'a str,
+    /// The target's `request_fields`; `None`: everything passes.
+    pub request_fields: Option<&'a BTreeMap<String, FieldRule>>,
+}
+
+/// Fields that client libraries send for the vendor's own bookkeeping. An engine has no use for them, so
+/// where it does not list them they are left out instead of refused.
+const BOOKKEEPING: [&str; 6] =
+    ["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"];
+
+/// Values that mean "as if this field were not there". Client libraries write their defaults out; left
+/// out they change nothing, so they are not refused either.
+const NEUTRAL: [(&str, &str); 14] = [
+    ("n", "1"),
+    ("best_of", "1"),
+    ("echo", "false"),
+    ("logprobs", "false"),
+    ("top_logprobs", "0"),
+    ("presence_penalty", "0"),
+    ("presence_penalty", "0.0"),
+    ("frequency_penalty", "0"),
+    ("frequency_penalty", "0.0"),
+    ("logit_bias", "{}"),
+    ("stop", "[]"),
+    ("tools", "[]"),
+    ("functions", "[]"),
+    ("encoding_format", "\"float\""),
+];
+
+/// What asks for the usage chunk.
+const ASK: &[u8] = br#"{"include_usage":true}"#;
+
+/// What becomes of one field.
+enum Fate {
+    Keep,
+    Drop,
+    Model,
+    StreamOptions,
+}
+
+impl OpenAiRequest {
+    /// The body for one target: model renamed, usage asked for on streams; where the target lists its
+    /// fields, checked and filtered by that list. Costs one copy, or nothing where nothing changes.
+    ///
+    /// # Errors
+    /// A field that the target does not take, or a value outside its range.
+    pub fn for_upstream(&self, rewrite: &Rewrite<'_>) -> Result<Bytes, RequestError> {
+        let streams = self.stream && self.operation != Operation::Embeddings;
+        let ask = streams && !self.wants_usage();
+        if rewrite.request_fields.is_none() && !ask && rewrite.model == self.model {
+            return Ok(self.body.clone());
+        }
+        let mut out = Vec::with_capacity(self.body.len() + rewrite.model.len() + 64);
+        out.push(b'{');
+        let mut asked = false;
+        for field in &self.fields {
+            let fate = self.fate(field, rewrite, streams)?;
+            if matches!(fate, Fate::Drop) {
+                continue;
+            }
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            match fate {
+                Fate::Model => {
+                    out.extend_from_slice(br#""model":"#);
+                    json::write_string(&mut out, rewrite.model);
+                }
+                Fate::StreamOptions => {
+                    asked = true;
+                    out.extend_from_slice(br#""stream_options":"#);
+                    self.write_stream_options(field, rewrite.request_fields.is_some(), &mut out);
+                }
+                Fate::Keep | Fate::Drop => {
+                    let whole = field.name.start - 1..field.value.end;
+                    out.extend_from_slice(self.body.get(whole).unwrap_or_default());
+                }
+            }
+        }
+        if streams && !asked {
+            out.extend_from_slice(br#","stream_options":"#);
+            out.extend_from_slice(ASK);
+        }
+        out.push(b'}');
+        Ok(out.into())
+    }
+
+    fn fate(
+        &self,
+        field: &Field,
+        rewrite: &Rewrite<'_>,
+        streams: bool,
+    ) -> Result<Fate, RequestError> {
+        let name = Name { bytes: &self.body, text: field.name };
+        if name.is("model") {
+            return Ok(Fate::Model);
+        }
+        if name.is("stream_options") {
+            return Ok(match (streams, rewrite.request_fields) {
+                (true, _) => Fate::StreamOptions,
+                (false, Some(_)) => Fate::Drop,
+                (false, None) => Fate::Keep,
+            });
+        }
+        let Some(rules) = rewrite.request_fields else { return Ok(Fate::Keep) };
+        let payload = match self.operation {
+            Operation::Chat => "messages",
+            Operation::Embeddings => "input",
+            _ => "prompt",
+        };
+        if name.is("stream") || name.is(payload) {
+            return Ok(Fate::Keep);
+        }
+        let value = self.body.get(field.value.clone()).unwrap_or_default();
+        if value == b"null" {
+            // What clients write for "not set".
+            return Ok(Fate::Drop);
+        }
+        let rule = if field.name.escaped {
+            field.name.decode(&self.body).and_then(|n| rules.get(&n))
+        } else {
+            std::str::from_utf8(field.name.raw(&self.body)).ok().and_then(|n| rules.get(n))
+        };
+        match rule {
+            Some(rule) => {
+                check_range(&shown(&self.body, field.name), value, rule)?;
+                Ok(Fate::Keep)
+            }
+            None if BOOKKEEPING.iter().any(|n| name.is(n)) => Ok(Fate::Drop),
+            None if NEUTRAL.iter().any(|(n, v)| value == v.as_bytes() && name.is(n)) => {
+                Ok(Fate::Drop)
+            }
+            None => Err(self.unsupported(&shown(&self.body, field.name), rules)),
+        }
+    }
+
+    fn unsupported(&self, name: &str, rules: &BTreeMap<String, FieldRule>) -> RequestError {
+        let known: Vec<_> = rules.keys().map(|k| format!("`{k}`")).collect();
+        RequestError::new(
+            RequestCode::UnsupportedField,
+            format!("`{}` does not take the field `{name}`", self.model),
+        )
+        .about(name)
+        .fix(if known.is_empty() {
+            format!("Remove `{name}`.")
+        } else {
+            format!("Remove `{name}`; it takes {}.", known.join(", "))
+        })
+    }
+
+    /// Own runtimes get only what is understood here; providers keep what else the caller said.
+    fn write_stream_options(&self, field: &Field, only_usage: bool, out: &mut Vec<u8>) {
+        let range = |r: std::ops::Range<usize>| self.body.get(r).unwrap_or_default();
+        match &self.stream_options {
+            StreamOptions::Given { .. } if only_usage => out.extend_from_slice(ASK),
+            StreamOptions::Absent => out.extend_from_slice(ASK),
+            StreamOptions::Given { wanted: true, .. } => {
+                out.extend_from_slice(range(field.value.clone()));
+            }
+            StreamOptions::Given { include_usage: Some(value), .. } => {
+                out.extend_from_slice(range(field.value.start..value.start));
+                out.extend_from_slice(b"true");
+                out.extend_from_slice(range(value.end..field.value.end));
+            }
+            StreamOptions::Given { include_usage: None, empty: true, .. } => {
+                out.extend_from_slice(ASK);
+            }
+            StreamOptions::Given { include_usage: None, .. } => {
+                out.extend_from_slice(br#"{"include_usage":true,"#);
+                out.extend_from_slice(range(field.value.start + 1..field.value.end));
+            }
+        }
+    }
+}
+
+/// A field's name, compared without allocating.
+struct Name<'a> {
+    bytes: &'a [u8],
+    text: Text,
+}
+
+impl Name<'_> {
+    fn is(&self, name: &str) -> bool {
+        self.text.is(self.bytes, name)
+    }
+}
+
+pub(crate) fn check_range(name: &str, value: &[u8], rule: &FieldRule) -> Result<(), RequestError> {
+    if rule.minimum.is_none() && rule.maximum.is_none() {
+        return Ok(());
+    }
+    let Some(number) = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok()) else {
+        let found = Kind::of(value.first().copied()).unwrap_or(Kind::Null);
+        return Err(RequestError::wrong_type(name, "a number", found));
+    };
+    let low = rule.minimum.is_some_and(|m| number < m);
+    let high = rule.maximum.is_some_and(|m| number > m);
+    if !low && !high {
+        return Ok(());
+    }
+    let allowed = match (rule.minimum, rule.maximum) {
+        (Some(low), Some(high)) => format!("from {low} to {high}"),
+        (Some(low), None) => format!("at least {low}"),
+        (_, high) => format!("at most {}", high.unwrap_or_default()),
+    };
+    Err(RequestError::invalid(name, format!("`{name}` must be {allowed}"))
+        .fix(format!("Set `{name}` {allowed}.")))
+}

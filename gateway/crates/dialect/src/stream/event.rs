@@ -1,0 +1,206 @@
+//! What one event says.
+
+use std::ops::Range;
+
+use crate::answer::{self, Usage};
+use crate::errors::UpstreamFault;
+use crate::json::{self, Cursor, Kind, Syntax};
+use crate::stream::split::{Line, lines};
+
+/// How much of an event may pass.
+pub(super) enum Taken {
+    Whole,
+    Nothing,
+    /// All but this part of it.
+    Without(Range<usize>),
+}
+
+pub(super) enum Event {
+    /// Nothing for the gateway: comments, ids, blank lines.
+    Comment,
+    Done,
+    Chunk(Chunk),
+}
+
+/// A chunk of the answer.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub choices: Few,
+    pub usage: Option<Usage>,
+    /// Where the member `usage` is in the event, with the comma that goes with it.
+    pub usage_member: Option<Range<usize>>,
+    /// `choices` is empty or not there.
+    pub empty: bool,
+    error: bool,
+}
+
+/// One choice's part in a chunk.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Choice {
+    pub index: u32,
+    pub finished: bool,
+    pub content: bool,
+}
+
+/// Choices of a chunk: nearly always one, kept without allocating.
+#[derive(Default)]
+pub(super) struct Few {
+    first: Option<Choice>,
+    rest: Vec<Choice>,
+}
+
+impl Few {
+    fn push(&mut self, choice: Choice) {
+        if self.first.is_none() {
+            self.first = Some(choice);
+        } else {
+            self.rest.push(choice);
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Few {
+    type Item = &'a Choice;
+    type IntoIter = std::iter::Chain<std::option::Iter<'a, Choice>, std::slice::Iter<'a, Choice>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.iter().chain(self.rest.iter())
+    }
+}
+
+/// Read one event with its blank line.
+///
+/// # Errors
+/// Its data is not a JSON object, or is an error.
+pub(super) fn read(event: &[u8]) -> Result<Event, UpstreamFault> {
+    let mut data = lines(event).filter_map(|line| match line {
+        Line::Data { text, offset } => Some((text, offset)),
+        Line::Other => None,
+    });
+    let Some((text, offset)) = data.next() else { return Ok(Event::Comment) };
+    let mut chunk = match data.next() {
+        None if text.trim_ascii() == b"[DONE]" => return Ok(Event::Done),
+        None => Chunk::read(text)?,
+        Some(second) => {
+            // Several data lines are one text with line feeds between. No part of it can be taken out,
+            // since its members need not lie on one line.
+            let mut joined = text.to_vec();
+            for (line, _) in std::iter::once(second).chain(data) {
+                joined.push(b'\n');
+                joined.extend_from_slice(line);
+            }
+            let mut chunk = Chunk::read(&joined)?;
+            chunk.usage_member = None;
+            chunk
+        }
+    };
+    if let Some(member) = &mut chunk.usage_member {
+        *member = member.start + offset..member.end + offset;
+    }
+    Ok(Event::Chunk(chunk))
+}
+
+impl Chunk {
+    fn read(text: &[u8]) -> Result<Self, UpstreamFault> {
+        let broken = || UpstreamFault::nonsense("the model's server sent a broken event", text);
+        if std::str::from_utf8(text).is_err() {
+            return Err(broken());
+        }
+        let mut chunk = Self { empty: true, ..Self::default() };
+        chunk.walk(&mut Cursor::new(text)).map_err(|_| broken())?;
+        if chunk.error { Err(UpstreamFault::from_event(text)) } else { Ok(chunk) }
+    }
+
+    fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
+        cursor.space();
+        if cursor.peek() != Some(b'{') {
+            return Err(cursor.wrong("expected an object"));
+        }
+        cursor.enter();
+        let opening = cursor.position();
+        let (mut first, mut before) = (true, opening);
+        while let Some(key) = cursor.key(&mut first)? {
+            if let Some(member) = &mut self.usage_member
+                && member.start == opening
+                && member.end == before
+            {
+                // The first member takes the comma after it along.
+                member.end = key.start - 1;
+            }
+            let kind = cursor.kind()?;
+            match key.raw(cursor.bytes()) {
+                b"choices" if kind == Kind::Array => self.choices(cursor)?,
+                b"usage" => {
+                    self.usage = answer::usage(cursor)?;
+                    self.usage_member = Some(before..cursor.position());
+                }
+                b"error" if kind != Kind::Null => {
+                    self.error = true;
+                    cursor.skip()?;
+                }
+                b"object" if kind == Kind::String => {
+                    self.error |= cursor.string()?.raw(cursor.bytes()) == b"error";
+                }
+                _ => {
+                    cursor.skip()?;
+                }
+            }
+            before = cursor.position();
+        }
+        cursor.end()
+    }
+
+    fn choices(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
+        cursor.enter();
+        let mut first = true;
+        while cursor.element(&mut first)? {
+            self.empty = false;
+            if cursor.kind()? != Kind::Object {
+                return Err(cursor.wrong("expected an object"));
+            }
+            let choice = choice(cursor)?;
+            self.choices.push(choice);
+        }
+        Ok(())
+    }
+}
+
+fn choice(cursor: &mut Cursor<'_>) -> Result<Choice, Syntax> {
+    let mut choice = Choice::default();
+    cursor.enter();
+    let mut first = true;
+    while let Some(key) = cursor.key(&mut first)? {
+        match key.raw(cursor.bytes()) {
+            b"index" => {
+                let value = cursor.skip()?;
+                let index = json::whole(cursor.slice(value)).unwrap_or(0);
+                choice.index = u32::try_from(index).unwrap_or(u32::MAX);
+            }
+            b"finish_reason" => {
+                choice.finished = cursor.kind()? != Kind::Null;
+                cursor.skip()?;
+            }
+            b"delta" if cursor.kind()? == Kind::Object => choice.content |= delta(cursor)?,
+            b"text" => {
+                let text = cursor.skip()?;
+                choice.content |= text.len() > 2;
+            }
+            _ => {
+                cursor.skip()?;
+            }
+        }
+    }
+    Ok(choice)
+}
+
+/// Whether a delta says anything but whose turn it is.
+fn delta(cursor: &mut Cursor<'_>) -> Result<bool, Syntax> {
+    cursor.enter();
+    let (mut first, mut content) = (true, false);
+    while let Some(key) = cursor.key(&mut first)? {
+        let role = key.raw(cursor.bytes()) == b"role";
+        let value = cursor.skip()?;
+        content |= !role && !matches!(cursor.slice(value), b"null" | b"\"\"" | b"[]" | b"{}");
+    }
+    Ok(content)
+}
