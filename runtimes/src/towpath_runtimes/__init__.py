@@ -1,0 +1,1 @@
+"""Towpath's model servers, and the descriptions by which the control plane starts them."""
