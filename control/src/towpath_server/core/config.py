@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     demo_dir: Path | None = Field(
         None, description="Folder of prepared models that the demo serves."
     )
+    runtimes_dir: Path | None = Field(
+        None, description="Folder of further runtime descriptions (`*.yaml`), beside those shipped."
+    )
     gateway_bin: Path | None = Field(
         None, description="The gateway's program; default: `towpath-gateway` beside this Python."
     )

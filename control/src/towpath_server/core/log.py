@@ -59,6 +59,11 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.setLevel(max(level, logging.WARNING))  # libraries: only what went wrong
 
 
+def request_id() -> str | None:
+    """Return the id of the request that is being answered, if one is."""
+    return structlog.contextvars.get_contextvars().get("request_id")
+
+
 def redact(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:

@@ -11,8 +11,10 @@ from towpath_server.core.db import Tx
 from towpath_server.core.errors import InUse
 
 Question = Callable[[Tx, str], Awaitable[Sequence[str]]]
+Follower = Callable[[Tx, str], Awaitable[None]]
 
 _questions: dict[str, list[Question]] = {}
+_followers: dict[str, list[Follower]] = {}
 _SHOWN = 5  # names in the error; more would not help
 
 
@@ -24,6 +26,22 @@ def of(noun: str) -> Callable[[Question], Question]:
         return question
 
     return register
+
+
+def falls_with(noun: str) -> Callable[[Follower], Follower]:
+    """Register the function that removes what has no meaning without an id of `noun`."""
+
+    def register(follower: Follower) -> Follower:
+        _followers.setdefault(noun, []).append(follower)
+        return follower
+
+    return register
+
+
+async def release(tx: Tx, noun: str, id: str) -> None:  # noqa: A002
+    """Remove all that falls with the thing; to be called when it is deleted."""
+    for follow in _followers.get(noun, ()):
+        await follow(tx, id)
 
 
 async def ensure_none(tx: Tx, noun: str, id: str, name: str) -> None:  # noqa: A002

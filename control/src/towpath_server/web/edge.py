@@ -1,8 +1,8 @@
 """
 The edge of a request: its caller, its one transaction, and what stands around the answer.
 
-Order: authenticate, read the body within its bound, open the transaction, look at `Idempotency-Key`,
-run the route, keep the answer, commit, wait (bounded) for the gateways, answer. So nothing is
+Order: authenticate, read the body within its bound, open the transaction, look at the idempotency
+key, run the route, keep the answer, commit, wait (bounded) for the gateways, answer. So nothing is
 promised that is not committed, and a route cannot forget any of it.
 """
 
@@ -161,8 +161,8 @@ def _address(request: Request) -> str | None:
     """
     Return the address of the client, by which keys may be restricted.
 
-    On the Unix socket the peer is our gateway, which says whom it speaks for; on TCP the peer itself
-    counts, since anyone could write the header.
+    On the Unix socket the peer is our gateway, which says whom it speaks for; on TCP the peer
+    itself counts, since anyone could write the header.
     """
     if request.client is not None and request.client.host:
         return request.client.host

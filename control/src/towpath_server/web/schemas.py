@@ -1,7 +1,7 @@
 """Bases and types of what goes over the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -12,6 +12,10 @@ class In(BaseModel):
     """Base of bodies: an unknown field is an error, so that a typo is not lost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def changes(self) -> dict[str, Any]:
+        """Return the fields that the body has: what a PATCH changes."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class Out(BaseModel):

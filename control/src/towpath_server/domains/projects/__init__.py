@@ -1,0 +1,1 @@
+"""Projects of teams, and the applications in them."""
