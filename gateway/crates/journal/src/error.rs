@@ -41,9 +41,13 @@ pub enum BeginError {
     Full { unshipped: u64, open: u64, max_bytes: u64 },
     #[error("the journal cannot grow: {reason}; free space, this is retried every second")]
     NoSpace { reason: String },
-    #[error("the journal cannot be written to disk: {reason}; check the disk and restart the gateway")]
+    #[error(
+        "the journal cannot be written to disk: {reason}; check the disk and restart the gateway"
+    )]
     Failed { reason: String },
-    #[error("the record needs {bytes} bytes, more than the {max} a record may have; send shorter labels")]
+    #[error(
+        "the record needs {bytes} bytes, more than the {max} a record may have; send shorter labels"
+    )]
     TooLarge { bytes: usize, max: usize },
 }
 

@@ -75,6 +75,30 @@ pub struct Outcome<'a> {
     pub count: u64,
 }
 
+impl<'a> RecordHead<'a> {
+    /// The same fields of a whole record, whose labels the caller lends as a slice.
+    #[must_use]
+    pub fn of(record: &'a UsageRecord, labels: &'a [(&'a str, &'a str)]) -> Self {
+        Self {
+            id: &record.id,
+            time_ms: record.time_ms,
+            client_request_id: record.client_request_id.as_deref(),
+            trace_id: record.trace_id.as_deref(),
+            team: record.team.as_deref(),
+            project: record.project.as_deref(),
+            application: record.application.as_deref(),
+            key_id: record.key_id.as_deref(),
+            user: record.user.as_deref(),
+            labels,
+            environment: record.environment,
+            operation: record.operation,
+            dialect: record.dialect,
+            stream: record.stream,
+            endpoint: record.endpoint.as_deref(),
+        }
+    }
+}
+
 impl<'a> Outcome<'a> {
     /// An end of this kind with nothing else known; complete it with struct update syntax.
     #[must_use]
