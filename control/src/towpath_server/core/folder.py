@@ -1,8 +1,8 @@
 """
 Where everything lies in the data folder.
 
-One place names the paths, so that the supervisor, the control plane and its model servers agree on them.
-Nothing here opens what belongs to the gateway (`gateway/`): it is its own.
+One place names the paths, so that the supervisor, the control plane and its model servers agree on
+them. Nothing here opens what belongs to the gateway (`gateway/`): it is its own.
 """
 
 import hashlib
@@ -10,7 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# A Unix socket's path must fit into 108 bytes, NUL included; `run/replicas/<id>.sock` needs 45 of them.
+# A Unix socket's path must fit into 108 bytes, NUL included; `run/replicas/<id>.sock` needs 45 of
+# them.
 MAX_RUN_PATH_BYTES = 60
 
 
@@ -62,7 +63,7 @@ class DataFolder:
 
     @property
     def run(self) -> Path:
-        """Sockets and pid files; below the temporary folder where the data folder's path is too long."""
+        """Sockets and pid files; in the temporary folder where the path would be too long."""
         inside = self.root / "run"
         if len(str(inside).encode()) <= MAX_RUN_PATH_BYTES:
             return inside

@@ -1,0 +1,185 @@
+"""The link's own application, on a listener that the front door never relays to."""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from towpath_server.core import log as logging
+from towpath_server.core.db import Database
+from towpath_server.core.errors import Kind, TowpathError
+from towpath_server.core.secret import Secret
+from towpath_server.gatewaylink import routing
+from towpath_server.gatewaylink.gateways import Gateways
+from towpath_server.gatewaylink.routing import Catalog, News
+from towpath_server.gatewaylink.schemas import RoutingPoll, Signals, UsageBatch
+from towpath_server.gatewaylink.usage import Intake
+from towpath_server.gatewaylink.watch import Watch
+
+log = logging.get(__name__)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# 1,000 records with everything a caller may put into them.
+MAX_BODY_BYTES = 16 * 1024 * 1024
+# Longer than any gateway asks for; keeps a wrong figure from holding a poll for ever.
+MAX_WAIT_S = 60.0
+_STATUS = {
+    Kind.INVALID: 422,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.CONFLICT: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.UNAVAILABLE: 503,
+}
+
+
+class LinkRefused(TowpathError):
+    """The call has not the link's credential."""
+
+    code = "link_refused"
+    kind = Kind.UNAUTHENTICATED
+    title = "Not a gateway of this platform"
+
+
+class LinkMessageInvalid(TowpathError):
+    """A message is not what `contracts/` says."""
+
+    code = "link_message_invalid"
+    kind = Kind.INVALID
+    title = "Message of the link is not valid"
+
+
+class LinkMessageTooLarge(TowpathError):
+    """A message is larger than any gateway of ours sends."""
+
+    code = "link_message_too_large"
+    kind = Kind.TOO_LARGE
+    title = "Message of the link is too large"
+
+
+class Link:
+    """What gateways ask and tell."""
+
+    def __init__(
+        self, db: Database, catalog: Catalog, watch: Watch, gateways: Gateways, credential: Secret
+    ) -> None:
+        self._db = db
+        self._catalog = catalog
+        self._watch = watch
+        self._gateways = gateways
+        self._credential = credential.reveal().encode()
+        self._intake = Intake(db)
+
+    def app(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Route("/link/v1/routing", self._guarded(self._routing), methods=["POST"]),
+                Route("/link/v1/usage", self._guarded(self._usage), methods=["POST"]),
+                Route("/link/v1/signals", self._guarded(self._signals), methods=["POST"]),
+            ]
+        )
+
+    async def _routing(self, request: Request) -> Response:
+        poll = await _read(request, RoutingPoll)
+        with self._gateways.polling(poll) as gateway:
+            deadline = asyncio.get_running_loop().time() + min(poll.wait_ms / 1000, MAX_WAIT_S)
+            while True:
+                found = await self._news(poll)
+                if not found.nothing or not await self._held(request, found.current, deadline):
+                    break
+            if await request.is_disconnected():
+                self._gateways.left(gateway)
+        if found.snapshot:
+            return StreamingResponse(
+                routing.stream(self._db, self._catalog, poll), media_type="application/json"
+            )
+        return JSONResponse(found.document())
+
+    async def _news(self, poll: RoutingPoll) -> News:
+        async with self._db.read() as tx:
+            return await routing.news(tx, self._catalog, poll)
+
+    async def _held(self, request: Request, seen: int, deadline: float) -> bool:
+        """Hold the answer back; true when there is something new to look at."""
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        changed = asyncio.ensure_future(self._watch.beyond(seen))
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            left = deadline - asyncio.get_running_loop().time()
+            done, _ = await asyncio.wait(
+                {changed, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for task in (changed, gone):
+                task.cancel()
+        return changed in done and gone not in done and not self._watch.closed
+
+    async def _usage(self, request: Request) -> Response:
+        batch = await _read(request, UsageBatch)
+        return JSONResponse({"acknowledged": await self._intake.take(batch)})
+
+    async def _signals(self, request: Request) -> Response:
+        self._gateways.take(await _read(request, Signals))
+        return Response(status_code=204)
+
+    def _guarded(
+        self, handle: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                self._check(request)
+                return await handle(request)
+            except TowpathError as error:
+                log.warning("link.refused", code=error.code, detail=error.detail, **error.log)
+                return _problem(error)
+
+        return guarded
+
+    def _check(self, request: Request) -> None:
+        given = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(given, b"Bearer " + self._credential):
+            raise LinkRefused(
+                "This is the gateways' own link, and the call has not its credential.",
+                fix="Start the gateway with the platform's `TOWPATH_LINK_CREDENTIAL`.",
+            )
+
+
+async def _read(request: Request, model: type[Model]) -> Model:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise LinkMessageTooLarge(f"The message is larger than {MAX_BODY_BYTES} bytes.")
+    try:
+        return model.model_validate_json(bytes(body))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise LinkMessageInvalid(
+            f"The message is not a {model.__name__}: `{where}`: {first['msg']}.",
+            fix="Gateway and control plane have different versions: upgrade them together.",
+        ) from error
+
+
+async def _disconnected(request: Request) -> None:
+    """Return when the gateway's connection has ended; its body was read before."""
+    try:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+    except ClientDisconnect:
+        return
+
+
+def _problem(error: TowpathError) -> Response:
+    document = {"code": error.code, "title": error.title, "detail": error.detail, "fix": error.fix}
+    status = _STATUS.get(error.kind, 500)
+    headers = {"retry-after": str(error.retry_after_s or 1)} if status == 503 else {}
+    return JSONResponse(document, status, headers, media_type="application/problem+json")

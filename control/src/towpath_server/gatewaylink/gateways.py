@@ -1,0 +1,110 @@
+"""The gateways as this control plane sees them: connected or not, and with which table."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from towpath_server.core import log as logging
+from towpath_server.gatewaylink.schemas import Refusal, RoutingPoll, Signals
+
+log = logging.get(__name__)
+
+# Between two polls a gateway applies what it got; one that stays away longer has died or lost its
+# way.
+GRACE_S = 5.0
+# More than any installation has; the oldest that is away makes room.
+MAX_GATEWAYS = 1_000
+
+
+@dataclass
+class Gateway:
+    """One gateway's last word."""
+
+    id: str
+    version: str = ""
+    applied: int = 0
+    refused: Refusal | None = None
+    polls: int = 0
+    """Polls that are held right now."""
+    last_contact: float = 0.0
+    signals: Signals | None = None
+
+    def connected(self, now: float) -> bool:
+        """Tell whether it is on the link, or between two polls."""
+        return self.polls > 0 or now - self.last_contact < GRACE_S
+
+
+class Gateways:
+    """All gateways that have polled this process."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Gateway] = {}
+        self._changed = asyncio.Event()
+
+    def __iter__(self) -> Iterator[Gateway]:
+        return iter(self._known.values())
+
+    @contextmanager
+    def polling(self, poll: RoutingPoll) -> Iterator[Gateway]:
+        """Note what the gateway says, and that it is connected for as long as the poll is held."""
+        gateway = self._gateway(poll.gateway_id)
+        if gateway.version != poll.gateway_version:
+            log.info("gateway.connected", gateway=gateway.id, version=poll.gateway_version)
+        if poll.refused is not None and poll.refused != gateway.refused:
+            log.error(
+                "gateway.table_refused",
+                gateway=gateway.id,
+                revision=poll.refused.revision,
+                reason=poll.refused.reason,
+            )
+        gateway.version, gateway.applied = poll.gateway_version, poll.after
+        gateway.refused = poll.refused
+        gateway.polls += 1
+        self._notify()
+        try:
+            yield gateway
+        finally:
+            gateway.polls -= 1
+            gateway.last_contact = _now()
+
+    def left(self, gateway: Gateway) -> None:
+        """Note that the gateway's connection ended while its poll was held."""
+        gateway.last_contact = 0.0
+        self._notify()
+
+    def take(self, signals: Signals) -> None:
+        """Keep a gateway's latest signals."""
+        self._gateway(signals.gateway_id).signals = signals
+
+    async def applied(self, revision: int, *, within_s: float) -> bool:
+        """Wait until every connected gateway has the revision in force; false if not in time."""
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    changed = self._changed
+                    connected = [gateway for gateway in self if gateway.connected(_now())]
+                    if connected and all(gateway.applied >= revision for gateway in connected):
+                        return True
+                    if any(g.refused and g.refused.revision >= revision for g in connected):
+                        return False
+                    await changed.wait()
+        except TimeoutError:
+            return False
+
+    def _gateway(self, gateway_id: str) -> Gateway:
+        known = self._known.get(gateway_id)
+        if known is None:
+            if len(self._known) >= MAX_GATEWAYS:
+                oldest = min(self, key=lambda gateway: (gateway.polls, gateway.last_contact))
+                del self._known[oldest.id]
+            known = self._known[gateway_id] = Gateway(gateway_id)
+        return known
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,123 @@
+"""
+What comes up the link, as `contracts/*.schema.json` has it.
+
+The types of `gateway/crates/wire` are the source. A test holds each model here against the schema
+that is generated from them: fields, types, what is required and which words are allowed.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+USAGE_VERSION = 1
+MAX_USAGE_BATCH = 1_000
+MAX_LABELS = 8
+
+# Rust counts in u64 and the databases in signed 64 bits; no real figure is beyond these.
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Milliseconds = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Up(BaseModel):
+    """A newer gateway may say more than this version understands; it must not say less."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Refusal(_Up):
+    """A table that the gateway would not take."""
+
+    revision: Count
+    reason: str
+
+
+class RoutingPoll(_Up):
+    """What a gateway has in force, and asks for what comes next."""
+
+    gateway_id: Id
+    gateway_version: str
+    after: Count
+    revocations_after: Count
+    refused: Refusal | None = None
+    wait_ms: Annotated[int, Field(ge=0)]
+
+
+class UsageRecord(BaseModel):
+    """One request, as it ended. Unknown fields are kept: the ledger stores the record whole."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    schema_: Literal[1] = Field(alias="schema")
+    id: Id
+    gateway_id: Id
+    sequence: Count
+    time_ms: Milliseconds
+    client_request_id: str | None = None
+    trace_id: str | None = None
+    team: str | None = None
+    project: str | None = None
+    application: str | None = None
+    key_id: str | None = None
+    user: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict, max_length=MAX_LABELS)
+    environment: Literal["sandbox", "staging", "production"] | None = None
+    operation: Literal["chat", "completions", "embeddings", "predict", "models"]
+    dialect: Literal["openai", "predict"]
+    stream: bool
+    endpoint: str | None = None
+    target_kind: Literal["deployment", "static", "provider"] | None = None
+    target: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    model_version: Count | None = None
+    model_digest: str | None = None
+    replica: str | None = None
+    region: str | None = None
+    data_class: Literal["public", "internal", "confidential", "restricted"] | None = None
+    status: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    attempts: Count
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cached_input_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+    counted_by: Literal["upstream", "gateway", "none"]
+    cost_nano: Count | None = None
+    currency: str | None = None
+    price_id: str | None = None
+    cache: Literal["none", "hit", "miss"] = "none"
+    latency_ms: Count | None = None
+    first_byte_ms: Count | None = None
+    queue_ms: Count | None = None
+    cold_start_ms: Count | None = None
+    overhead_us: Count | None = None
+    ended: Literal[
+        "complete", "client_gone", "upstream_cut", "timeout", "refused", "error", "gateway_lost"
+    ]
+    error_code: str | None = None
+    count: Count
+
+
+class UsageBatch(_Up):
+    """Closed records in rising order of sequence."""
+
+    gateway_id: Id
+    records: Annotated[list[UsageRecord], Field(max_length=MAX_USAGE_BATCH)]
+
+
+class EndpointSignal(_Up):
+    """Load of one endpoint since the last signal."""
+
+    in_flight: Count
+    queued: Count
+    ended: Count
+    latency_ms: float | None = None
+    waiting_for_wake: bool = False
+
+
+class Signals(_Up):
+    """What one gateway sees at one moment."""
+
+    gateway_id: Id
+    time_ms: Milliseconds
+    endpoints: dict[str, EndpointSignal]

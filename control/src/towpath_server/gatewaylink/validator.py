@@ -1,0 +1,128 @@
+"""
+The gateway's own validator, asked before a commit.
+
+`towpath-gateway validate` runs beside the control plane and answers one line per table change, so
+that what a gateway would refuse is never committed. Both sides thus run the same code.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from towpath_server.core import log as logging
+from towpath_server.core.db import Tx
+from towpath_server.core.errors import Kind, TowpathError, Unavailable
+from towpath_server.gatewaylink.routing import ADVISORY, Catalog, Entity, changed
+
+log = logging.get(__name__)
+
+# The answer takes microseconds; this is for a machine that is out of breath.
+_ANSWER_S = 5.0
+_MAX_LINE_BYTES = 16 * 1024 * 1024
+
+
+class TableRefused(TowpathError):
+    """A change would give the gateways a table that they do not take."""
+
+    code = "table_refused"
+    kind = Kind.INVALID
+    title = "The gateway would refuse this change"
+
+
+class Validator:
+    """A child process, started when it is first needed and again when it has died."""
+
+    def __init__(self, program: Path, catalog: Catalog) -> None:
+        self._program = program
+        self._catalog = catalog
+        self._process: asyncio.subprocess.Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def before_commit(self, tx: Tx) -> None:
+        """
+        Let the gateway's validator look at what this transaction changed.
+
+        Raises:
+            TableRefused: It would not take the change; the transaction is rolled back.
+            Unavailable: It does not answer.
+        """
+        upserts, _ = await changed(tx, self._catalog, tx.changes)
+        if not upserts:
+            return
+        reason = await self.refusal(upserts)
+        if reason is not None:
+            raise TableRefused(
+                f"The gateway would not take this change: {reason}.",
+                fix="Correct what it names; if that is not yours to correct, the platform's parts "
+                "have different versions: upgrade them together.",
+            )
+
+    async def refusal(self, entities: Sequence[Entity]) -> str | None:
+        """Return why the gateway would refuse these entities, or none."""
+        line = json.dumps(
+            {"advisory": list(ADVISORY), "entities": [entity.envelope() for entity in entities]},
+            separators=(",", ":"),
+        )
+        async with self._turn:
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    answer = await self._ask(line.encode() + b"\n")
+            except (TimeoutError, OSError, EOFError, ValueError) as error:
+                await self._end()
+                raise Unavailable(
+                    "The change cannot be checked: the gateway's validator does not answer.",
+                    cause=repr(error),
+                ) from error
+        return None if answer.get("ok") else str(answer.get("reason", "it gave no reason"))
+
+    async def close(self) -> None:
+        """End the child."""
+        async with self._turn:
+            await self._end()
+
+    async def _ask(self, line: bytes) -> dict[str, Any]:
+        for last in (False, True):
+            process = self._process or await self._start()
+            try:
+                return await _exchange(process, line)
+            except (EOFError, ConnectionError):
+                await self._end()
+                if last:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _start(self) -> asyncio.subprocess.Process:
+        self._process = await asyncio.create_subprocess_exec(
+            str(self._program),
+            "validate",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=None,
+            limit=_MAX_LINE_BYTES,
+        )
+        log.info("validator.started", program=str(self._program), pid=self._process.pid)
+        return self._process
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _exchange(process: asyncio.subprocess.Process, line: bytes) -> dict[str, Any]:
+    if process.stdin is None or process.stdout is None:
+        raise EOFError("the validator has no pipes")
+    process.stdin.write(line)
+    await process.stdin.drain()
+    answer = await process.stdout.readline()
+    if not answer:
+        raise EOFError("the validator ended")
+    return json.loads(answer)

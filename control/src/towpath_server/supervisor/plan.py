@@ -1,0 +1,124 @@
+"""What will be started and how: decided before anything is, from settings alone."""
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from towpath_server.core import config
+from towpath_server.core.config import Settings
+from towpath_server.core.folder import DataFolder
+from towpath_server.core.secret import Secret
+from towpath_server.supervisor.child import Part
+from towpath_server.supervisor.errors import CannotStart
+
+GATEWAY_PROGRAM = "towpath-gateway"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What both parts must know."""
+
+    sealing: Secret
+    link: Secret
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """The listeners' file descriptors."""
+
+    door: int
+    api: int
+    link: int
+
+
+def gateway_program(settings: Settings) -> Path:
+    """
+    Find the gateway: as set, else beside this Python, else on the path.
+
+    Raises:
+        CannotStart: It is nowhere.
+    """
+    beside = Path(sys.prefix) / "bin" / GATEWAY_PROGRAM
+    on_path = shutil.which(GATEWAY_PROGRAM)
+    found = settings.gateway_bin or (beside if beside.exists() else None) or on_path
+    if found is None or not Path(found).is_file():
+        where = f"`{found}`" if found else f"`{beside}` or on the path"
+        raise CannotStart(
+            f"the gateway's program is not at {where}",
+            fix="build it with `make setup`, or say where it is: `TOWPATH_GATEWAY_BIN=FILE`",
+        )
+    return Path(found)
+
+
+def gateway(
+    settings: Settings,
+    folder: DataFolder,
+    descriptors: Descriptors,
+    secrets: Secrets,
+    settings_file: Path | None,
+) -> Part:
+    """Describe the gateway's process."""
+    command = [
+        str(gateway_program(settings)),
+        *("--data", str(folder.gateway)),
+        *("--listen-fd", str(descriptors.door)),
+        *("--control", f"unix:{folder.link_socket}"),
+        *("--api", f"unix:{folder.api_socket}"),
+    ]
+    if settings_file is not None:
+        command += ["--config", str(settings_file)]
+    return Part(
+        name="gateway",
+        command=command,
+        environment=config.environment(
+            {
+                "TOWPATH_SECRET_KEY": secrets.sealing.reveal(),
+                "TOWPATH_LINK_CREDENTIAL": secrets.link.reveal(),
+                # The gateway has no use for these, so it does not get them.
+                "TOWPATH_ADMIN_KEY": None,
+                "TOWPATH_DATABASE_URL": None,
+                "TOWPATH_LEDGER_URL": None,
+            }
+        ),
+        descriptors=(descriptors.door,),
+        log=folder.logs / "gateway.log",
+        pid_file=folder.run / "gateway.pid",
+    )
+
+
+def control(
+    settings: Settings,
+    folder: DataFolder,
+    descriptors: Descriptors,
+    secrets: Secrets,
+    settings_file: Path | None,
+) -> Part:
+    """Describe the control plane's process."""
+    command = [
+        # -P: a folder of our name in the current one must not shadow the installed package
+        *(sys.executable, "-P", "-m", "towpath_server", "serve"),
+        *("--data", str(folder.root)),
+        *("--api-fd", str(descriptors.api)),
+        *("--link-fd", str(descriptors.link)),
+    ]
+    if settings_file is not None:
+        command += ["--config", str(settings_file)]
+    if not settings.demo:
+        command.append("--no-demo")
+    return Part(
+        name="control plane",
+        command=command,
+        environment=config.environment(
+            {
+                "TOWPATH_SECRET_KEY": secrets.sealing.reveal(),
+                "TOWPATH_LINK_CREDENTIAL": secrets.link.reveal(),
+                # In the environment and not on the command line, where every user could read it.
+                "TOWPATH_DATABASE_URL": settings.database_url,
+            }
+        ),
+        descriptors=(descriptors.api, descriptors.link),
+        log=folder.logs / "control.log",
+        pid_file=folder.run / "control.pid",
+        announces=True,
+    )
