@@ -1,11 +1,19 @@
 //! Connections to upstreams: pools, timeouts, cancellation; one set per worker thread.
+//!
+//! No connection has a task of its own. Whoever waits for an answer drives the connection it comes on, so
+//! an exchange costs no switch between tasks, and dropping the future or the body closes the connection,
+//! which is how an upstream learns that nobody listens any more. Nothing here is `Send`.
 
 mod address;
 mod body;
+mod clock;
+mod connection;
 mod errors;
 mod pool;
+mod tls;
 
-pub use address::{Address, AddressError};
+pub use address::{Address, AddressError, path_segment};
 pub use body::Body;
 pub use errors::{Phase, UpstreamError};
-pub use pool::{Call, Payload, Pool, Reply, Roots, Settings, SettingsError};
+pub use pool::{Call, Expect, Payload, Pool, Reply, Settings};
+pub use tls::{Roots, Tls, TlsError};
