@@ -1,0 +1,1 @@
+"""One folder per outside system that the control plane drives."""

@@ -1,0 +1,37 @@
+"""What this machine offers to the domains: where bytes lie, and what may run here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from towpath_server.adapters.objectstore.folder import FolderStore
+from towpath_server.core.config import ComputeSettings, Settings
+from towpath_server.core.folder import DataFolder
+
+
+@dataclass(frozen=True)
+class Facilities:
+    """Stands on the application as `app.state.facilities`."""
+
+    folder: DataFolder
+    artifacts: FolderStore
+    compute: ComputeSettings
+    runtimes_dir: Path | None = None
+    """Further runtime descriptions, beside those that are shipped."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Facilities":
+        """Compose from the settings; nothing is opened yet."""
+        folder = DataFolder.at(settings.data)
+        return cls(
+            folder=folder,
+            artifacts=FolderStore(folder.artifacts, max_file_bytes=settings.api.upload_bytes),
+            compute=settings.compute,
+            runtimes_dir=settings.runtimes_dir,
+        )
+
+
+def of(request: Request) -> Facilities:
+    """Return the facilities of the application that a request came to."""
+    return request.app.state.facilities

@@ -1,0 +1,176 @@
+"""
+The model servers of this machine, by replica id.
+
+What runs is told by `ensure` and `stop`; both may be called again and again. Processes outlive this
+program: the next one adopts those whose pid, start time and socket match what was written down.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+
+import psutil
+
+from towpath_server.adapters.localhost import keeper, logs, state
+from towpath_server.adapters.localhost.keeper import HOME_ENV, REPLICA_ENV, Keeper, Place
+from towpath_server.adapters.localhost.process import Process, start_of
+from towpath_server.adapters.localhost.spec import (
+    Limits,
+    Observation,
+    ReplicaSpec,
+    State,
+)
+from towpath_server.core import log as logging
+from towpath_server.core.folder import DataFolder
+
+log = logging.get(__name__)
+
+_ID = re.compile(r"[a-z0-9_]{1,64}")
+
+
+class LocalReplicas:
+    """Every model server process under one data folder."""
+
+    def __init__(self, folder: DataFolder, limits: Limits | None = None) -> None:
+        self._root = folder.replicas.absolute()
+        self._sockets = folder.sockets.absolute()
+        self._limits = limits or Limits()
+        self._keepers: dict[str, Keeper] = {}
+        self._parked: dict[str, tuple[Process, state.Running]] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    async def start(self) -> list[str]:
+        """Adopt what still runs, end what nobody knows; return the ids that were adopted."""
+        for folder in (self._root, self._sockets):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in sorted(self._root.iterdir()):
+            running = state.load(folder)
+            if running is None or running.id != folder.name:
+                continue
+            process = Process.find(running.pid, running.started)
+            if process is None:
+                state.forget(folder)
+            elif await asyncio.to_thread(state.listens, running.address, running.pid):
+                self._parked[running.id] = (process, running)
+                log.info("replica.adopted", replica=running.id, pid=running.pid)
+            else:
+                process.close()
+                state.forget(folder)
+        await self._end_orphans()
+        return sorted(self._parked)
+
+    def on_change(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with a replica's id whenever its state changes."""
+        self._listeners.append(listener)
+
+    def ids(self) -> set[str]:
+        """Return the replicas that are kept here, adopted ones included."""
+        return set(self._keepers) | set(self._parked)
+
+    def observe(self, replica: str) -> Observation | None:
+        """Tell how a replica is; none when it is not kept here."""
+        if replica in self._keepers:
+            return self._keepers[replica].observe()
+        if replica in self._parked:
+            process, running = self._parked[replica]
+            return Observation(
+                id=replica,
+                state=State.READY if running.ready else State.STARTING,
+                address=running.address,
+                pid=process.pid,
+                restarts=running.restarts,
+            )
+        return None
+
+    async def ensure(self, spec: ReplicaSpec) -> None:
+        """Keep this replica running from now on; one that runs from another spec is replaced."""
+        async with self._turn(spec.id):
+            place = self._place(spec.id)
+            current = self._keepers.get(spec.id)
+            if current is not None:
+                if current.alive and current.spec.fingerprint == spec.fingerprint:
+                    return
+                await current.stop()
+            adopted = self._parked.pop(spec.id, None)
+            if adopted is not None and adopted[1].fingerprint != spec.fingerprint:
+                await keeper.end(adopted[0], self._limits.grace_s)
+                adopted = None
+            self._keepers[spec.id] = Keeper(
+                spec, place, self._limits, changed=self._tell, adopted=adopted
+            )
+
+    async def stop(self, replica: str) -> None:
+        """End a replica and remove what it left; one that is not there is no error."""
+        async with self._turn(replica):
+            await self._end(replica)
+            await asyncio.to_thread(keeper.remove, self._place(replica))
+        self._turns.pop(replica, None)
+
+    async def stop_all(self, *, grace_s: float = self._limits.grace_s) -> None:
+        """End every replica, side by side; their logs stay."""
+        await asyncio.gather(*(self._end(replica) for replica in self.ids()))
+
+    async def detach(self) -> None:
+        """Stop watching; every process goes on, for the next control plane to adopt."""
+        for kept in self._keepers.values():
+            await kept.detach()
+        for process, _ in self._parked.values():
+            process.close()
+        self._keepers.clear()
+        self._parked.clear()
+
+    def tail(self, replica: str, lines: int) -> list[str]:
+        """Return the last lines of a replica's log."""
+        return logs.tail(self._place(replica).log, lines)
+
+    async def _end(self, replica: str) -> None:
+        kept = self._keepers.get(replica)
+        if kept is not None:
+            await kept.stop()
+            self._keepers.pop(replica, None)
+        parked = self._parked.pop(replica, None)
+        if parked is not None:
+            await keeper.end(parked[0], self._limits.grace_s)
+            state.forget(self._place(replica).folder)
+
+    async def _end_orphans(self) -> None:
+        """End processes that were started here and are not known: a crash came before the note."""
+        known = {process.pid for process, _ in self._parked.values()}
+        for pid in await asyncio.to_thread(_ours, str(self._root)):
+            try:
+                leader = os.getsid(pid)
+            except ProcessLookupError:
+                continue
+            started = start_of(pid)
+            if leader in known or started is None:
+                continue
+            orphan = Process.find(pid, started)
+            if orphan is not None:
+                log.warning("replica.orphan_ended", pid=pid)
+                await keeper.end(orphan, 0)
+
+    def _place(self, replica: str) -> Place:
+        if not _ID.fullmatch(replica):
+            raise ValueError(f"{replica!r} is not the id of a replica")
+        return Place(self._root / replica, self._sockets / f"{replica}.sock")
+
+    def _turn(self, replica: str) -> asyncio.Lock:
+        return self._turns.setdefault(replica, asyncio.Lock())
+
+    def _tell(self, replica: str) -> None:
+        for listener in self._listeners:
+            listener(replica)
+
+
+def _ours(root: str) -> list[int]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            env = process.environ()
+        except (psutil.Error, OSError):
+            continue
+        if env.get(HOME_ENV) == root and REPLICA_ENV in env:
+            found.append(process.pid)
+    return found

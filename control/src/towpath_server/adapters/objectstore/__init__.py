@@ -1,0 +1,1 @@
+"""Where artifacts lie: content-addressed bytes, and the folders that model servers read."""

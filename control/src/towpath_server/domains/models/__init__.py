@@ -1,0 +1,1 @@
+"""The registry: models, and their immutable versions."""

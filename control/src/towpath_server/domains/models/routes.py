@@ -1,0 +1,137 @@
+"""Routes of models, and of the uploads they are made from."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+
+from towpath_server.adapters import facilities
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.adapters.objectstore.errors import (
+    ArtifactMissing,
+    ArtifactTooLarge,
+    DigestMalformed,
+    DigestMismatch,
+    StorageFull,
+)
+from towpath_server.core.errors import Forbidden, InUse, NameTaken, NotFound, RevisionConflict
+from towpath_server.domains.models import service as models
+from towpath_server.domains.models.errors import FilesUnknown
+from towpath_server.domains.models.schemas import (
+    BlobOut,
+    ModelCreate,
+    ModelOut,
+    ModelUpdate,
+    VersionCreate,
+    VersionOut,
+    visibility,
+)
+from towpath_server.web import edge
+from towpath_server.web.deps import Caller, IfMatch, Paging, Platform, ReadTx, WriteTx
+from towpath_server.web.paging import Page
+from towpath_server.web.problems import problems
+from towpath_server.web.schemas import Ref
+
+router = edge.router("model", "/models")
+blobs = edge.router("artifact", "/blobs", streaming=True)
+Machine = Annotated[Facilities, Depends(facilities.of)]
+
+
+@router.post("", status_code=201, responses=problems(NotFound, Forbidden, NameTaken))
+async def create(body: ModelCreate, caller: Caller, tx: WriteTx) -> ModelOut:
+    """Take a name in the registry."""
+    model = await models.create(
+        tx,
+        caller,
+        name=body.name,
+        project=body.project,
+        visibility=visibility(body.visibility),
+        description=body.description,
+    )
+    return ModelOut.of(model)
+
+
+@router.get("")
+async def list(caller: Caller, tx: ReadTx, window: Paging) -> Page[ModelOut]:  # noqa: A001
+    """List the models that you may deploy."""
+    return Page.of(await models.list(tx, caller, window), ModelOut.of)
+
+
+@router.get("/{model}", responses=problems(NotFound))
+async def get(model: Ref, caller: Caller, tx: ReadTx) -> ModelOut:
+    """Return a model, by id or name."""
+    return ModelOut.of(await models.get(tx, caller, model))
+
+
+@router.patch("/{model}", responses=problems(NotFound, Forbidden, RevisionConflict))
+async def update(
+    model: Ref, body: ModelUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
+) -> ModelOut:
+    """Change who sees a model, or its description."""
+    return ModelOut.of(
+        await models.update(tx, caller, model, body.changes(), if_match=if_match)
+    )
+
+
+@router.delete(
+    "/{model}", status_code=204, responses=problems(NotFound, Forbidden, InUse, RevisionConflict)
+)
+async def delete(model: Ref, caller: Caller, tx: WriteTx, if_match: IfMatch) -> None:
+    """Delete a model that no deployment serves."""
+    await models.delete(tx, caller, model, if_match=if_match)
+
+
+@router.post(
+    "/{model}/versions",
+    status_code=201,
+    responses={200: {"model": VersionOut}, **problems(NotFound, Forbidden, FilesUnknown)},
+)
+async def create_version(
+    model: Ref, body: VersionCreate, caller: Caller, tx: WriteTx, response: Response
+) -> VersionOut:
+    """Register uploaded files as the next version; 200 when the newest one is just that."""
+    version, fresh = await models.add_version(
+        tx, caller, model, body.draft(), project=body.project
+    )
+    response.status_code = 201 if fresh else 200
+    return VersionOut.of(version)
+
+
+@router.get("/{model}/versions", responses=problems(NotFound))
+async def list_versions(
+    model: Ref, caller: Caller, tx: ReadTx, window: Paging
+) -> Page[VersionOut]:
+    """List the versions of a model, oldest first."""
+    return Page.of(await models.list_versions(tx, caller, model, window), VersionOut.of)
+
+
+@router.get("/{model}/versions/{version}", responses=problems(NotFound))
+async def get_version(model: Ref, version: int, caller: Caller, tx: ReadTx) -> VersionOut:
+    """Return a version by its number."""
+    return VersionOut.of(await models.get_version(tx, caller, model, version))
+
+
+@blobs.put(
+    "/{digest}",
+    status_code=201,
+    responses=problems(
+        Forbidden, DigestMalformed, DigestMismatch, ArtifactTooLarge, StorageFull
+    ),
+)
+async def upload(
+    digest: str, request: Request, caller: Caller, platform: Platform, machine: Machine
+) -> BlobOut:
+    """Upload content under its digest (`sha256:…`); the body is the bytes themselves."""
+    size = await models.upload(
+        platform.db, machine.artifacts, caller, digest, request.stream()
+    )
+    return BlobOut(digest=digest, size=size)
+
+
+@blobs.head("/{digest}", responses=problems(Forbidden, DigestMalformed, ArtifactMissing))
+async def check(
+    digest: str, caller: Caller, platform: Platform, machine: Machine
+) -> Response:
+    """Tell whether you need not upload this content, because you or your team already did."""
+    async with platform.db.read() as tx:
+        size = await models.uploaded_size(tx, machine.artifacts, caller, digest)
+    return Response(headers={"x-content-size": str(size)})

@@ -1,0 +1,1 @@
+"""The machines that model servers run on."""

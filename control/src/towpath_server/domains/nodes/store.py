@@ -1,0 +1,40 @@
+"""Queries of nodes."""
+
+from dataclasses import asdict
+
+from sqlalchemy import select, update
+
+from towpath_server.core import ids, queries
+from towpath_server.core.db import Tx
+from towpath_server.core.paging import Window
+from towpath_server.domains.nodes.models import Machine, Node
+from towpath_server.domains.nodes.tables import nodes
+
+
+async def insert(tx: Tx, node: Node) -> None:
+    """Add a node."""
+    await tx.execute(nodes.insert().values(**asdict(node)))
+
+
+async def find(tx: Tx, ref: str) -> Node | None:
+    """Find a node by id or name."""
+    column = nodes.c.id if ids.is_id(ref, "nod") else nodes.c.name
+    row = (await tx.execute(select(nodes).where(column == ref))).first()
+    return Node(**row._mapping) if row else None
+
+
+async def page(tx: Tx, window: Window) -> list[Node]:
+    """List one node more than the window has."""
+    rows = await tx.execute(queries.windowed(select(nodes), window, nodes.c.id))
+    return [Node(**row._mapping) for row in rows]
+
+
+async def change(tx: Tx, node: Node, machine: Machine) -> None:
+    """Note that the machine is another one than before."""
+    values = {**asdict(machine), "seen_at_ms": tx.now_ms}
+    await queries.change(tx, nodes, node.id, node.revision, values)
+
+
+async def seen(tx: Tx, node: Node) -> None:
+    """Note that the node was heard of; that is no change of the node itself."""
+    await tx.execute(update(nodes).where(nodes.c.id == node.id).values(seen_at_ms=tx.now_ms))

@@ -1,0 +1,141 @@
+"""Queries of providers."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from towpath_server.core import ids, queries
+from towpath_server.core.db import Tx
+from towpath_server.core.paging import Window
+from towpath_server.domains.providers.models import Credential, Price, Provider, ProviderModel
+from towpath_server.domains.providers.tables import provider_models, providers
+
+_SHOWN = [column for column in providers.c if column.name != "credential_sealed"]
+
+
+async def insert(tx: Tx, provider: Provider, sealed: str | None) -> None:
+    """Add a provider with its models."""
+    await tx.execute(
+        providers.insert().values(
+            id=provider.id,
+            revision=provider.revision,
+            created_at_ms=provider.created_at_ms,
+            updated_at_ms=provider.updated_at_ms,
+            name=provider.name,
+            dialect=provider.dialect,
+            base_url=provider.base_url,
+            credential_id=provider.credential_id,
+            credential_sealed=sealed,
+            header=provider.header,
+            region=provider.region,
+            max_data_class=provider.max_data_class,
+        )
+    )
+    await insert_models(tx, provider.id, provider.models)
+
+
+async def insert_models(tx: Tx, provider_id: str, models: Iterable[ProviderModel]) -> None:
+    """Add models to a provider."""
+    rows = [_model_row(provider_id, model) for model in models]
+    if rows:
+        await tx.execute(provider_models.insert(), rows)
+
+
+async def replace_models(tx: Tx, provider_id: str, models: Iterable[ProviderModel]) -> None:
+    """Let a provider have exactly these models."""
+    await tx.execute(delete(provider_models).where(provider_models.c.provider_id == provider_id))
+    await insert_models(tx, provider_id, models)
+
+
+async def find(tx: Tx, ref: str) -> Provider | None:
+    """Find a provider by id or name."""
+    column = providers.c.id if ids.is_id(ref, "prv") else providers.c.name
+    found = await _read(tx, select(*_SHOWN).where(column == ref))
+    return found[0] if found else None
+
+
+async def rows(tx: Tx, wanted: Collection[str]) -> list[Provider]:
+    """Return providers by id."""
+    return await _read(tx, select(*_SHOWN).where(providers.c.id.in_(sorted(wanted))))
+
+
+async def names(tx: Tx) -> list[str]:
+    """Return every provider's name."""
+    return list((await tx.execute(select(providers.c.name))).scalars())
+
+
+async def page(tx: Tx, window: Window) -> list[Provider]:
+    """List one provider more than the window has."""
+    return await _read(tx, queries.windowed(select(*_SHOWN), window, providers.c.id))
+
+
+async def change(tx: Tx, provider: Provider, values: dict[str, Any]) -> None:
+    """Change some columns."""
+    await queries.change(tx, providers, provider.id, provider.revision, values)
+
+
+async def delete_provider(tx: Tx, provider: Provider) -> None:
+    """Remove a provider; its models go with it."""
+    await queries.remove(tx, providers, provider.id, provider.revision)
+
+
+async def prices(tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int) -> list[Price]:
+    """List prices by id, or all after one, in order of id."""
+    column = provider_models.c.price_id
+    query = select(provider_models).where(column.is_not(None))
+    if wanted is None:
+        query = query.where(column > after).order_by(column).limit(limit)
+    else:
+        query = query.where(column.in_(sorted(wanted)))
+    found = (_price(row) for row in await tx.execute(query))
+    return [price for price in found if price is not None]
+
+
+async def credentials(
+    tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int
+) -> list[Credential]:
+    """List sealed credentials by id, or all after one, in order of id."""
+    column = providers.c.credential_id
+    query = select(column, providers.c.credential_sealed, providers.c.header)
+    query = query.where(column.is_not(None))
+    if wanted is None:
+        query = query.where(column > after).order_by(column).limit(limit)
+    else:
+        query = query.where(column.in_(sorted(wanted)))
+    return [
+        Credential(row.credential_id, row.credential_sealed, row.header)
+        for row in await tx.execute(query)
+    ]
+
+
+async def _read(tx: Tx, query: Any) -> list[Provider]:
+    found = list(await tx.execute(query))
+    models: dict[str, list[ProviderModel]] = {row.id: [] for row in found}
+    if found:
+        for row in await tx.execute(
+            select(provider_models)
+            .where(provider_models.c.provider_id.in_(models))
+            .order_by(provider_models.c.name)
+        ):
+            models[row.provider_id].append(ProviderModel(row.name, _price(row), row.context_length))
+    return [Provider(**row._mapping, models=tuple(models[row.id])) for row in found]
+
+
+def _price(row: Any) -> Price | None:
+    if row.price_id is None:
+        return None
+    return Price(row.price_id, row.input_nano, row.output_nano, row.cached_input_nano)
+
+
+def _model_row(provider_id: str, model: ProviderModel) -> dict[str, Any]:
+    price = model.price
+    return {
+        "provider_id": provider_id,
+        "name": model.name,
+        "price_id": price.id if price else None,
+        "input_nano": price.input_nano_per_million if price else None,
+        "output_nano": price.output_nano_per_million if price else None,
+        "cached_input_nano": price.cached_input_nano_per_million if price else None,
+        "context_length": model.context_length,
+    }

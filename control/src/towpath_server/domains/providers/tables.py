@@ -1,0 +1,46 @@
+"""Tables of providers."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from towpath_server.core import queries
+from towpath_server.core.db import metadata
+
+providers = Table(
+    "providers",
+    metadata,
+    *queries.resource(),
+    Column("name", String(63), nullable=False),
+    Column("dialect", String(32), nullable=False),
+    Column("base_url", String(2000), nullable=False),
+    Column("credential_id", String(64)),
+    Column("credential_sealed", Text),
+    Column("header", String(100)),
+    Column("region", String(63)),
+    Column("max_data_class", String(32), nullable=False),
+    UniqueConstraint("name"),
+    UniqueConstraint("credential_id"),
+)
+
+provider_models = Table(
+    "provider_models",
+    metadata,
+    Column(
+        "provider_id", String(64), ForeignKey("providers.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("name", String(200), primary_key=True),
+    Column("price_id", String(64)),
+    Column("input_nano", BigInteger),
+    Column("output_nano", BigInteger),
+    Column("cached_input_nano", BigInteger),
+    Column("context_length", Integer),
+    UniqueConstraint("price_id"),
+)

@@ -1,0 +1,1 @@
+"""How formats are served: the descriptions of the model servers that the platform starts."""

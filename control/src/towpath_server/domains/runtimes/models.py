@@ -1,0 +1,91 @@
+"""A runtime as its description tells it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a request field or a start argument may be; no bound means any value."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    default: float | None = None
+
+    def refusal(self, value: str) -> str | None:
+        """Say why a start argument's value is not allowed; none when it is."""
+        if self.minimum is None and self.maximum is None:
+            return None
+        try:
+            number = float(value)
+        except ValueError:
+            return f"`{value[:80]}` is not a number"
+        below = self.minimum is not None and not number >= self.minimum
+        above = self.maximum is not None and not number <= self.maximum
+        return f"{value} is not {self.words}" if below or above else None
+
+    @property
+    def words(self) -> str:
+        """Name the range for a person."""
+        if self.maximum is None:
+            return f"at least {self.minimum:g}"
+        if self.minimum is None:
+            return f"at most {self.maximum:g}"
+        return f"between {self.minimum:g} and {self.maximum:g}"
+
+
+@dataclass(frozen=True)
+class ProbeRule:
+    """How often a model server is asked for its health, and how many refusals count."""
+
+    period_s: float
+    failures: int
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A way to serve some formats, at one version."""
+
+    name: str
+    version: str
+    formats: tuple[str, ...]
+    dialect: str
+    operations: tuple[str, ...]
+    command: tuple[str, ...]
+    listen: str
+    health_path: str
+    startup: ProbeRule
+    readiness: ProbeRule
+    env: Mapping[str, str]
+    request_fields: Mapping[str, Range]
+    args: Mapping[str, Range]
+    modalities: tuple[str, ...]
+    shipped: bool
+    """Whether it comes with the platform, or from the organisation's own folder."""
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every runtime, the newest version of each name first."""
+
+    runtimes: tuple[Runtime, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names, each once."""
+        return sorted({runtime.name for runtime in self.runtimes})
+
+    def find(self, name: str, version: str | None = None) -> Runtime | None:
+        """Return a runtime at a version; without one, the newest."""
+        for runtime in self.runtimes:
+            if runtime.name == name and version in {None, runtime.version}:
+                return runtime
+        return None
+
+    def versions(self, name: str) -> list[str]:
+        """Return the versions of a runtime, newest first."""
+        return [runtime.version for runtime in self.runtimes if runtime.name == name]
+
+    def serving(self, form: str) -> list[str]:
+        """Return the names of the runtimes that serve a format."""
+        return sorted({r.name for r in self.runtimes if form in r.formats})
