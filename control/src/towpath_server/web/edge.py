@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.dependencies.utils import get_flat_dependant
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.types import Message, Receive
 
@@ -59,7 +59,7 @@ class AuthenticatedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         inner = super().get_route_handler()
-        known = {field.alias for field in get_flat_dependant(self.dependant).query_params}
+        known = _query_names(self.dependant)
 
         async def handle(request: Request) -> Response:
             request.state.caller = await _authenticate(request)
@@ -167,6 +167,11 @@ def _address(request: Request) -> str | None:
     if request.client is not None and request.client.host:
         return request.client.host
     return request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or None
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_query_names(inner) for inner in dependant.dependencies))
 
 
 def _check_parameters(request: Request, known: set[str]) -> None:

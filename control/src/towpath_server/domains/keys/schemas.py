@@ -74,7 +74,9 @@ class KeyCreate(In):
     environment: Environment
     name: Text
     application: Ref | None = Field(None, description="An application of the project.")
-    scopes: Annotated[list[KeyScope], Field(min_length=1)] = ["invoke", "read"]
+    scopes: Annotated[list[KeyScope], Field(min_length=1)] = Field(
+        default_factory=lambda: ["invoke", "read"]
+    )
     endpoints: Endpoints | None = Field(None, description="The only endpoints it may call.")
     operations: Operations | None = Field(None, description="The only operations it may use.")
     sources: Sources | None = Field(None, description="The only networks it is valid from.")
@@ -157,7 +159,9 @@ class AccountCreate(In):
 class AccountUpdate(In):
     """What may change; what is absent stays."""
 
-    scopes: Annotated[list[Scope], Field(min_length=1), AfterValidator(_unique)] = []
+    scopes: Annotated[list[Scope], Field(min_length=1), AfterValidator(_unique)] = Field(
+        default_factory=list
+    )
     expires_at: AwareDatetime | None = None
 
 

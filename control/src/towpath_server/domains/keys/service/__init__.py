@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 DEFAULT_SCOPES = ("invoke", "read")
+UNRESTRICTED = Restrictions()
 _SHOWN = 5  # names of keys that keep a project from being deleted
 
 
@@ -42,7 +43,7 @@ async def create(
     name: str,
     application: str | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
-    restrictions: Restrictions = Restrictions(),
+    restrictions: Restrictions = UNRESTRICTED,
     expires_at_ms: int | None = None,
 ) -> tuple[Key, Secret]:
     """

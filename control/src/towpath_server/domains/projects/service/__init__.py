@@ -149,6 +149,11 @@ async def names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:
     return {project.id: project.path for project in found}
 
 
+async def application_names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:
+    """Return the names of applications by id, whoever asks."""
+    return await store.application_names(tx, wanted) if wanted else {}
+
+
 async def routed(
     tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
 ) -> Sequence[Project]:

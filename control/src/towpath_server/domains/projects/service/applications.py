@@ -1,6 +1,6 @@
 """Applications of projects."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -139,11 +139,6 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
     await uses.ensure_none(tx, "application", application.id, application.name)
     await store.delete_application(tx, application)
     await _audit(tx, caller, "application.deleted", application, None)
-
-
-async def names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:
-    """Return the names of applications by id, whoever asks."""
-    return await store.application_names(tx, wanted) if wanted else {}
 
 
 async def _ensure_free(tx: Tx, project: str, name: str) -> None:

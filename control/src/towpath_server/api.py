@@ -1,0 +1,174 @@
+"""The application: every domain's router, the edge around them, and what clients start from."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from towpath_server import __version__
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core import tokens
+from towpath_server.core.access import Principal
+from towpath_server.core.config import Settings
+from towpath_server.core.db import Database, Tx
+from towpath_server.domains.audit import routes as audit_routes
+from towpath_server.domains.audit import service as audit
+from towpath_server.domains.keys import routes as keys
+from towpath_server.domains.keys import service as key_service
+from towpath_server.domains.models import routes as models
+from towpath_server.domains.nodes import routes as nodes
+from towpath_server.domains.projects import routes as projects
+from towpath_server.domains.providers import routes as providers
+from towpath_server.domains.runtimes import routes as runtimes
+from towpath_server.domains.teams import routes as teams
+from towpath_server.domains.usage import routes as usage
+from towpath_server.domains.users import routes as users
+from towpath_server.domains.users import service as user_service
+from towpath_server.web import edge, problems
+from towpath_server.web.scope import RequestScope
+from towpath_server.web.state import Refusal, State
+
+PREFIX = "/api/v1"
+
+ROUTERS: tuple[APIRouter, ...] = (
+    teams.router,
+    users.token_router,
+    users.router,
+    users.member_router,
+    projects.router,
+    projects.application_router,
+    keys.router,
+    keys.account_router,
+    models.router,
+    models.blobs,
+    runtimes.router,
+    providers.router,
+    nodes.router,
+    usage.router,
+    audit_routes.router,
+)
+"""Every noun, in the order of the reference."""
+
+
+def create_app(
+    db: Database,
+    settings: Settings,
+    *,
+    applied: Callable[[int], Awaitable[bool]] | None = None,
+) -> FastAPI:
+    """
+    Compose the application; nothing is started.
+
+    Args:
+        applied: Waits, bounded, until every connected gateway has a routing revision in force. May
+            also be set later, as `app.state.towpath.applied`.
+    """
+    app = FastAPI(
+        title="Towpath",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.towpath = State(db, settings.api, _authenticate, _record_refusal, applied)
+    app.state.facilities = Facilities.of(settings)
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix=PREFIX)
+    contract = edge.router("openapi", "/openapi.json")
+    contract.add_api_route("", _contract(app), include_in_schema=False)
+    app.include_router(contract, prefix=PREFIX)
+    app.add_api_route(
+        "/.well-known/towpath", _well_known(settings), include_in_schema=False, methods=["GET"]
+    )
+    app.add_middleware(RequestScope)
+    return app
+
+
+def contract(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, which is committed as `contracts/openapi.json`."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary="The control plane of Towpath.",
+        description=(
+            "Lists take `limit` and `after` and return `items` and `next`. Errors are problem "
+            "documents with a `code` and a `fix`. Every resource has a `revision`, which is its "
+            "`ETag`; changes take `If-Match`. Every write takes `Idempotency-Key`."
+        ),
+        routes=app.routes,
+    )
+    document["components"]["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    document["security"] = [{"bearer": []}, {"key": []}]
+    for path in document["paths"].values():
+        for method, operation in path.items():
+            if method in {"post", "patch", "put", "delete"}:
+                operation.setdefault("parameters", []).append(
+                    {
+                        "name": "Idempotency-Key",
+                        "in": "header",
+                        "required": False,
+                        "schema": {"type": "string", "maxLength": 255},
+                        "description": "Repeat it with the same request and it is done once.",
+                    }
+                )
+    return document
+
+
+def _contract(app: FastAPI) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = contract(app)
+        return app.openapi_schema
+
+    return openapi
+
+
+def _well_known(settings: Settings) -> Callable[[Request], Awaitable[dict[str, Any]]]:
+    async def towpath(request: Request) -> dict[str, Any]:
+        return {
+            "name": settings.organization,
+            "address": settings.public_url or str(request.base_url).rstrip("/"),
+            "version": __version__,
+            "api": {"versions": ["v1"], "v1": PREFIX, "openapi": f"{PREFIX}/openapi.json"},
+            "inference": {"openai": "/v1", "kserve": "/v2", "predict": "/v1/models/{name}/predict"},
+            "auth": {
+                "headers": ["authorization", "x-api-key"],
+                "schemes": ["bearer"],
+                "token_pattern": tokens.PATTERN.pattern,
+            },
+        }
+
+    return towpath
+
+
+def _operation_id(route: APIRoute) -> str:
+    noun = str(route.tags[0]) if route.tags else "platform"
+    return route.name if noun in route.name else f"{route.name}_{noun}"
+
+
+async def _authenticate(tx: Tx, token: str, *, address: str | None) -> Principal | None:
+    kind = tokens.kind_of(token)
+    if kind == "user":
+        return await user_service.authenticate(tx, token)
+    if kind is None or kind == "admin":
+        return await user_service.authenticate_admin(tx, token)
+    return await key_service.authenticate(tx, token, address=address)
+
+
+async def _record_refusal(tx: Tx, caller: Principal, refusal: Refusal) -> None:
+    await audit.append_refused(
+        tx,
+        caller,
+        action=refusal.action,
+        noun=refusal.noun,
+        ref=refusal.ref,
+        error=refusal.error,
+    )

@@ -1,0 +1,408 @@
+"""initial."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001_initial"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "admin_keys",
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_admin_keys")),
+    )
+    op.create_table(
+        "applications",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("contact", sa.Text(), nullable=True),
+        sa.Column("use_case", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_applications")),
+        sa.UniqueConstraint("project_id", "name", name=op.f("uq_applications_project_id_name")),
+    )
+    op.create_index(op.f("ix_applications_team_id"), "applications", ["team_id"], unique=False)
+    op.create_table(
+        "artifact_uploads",
+        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("holder", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", "holder", name=op.f("pk_artifact_uploads")),
+    )
+    op.create_table(
+        "audit_events",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("principal_kind", sa.String(length=32), nullable=False),
+        sa.Column("principal_id", sa.String(length=64), nullable=False),
+        sa.Column("principal_name", sa.String(length=500), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("noun", sa.String(length=32), nullable=False),
+        sa.Column("resource_id", sa.String(length=500), nullable=True),
+        sa.Column("team_id", sa.String(length=64), nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
+        sa.Column("changes", sa.JSON(none_as_null=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_events")),
+    )
+    op.create_index(
+        op.f("ix_audit_events_noun_resource_id"),
+        "audit_events",
+        ["noun", "resource_id"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_audit_events_principal_id"), "audit_events", ["principal_id"], unique=False
+    )
+    op.create_index(
+        op.f("ix_audit_events_team_id_id"), "audit_events", ["team_id", "id"], unique=False
+    )
+    op.create_table(
+        "endpoint_names",
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_endpoint_names")),
+    )
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("principal", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("principal", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index(
+        op.f("ix_idempotency_keys_expires_at_ms"),
+        "idempotency_keys",
+        ["expires_at_ms"],
+        unique=False,
+    )
+    op.create_table(
+        "keys",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("environment", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("hint", sa.String(length=8), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("application_id", sa.String(length=64), nullable=True),
+        sa.Column("endpoints", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("operations", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("sources", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("max_data_class", sa.String(length=16), nullable=True),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("last_used_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("rotated_from", sa.String(length=64), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
+        sa.UniqueConstraint("hash", name=op.f("uq_keys_hash")),
+    )
+    op.create_index(op.f("ix_keys_application_id"), "keys", ["application_id"], unique=False)
+    op.create_index(op.f("ix_keys_project_id"), "keys", ["project_id"], unique=False)
+    op.create_index(op.f("ix_keys_team_id"), "keys", ["team_id"], unique=False)
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "members",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_members")),
+        sa.UniqueConstraint("team_id", "user_id", name=op.f("uq_members_team_id_user_id")),
+    )
+    op.create_index(op.f("ix_members_user_id"), "members", ["user_id"], unique=False)
+    op.create_table(
+        "models",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("visibility", sa.String(length=32), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_models")),
+        sa.UniqueConstraint("name", name=op.f("uq_models_name")),
+    )
+    op.create_index(op.f("ix_models_project_id"), "models", ["project_id"], unique=False)
+    op.create_table(
+        "nodes",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("cores", sa.Integer(), nullable=False),
+        sa.Column("threads", sa.Integer(), nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_nodes")),
+        sa.UniqueConstraint("name", name=op.f("uq_nodes_name")),
+    )
+    op.create_table(
+        "projects",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
+        sa.UniqueConstraint("team_id", "name", name=op.f("uq_projects_team_id_name")),
+    )
+    op.create_table(
+        "providers",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("dialect", sa.String(length=32), nullable=False),
+        sa.Column("base_url", sa.String(length=2000), nullable=False),
+        sa.Column("credential_id", sa.String(length=64), nullable=True),
+        sa.Column("credential_sealed", sa.Text(), nullable=True),
+        sa.Column("header", sa.String(length=100), nullable=True),
+        sa.Column("region", sa.String(length=63), nullable=True),
+        sa.Column("max_data_class", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_providers")),
+        sa.UniqueConstraint("credential_id", name=op.f("uq_providers_credential_id")),
+        sa.UniqueConstraint("name", name=op.f("uq_providers_name")),
+    )
+    op.create_table(
+        "routing_changes",
+        sa.Column("revision", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("noun", sa.String(length=32), nullable=False),
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("revision", "noun", "id", name=op.f("pk_routing_changes")),
+    )
+    op.create_table(
+        "routing_revision",
+        sa.Column("only", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("only", name=op.f("pk_routing_revision")),
+    )
+    op.create_table(
+        "routing_revocations",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_routing_revocations")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        op.f("ix_routing_revocations_at_ms"), "routing_revocations", ["at_ms"], unique=False
+    )
+    op.create_table(
+        "teams",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_teams")),
+        sa.UniqueConstraint("name", name=op.f("uq_teams_name")),
+    )
+    op.create_table(
+        "user_tokens",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("hint", sa.String(length=8), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_user_tokens")),
+        sa.UniqueConstraint("hash", name=op.f("uq_user_tokens_hash")),
+    )
+    op.create_index(op.f("ix_user_tokens_user_id"), "user_tokens", ["user_id"], unique=False)
+    op.create_table(
+        "users",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=True),
+        sa.Column("platform_role", sa.String(length=16), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
+        sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "endpoints",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("environment", sa.String(length=32), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=True),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.Column("deployment_id", sa.String(length=64), nullable=True),
+        sa.Column("visibility", sa.String(length=32), nullable=False),
+        sa.Column("callers", sa.String(length=100), nullable=False),
+        sa.Column("timeouts", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["name"], ["endpoint_names.name"], name=op.f("fk_endpoints_name")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
+        sa.UniqueConstraint("name", "environment", name=op.f("uq_endpoints_name_environment")),
+    )
+    op.create_index(op.f("ix_endpoints_project_id"), "endpoints", ["project_id"], unique=False)
+    op.create_table(
+        "model_versions",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("format", sa.String(length=63), nullable=False),
+        sa.Column("files", sa.JSON(), nullable=False),
+        sa.Column("signature", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("card", sa.Text(), nullable=True),
+        sa.Column("licence", sa.String(length=200), nullable=True),
+        sa.Column("lineage", sa.JSON(), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_id"], ["models.id"], name=op.f("fk_model_versions_model_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_model_versions")),
+        sa.UniqueConstraint("model_id", "number", name=op.f("uq_model_versions_model_id_number")),
+    )
+    op.create_table(
+        "provider_models",
+        sa.Column("provider_id", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("price_id", sa.String(length=64), nullable=True),
+        sa.Column("input_nano", sa.BigInteger(), nullable=True),
+        sa.Column("output_nano", sa.BigInteger(), nullable=True),
+        sa.Column("cached_input_nano", sa.BigInteger(), nullable=True),
+        sa.Column("context_length", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["provider_id"],
+            ["providers.id"],
+            name=op.f("fk_provider_models_provider_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("provider_id", "name", name=op.f("pk_provider_models")),
+        sa.UniqueConstraint("price_id", name=op.f("uq_provider_models_price_id")),
+    )
+    op.create_table(
+        "endpoint_allow",
+        sa.Column("endpoint_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("allowed_id", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"],
+            ["endpoints.id"],
+            name=op.f("fk_endpoint_allow_endpoint_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "endpoint_id", "kind", "allowed_id", name=op.f("pk_endpoint_allow")
+        ),
+    )
+    op.create_table(
+        "targets",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("environment", sa.String(length=32), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=True),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=True),
+        sa.Column("provider_id", sa.String(length=64), nullable=True),
+        sa.Column("dialect", sa.String(length=32), nullable=True),
+        sa.Column("url", sa.String(length=2000), nullable=True),
+        sa.Column("upstream_model", sa.String(length=200), nullable=True),
+        sa.Column("operations", sa.JSON(), nullable=False),
+        sa.Column("signature", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("region", sa.String(length=63), nullable=True),
+        sa.Column("max_data_class", sa.String(length=32), nullable=False),
+        sa.Column("credential_id", sa.String(length=64), nullable=True),
+        sa.Column("credential_sealed", sa.Text(), nullable=True),
+        sa.Column("header", sa.String(length=100), nullable=True),
+        sa.Column("price_id", sa.String(length=64), nullable=True),
+        sa.Column("input_nano", sa.BigInteger(), nullable=True),
+        sa.Column("output_nano", sa.BigInteger(), nullable=True),
+        sa.Column("context_length", sa.Integer(), nullable=True),
+        sa.Column("ready", sa.Boolean(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"],
+            ["endpoints.id"],
+            name=op.f("fk_targets_endpoint_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_targets")),
+        sa.UniqueConstraint("credential_id", name=op.f("uq_targets_credential_id")),
+        sa.UniqueConstraint("price_id", name=op.f("uq_targets_price_id")),
+    )
+    op.create_index(op.f("ix_targets_endpoint_id"), "targets", ["endpoint_id"], unique=False)
+    op.create_index(
+        op.f("ix_targets_kind_name_environment"),
+        "targets",
+        ["kind", "name", "environment"],
+        unique=False,
+    )
+    op.create_index(op.f("ix_targets_provider_id"), "targets", ["provider_id"], unique=False)
+    op.create_table(
+        "endpoint_targets",
+        sa.Column("endpoint_id", sa.String(length=64), nullable=False),
+        sa.Column("is_fallback", sa.Boolean(), nullable=False),
+        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.Column("weight", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"],
+            ["endpoints.id"],
+            name=op.f("fk_endpoint_targets_endpoint_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["target_id"], ["targets.id"], name=op.f("fk_endpoint_targets_target_id")
+        ),
+        sa.PrimaryKeyConstraint(
+            "endpoint_id", "is_fallback", "position", name=op.f("pk_endpoint_targets")
+        ),
+    )
+    op.create_index(
+        op.f("ix_endpoint_targets_target_id"), "endpoint_targets", ["target_id"], unique=False
+    )
