@@ -15,6 +15,7 @@ from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
+from towpath_server.domains.endpoints import routes as endpoints
 from towpath_server.domains.keys import routes as keys
 from towpath_server.domains.keys import service as key_service
 from towpath_server.domains.models import routes as models
@@ -44,8 +45,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     models.blobs,
     runtimes.router,
+    endpoints.router,
     providers.router,
     nodes.router,
+    usage.request_router,
     usage.router,
     audit_routes.router,
 )
@@ -150,8 +153,11 @@ def _well_known(settings: Settings) -> Callable[[Request], Awaitable[dict[str, A
 
 
 def _operation_id(route: APIRoute) -> str:
-    noun = str(route.tags[0]) if route.tags else "platform"
-    return route.name if noun in route.name else f"{route.name}_{noun}"
+    if "_" in route.name or not route.tags:
+        return route.name
+    noun = str(route.tags[0])
+    plural = "s" if route.name == "list" and noun != "audit" else ""
+    return f"{route.name}_{noun}{plural}"
 
 
 async def _authenticate(tx: Tx, token: str, *, address: str | None) -> Principal | None:

@@ -102,7 +102,8 @@ class TransactionRoute(AuthenticatedRoute):
     async def _record(self, request: Request, error: TowpathError) -> None:
         noun = str(self.tags[0]) if self.tags else "request"
         ref = next(iter(request.path_params.values()), None)
-        refusal = Refusal(noun, f"{noun}.{self.name}", str(ref) if ref else None, error)
+        verb = self.name.partition("_")[0]
+        refusal = Refusal(noun, f"{noun}.{verb}", str(ref) if ref else None, error)
         platform = state.of(request)
         with suppress(DatabaseUnavailable):  # the refusal itself is answered all the same
             async with platform.db.write() as tx:

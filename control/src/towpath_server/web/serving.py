@@ -1,0 +1,120 @@
+"""Serving an application on a socket that somebody else bound, and closing in order."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from towpath_server.web.problems import MEDIA_TYPE
+
+# The gateway keeps idle connections for a minute; ours must not be the side that closes first.
+_KEEP_ALIVE_S = 300
+# The gateway relays heads up to 32 KiB and adds its own fields.
+_MAX_HEAD_BYTES = 64 * 1024
+# Beyond this many at once a client is told to come back; a control plane has tens.
+_MAX_CONCURRENT = 1_000
+_BACKLOG = 1_024
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, started and stopped by us: signals are the business of `main`."""
+
+    def __init__(self, app: ASGIApp, *, drain_s: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=drain_s,
+                h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+                limit_concurrency=_MAX_CONCURRENT,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    def stop(self) -> None:
+        """Take no more connections, and end when the requests in flight have."""
+        self.should_exit = True
+
+
+class Gate:
+    """Answers 503 until the application behind it can work, for instance without its database."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        self._app: ASGIApp | None = None
+
+    def open(self, app: ASGIApp) -> None:
+        """Let requests through from now on."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        if self._app is not None:
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        refused = JSONResponse(
+            {
+                "type": "/docs/problems#unavailable",
+                "title": "Not available right now",
+                "status": 503,
+                "detail": f"The control plane is starting: {self.reason}.",
+                "instance": scope["path"],
+                "code": "unavailable",
+                "request_id": "",
+                "fix": "Repeat the request after the time in `Retry-After`.",
+            },
+            503,
+            {"retry-after": "1"},
+            media_type=MEDIA_TYPE,
+        )
+        await refused(scope, receive, send)
+
+
+def inherited(descriptor: int) -> socket.socket:
+    """Take over a listening socket that the parent process bound."""
+    listener = socket.socket(fileno=descriptor)
+    listener.setblocking(False)  # noqa: FBT003
+    return listener
+
+
+def bind(address: str) -> socket.socket:
+    """
+    Bind `unix:PATH` or `HOST:PORT` ourselves, for a control plane that runs apart.
+
+    Raises:
+        ValueError: The address is neither.
+        OSError: It cannot be bound.
+    """
+    if address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:"))
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        path.chmod(0o600)
+    else:
+        host, separator, port = address.rpartition(":")
+        if not separator or not port.isdigit():
+            raise ValueError(f"`{address}` is neither `unix:PATH` nor `HOST:PORT`")
+        host = host.strip("[]")
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)  # noqa: FBT003
+    return listener
