@@ -236,9 +236,11 @@ fn one_line(text: &str) -> String {
 /// A foreign message without what looks like a secret or an address.
 fn presentable(message: &str) -> String {
     let line = one_line(message.trim());
+    let mut after_bearer = false;
     let words = line.split_inclusive(' ').map(|word| {
         let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-        let secret = ["sk-", "tp_", "Bearer", "eyJ"].iter().any(|p| bare.starts_with(p));
+        let secret = ["sk-", "tp_", "Bearer-", "eyJ"].iter().any(|p| bare.starts_with(p));
+        let secret = std::mem::replace(&mut after_bearer, bare == "Bearer") || secret;
         let address = bare.contains("://") || bare.starts_with("unix:");
         match (secret || address, word.ends_with(' ')) {
             (false, _) => word,
