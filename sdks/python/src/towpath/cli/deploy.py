@@ -1,0 +1,170 @@
+"""`towpath deploy FILE`: upload what is local, hand in the manifest, watch it become ready."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from towpath.cli import manifest as manifests
+from towpath.cli import output
+from towpath.cli.manifest import Manifest, ModelFile
+from towpath.cli.progress import Steps, is_bad
+from towpath.cli.session import Session, environment_option, json_option, session
+from towpath.errors import APIStatusError, TowpathError
+from towpath.generated.client import Towpath
+from towpath.types import Deployment, Environment
+
+POLL_S = 0.25
+OVER = frozenset({"Ready", "Idle", "Failed"})
+
+
+@click.command(short_help="Deploy a model from its manifest.")
+@click.argument(
+    "file", type=click.Path(path_type=Path), default=Path("towpath.yaml"), metavar="[FILE]"
+)
+@environment_option("sandbox")
+@click.option("--no-wait", is_flag=True, help="Do not watch it become ready.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1),
+    default=900,
+    show_default=True,
+    help="Seconds to watch; it goes on without you.",
+)
+@json_option
+@session
+def command(
+    current: Session, file: Path, environment: Environment, no_wait: bool, timeout: int, as_json: bool
+) -> int:
+    """
+    Deploy a model from its manifest (towpath.yaml in this folder otherwise).
+
+    A model named by `file:` is uploaded by digest; what is there already is not
+    sent again. All that is wrong is said at once, before anything is changed.
+    """
+    manifest = manifests.read(file)
+    client = current.client()
+    steps = Steps(current.now)
+    output.note(f"{manifest.name or file} → {environment}")
+    document = manifest.document
+    if manifest.uri.startswith("file:"):
+        document = manifest.with_uri(upload(client, manifest, steps))
+    try:
+        made = client.deployments.create(manifest=document, environment=environment)
+    except APIStatusError as error:
+        if not error.findings:
+            raise
+        return refused(manifest, environment, error, as_json=as_json)
+    if not no_wait:
+        made = watch(current, client, made, steps, timeout)
+    return finish(made, client.address, as_json=as_json)
+
+
+def upload(client: Towpath, manifest: Manifest, steps: Steps) -> str:
+    """
+    Register the local files as a version, and return its URI.
+
+    Raises:
+        TowpathError: The files or the upload are not in order; nothing was registered.
+    """
+    if not manifest.name or not manifest.format:
+        missing = "/metadata/name" if not manifest.name else "/spec/model/format"
+        raise TowpathError(
+            f"{manifest.where(missing)}: a model that is uploaded needs its name and its format",
+            fix="set `metadata.name` and `spec.model.format` (gguf, onnx)",
+        )
+    files = manifests.model_files(manifest)
+    size = sum(file.size for file in files)
+    listed = [send(client, file, size, steps) for file in files]
+    more: dict[str, Any] = manifests.companions(manifest)
+    if manifest.project:
+        more["project"] = manifest.project
+    version = client.registry.create_version(
+        manifest.name, format=manifest.format, files=listed, **more
+    )
+    steps.done("Uploaded", f"{version.digest[:19]}… {output.bytes_size(size)} as {version.uri}")
+    return version.uri
+
+
+def send(client: Towpath, file: ModelFile, total: int, steps: Steps) -> Any:
+    """Upload one file unless its content is there."""
+    read = 0
+
+    def progress(count: int) -> None:
+        nonlocal read
+        read += count
+        steps.waiting("Uploaded", f"reading {file.path}, {output.bytes_size(read)}")
+
+    digest = manifests.digest(file, progress)
+    if not client.registry.has_file(digest):
+        steps.waiting("Uploaded", f"sending {file.path}, {output.bytes_size(file.size)} of {output.bytes_size(total)}")
+        client.registry.upload(file.source, digest=digest)
+    return {"path": file.path, "digest": digest, "size": file.size}
+
+
+def watch(
+    current: Session, client: Towpath, made: Deployment, steps: Steps, timeout: int
+) -> Deployment:
+    """Write conditions as they settle, until the deployment is over or the time is."""
+    end = current.now() + timeout
+    while True:
+        for condition in made.conditions:
+            if not steps.condition(condition):
+                break
+        if made.phase in OVER or current.now() >= end:
+            steps.clear()
+            return made
+        current.sleep(POLL_S)
+        made = client.deployments.get(made.id)
+
+
+def finish(made: Deployment, address: str, *, as_json: bool) -> int:
+    """Say how it ended, and what to do next."""
+    if as_json:
+        output.document(made.to_dict())
+        return 1 if made.phase == "Failed" else 0
+    output.note()
+    if made.phase == "Failed":
+        bad = next((one for one in made.conditions if is_bad(one)), None)
+        what = f"{bad.type}: {bad.message or bad.reason}" if bad else "see its conditions"
+        output.error(
+            f"`{made.name}` failed: {what}",
+            fix=(bad.fix if bad else None) or f"`towpath logs {made.name}`",
+        )
+        output.note(f"     {made.id}; its log: `towpath logs {made.name}`")
+        return 1
+    if made.phase not in OVER:
+        output.note(f"Not ready yet ({made.phase}). See `towpath deployments show {made.id}`")
+        return 0
+    output.note(f"  {made.id}")
+    path = made.to_dict().get("endpoint")
+    if isinstance(path, str) and path.startswith("/"):
+        output.data(f"POST {address}{path}")
+    verb = "predict" if not isinstance(path, str) or path.endswith("/predict") else "chat"
+    output.note(f"  Next: `towpath {verb} {made.name} \"…\"`")
+    return 0
+
+
+def refused(
+    manifest: Manifest, environment: str, error: APIStatusError, *, as_json: bool
+) -> int:
+    """Write every finding with its line and its fix."""
+    if as_json:
+        output.document(error.body)
+        return 1
+    count = len(error.findings)
+    word = "finding" if count == 1 else "findings"
+    output.error(
+        f"{manifest.name or manifest.file.name} → {environment}: refused, nothing was changed "
+        f"({count} {word})",
+        findings=[
+            {"where": manifest.where(one.pointer), "detail": one.detail, "fix": one.fix or ""}
+            for one in error.findings
+        ],
+    )
+    if error.fix:
+        output.note()
+        output.note(f"fix: {error.fix}")
+    if error.request_id:
+        output.note(f"     {error.request_id}")
+    return 1

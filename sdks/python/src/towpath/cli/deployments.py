@@ -1,0 +1,84 @@
+"""`towpath deployments`."""
+
+import click
+
+from towpath.cli import listing, output
+from towpath.cli.group import Noun
+from towpath.cli.output import Column
+from towpath.cli.session import (
+    Session,
+    environment_option,
+    json_option,
+    limit_option,
+    session,
+)
+from towpath.types import Deployment
+
+
+@click.group(cls=Noun, short_help="Show and remove what is served.")
+def command() -> None:
+    """Show and remove what is served; `towpath deploy` adds and changes it."""
+
+
+@command.command("list")
+@click.option("--project", metavar="TEAM/NAME", help="Of this project alone.")
+@environment_option(None)
+@limit_option
+@json_option
+@session
+def list_(
+    current: Session, project: str | None, environment: str | None, limit: int, as_json: bool
+) -> None:
+    """List deployments."""
+    listing.page(
+        current.client().deployments.list(project=project, environment=environment, limit=limit),
+        [
+            Column("deployment"),
+            Column("environment"),
+            Column("phase"),
+            Column("since"),
+            Column("id"),
+        ],
+        lambda one: [one.name, one.environment, one.phase, output.ago(one.updated_at), one.id],
+        as_json=as_json,
+        empty="Nothing is deployed yet: `towpath deploy FILE`",
+        then="Why one is not ready: `towpath deployments show ID`; its log: `towpath logs NAME`",
+    )
+
+
+@command.command()
+@click.argument("deployment")
+@json_option
+@session
+def show(current: Session, deployment: str, as_json: bool) -> None:
+    """Show one deployment, with the state of every step."""
+    found = current.client().deployments.get(deployment)
+    if as_json:
+        output.document(found.to_dict())
+        return
+    output.data(f"{found.name} → {found.environment}: {found.phase}    {found.id}")
+    for condition in found.conditions:
+        status = str(condition.status).lower()
+        mark = {"true": "✓", "false": "✗"}.get(status, "…")
+        text = output.clean(condition.message or condition.reason or "")
+        output.data(f"  {mark} {condition.type:<13} {text}".rstrip())
+        if condition.fix and status != "true":
+            output.data(f"    {'':<13} fix: {output.clean(condition.fix)}")
+    output.note()
+    output.note(advice(found))
+
+
+def advice(found: Deployment) -> str:
+    """Say what to do next."""
+    if found.phase == "Ready":
+        return f"Call it: `towpath chat {found.name} \"…\"` or `towpath predict {found.name} \"…\"`"
+    return f"Its log: `towpath logs {found.name}`"
+
+
+@command.command()
+@click.argument("deployment")
+@session
+def delete(current: Session, deployment: str) -> None:
+    """Stop a deployment and take its endpoint away."""
+    current.client().deployments.delete(deployment)
+    output.note(f"`{deployment}` is being stopped.")

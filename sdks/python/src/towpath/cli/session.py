@@ -1,0 +1,80 @@
+"""What one run of the command line works with, and the options that all commands share."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import click
+
+from towpath.auth import Credentials, resolve
+from towpath.generated.client import Towpath
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass
+class Session:
+    """Where to call and as whom, and the clock; tests put their own in."""
+
+    profile: str | None = None
+    address: str | None = None
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
+    clients: list[Towpath] = field(default_factory=list)
+
+    def credentials(self, *, keyless: bool = False) -> Credentials:
+        """Find address and key."""
+        return resolve(
+            profile=self.profile, address=self.address, api_key="" if keyless else None
+        )
+
+    def client(self, *, keyless: bool = False, **options: Any) -> Towpath:
+        """Return a client; all of them are closed at the end of the run."""
+        made = Towpath(
+            profile=self.profile,
+            address=self.address,
+            api_key="" if keyless else None,
+            **options,
+        )
+        self.clients.append(made)
+        return made
+
+    @contextmanager
+    def closing(self) -> Iterator["Session"]:
+        """Close what was opened."""
+        try:
+            yield self
+        finally:
+            for client in self.clients:
+                client.close()
+
+
+def json_option(function: F) -> F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the API's own shape.")(
+        function
+    )
+
+
+def limit_option(function: F) -> F:
+    """Add `--limit`."""
+    return click.option(
+        "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most rows."
+    )(function)
+
+
+def environment_option(default: str | None) -> Callable[[F], F]:
+    """Add `--environment`."""
+    return click.option(
+        "--environment",
+        "--to",
+        type=click.Choice(["sandbox", "staging", "production"]),
+        default=default,
+        show_default=default is not None,
+        help="Environment.",
+    )
+
+
+session = click.make_pass_decorator(Session)

@@ -1,0 +1,1 @@
+"""Derived from `towpath/*.py` by `tools/derive_sync.py`; never edited."""

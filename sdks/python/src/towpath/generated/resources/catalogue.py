@@ -1,0 +1,136 @@
+"""Derived from `towpath/resources/catalogue.py` by `tools/derive_sync.py`; never edited."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NotRequired, Protocol, TypedDict, Unpack
+from urllib.parse import quote
+
+from towpath import errors
+from towpath.generated.paging import Pages
+from towpath.generated.resources.noun import Noun
+from towpath.types import CallableModel, ModelList, ModelVersion, RegisteredModel, Runtime
+
+
+class VersionFile(TypedDict):
+    """One file of a model version; its content was uploaded before."""
+
+    path: str
+    digest: str
+    size: int
+
+
+class ModelVersionCreate(TypedDict):
+    """A new version of a model."""
+
+    format: str
+    files: Sequence[VersionFile]
+    signature: NotRequired[Mapping[str, Any]]
+    card: NotRequired[str]
+    licence: NotRequired[str]
+    lineage: NotRequired[Mapping[str, Any]]
+    project: NotRequired[str]
+
+
+class Uploader(Protocol):
+    """What uploads need of the client."""
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | Path | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Any, Mapping[str, str]]:
+        """Make a call and return the decoded answer with its headers."""
+        ...
+
+
+class Models:
+    """Names that this key may call."""
+
+    def __init__(self, client: Uploader) -> None:
+        self._client = client
+
+    def list(self) -> ModelList:
+        """Return all of them, with context length, owner and price where known."""
+        return ModelList.of(*self._client.call("GET", "/v1/models"))
+
+    def get(self, name: str) -> CallableModel:
+        """Return one."""
+        path = f"/v1/models/{quote(name, safe='')}"
+        return CallableModel.of(*self._client.call("GET", path))
+
+
+class Registry(Noun[RegisteredModel]):
+    """Registered models: names with immutable versions."""
+
+    _path = "/api/v1/models"
+    _kind = RegisteredModel
+
+    def __init__(self, client: Uploader) -> None:
+        super().__init__(client)
+        self._uploader = client
+
+    def create(
+        self, *, name: str, project: str, visibility: str = "project", **more: Any
+    ) -> RegisteredModel:
+        """Take a name in the registry."""
+        return self._create(
+            {"name": name, "project": project, "visibility": visibility, **more}
+        )
+
+    def update(
+        self, ref: str, *, if_match: int | None = None, **changes: Any
+    ) -> RegisteredModel:
+        """Change who sees a model, or its description; what is not given stays."""
+        return self._update(ref, changes, if_match)
+
+    def list(self, **query: Any) -> Pages[RegisteredModel]:
+        """List registered models."""
+        return self._listed(query)
+
+    def versions(self, name: str, **query: Any) -> Pages[ModelVersion]:
+        """List the versions of a model."""
+        return self._listed(query, path=self._at(name, "versions"), kind=ModelVersion)
+
+    def version(self, name: str, number: int) -> ModelVersion:
+        """Return one version."""
+        path = self._at(name, "versions", str(number))
+        return ModelVersion.of(*self._client.call("GET", path))
+
+    def create_version(
+        self, name: str, **version: Unpack[ModelVersionCreate]
+    ) -> ModelVersion:
+        """
+        Register uploaded files as the next version, or return the newest when it is just that.
+
+        With `project`, a model of this name is made where there is none.
+        """
+        path = self._at(name, "versions")
+        return ModelVersion.of(*self._client.call("POST", path, body=version))
+
+    def has_file(self, digest: str) -> bool:
+        """Tell whether a file of this digest (`sha256:…`) need not be uploaded."""
+        try:
+            self._uploader.call("HEAD", f"/api/v1/blobs/{digest}")
+        except errors.NotFoundError:
+            return False
+        return True
+
+    def upload(self, path: Path, *, digest: str) -> None:
+        """Upload a file in pieces; the platform checks that its content has the digest."""
+        self._uploader.call("PUT", f"/api/v1/blobs/{digest}", content=path)
+
+
+class Runtimes(Noun[Runtime]):
+    """How formats are served."""
+
+    _path = "/api/v1/runtimes"
+    _kind = Runtime
+
+    def list(self, **query: Any) -> Pages[Runtime]:
+        """List runtimes."""
+        return self._listed(query)

@@ -1,0 +1,102 @@
+"""Derived from `towpath/resources/serving.py` by `tools/derive_sync.py`; never edited."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict, Unpack
+
+from towpath.generated.paging import Pages
+from towpath.generated.resources.noun import Noun
+from towpath.types import Deployment, Endpoint, Environment, Node, Provider
+
+
+class EndpointCreate(TypedDict):
+    """A name that callers use, with what stands behind it."""
+
+    name: str
+    environment: Environment
+    project: NotRequired[str]
+    targets: Sequence[Mapping[str, Any]]
+    fallback: NotRequired[Sequence[str]]
+    access: NotRequired[Mapping[str, Any]]
+
+
+class Deployments(Noun[Deployment]):
+    """Models, served from a manifest."""
+
+    _path = "/api/v1/deployments"
+    _kind = Deployment
+
+    def create(
+        self, *, manifest: Mapping[str, Any], environment: Environment = "sandbox"
+    ) -> Deployment:
+        """
+        Deploy, or change what is deployed under the manifest's name.
+
+        Raises:
+            UnprocessableError: `findings` has all that is wrong, each with its fix; nothing was changed.
+        """
+        answer = self._client.call(
+            "POST", self._path, body=manifest, query={"environment": environment}
+        )
+        return Deployment.of(*answer)
+
+    def logs(self, ref: str, *, replica: int | None = None, lines: int | None = None) -> str:
+        """Return the end of a deployment's log."""
+        text, _ = self._client.call(
+            "GET", self._at(ref, "logs"), query={"replica": replica, "lines": lines}
+        )
+        return text if isinstance(text, str) else ""
+
+    def list(self, **query: Any) -> Pages[Deployment]:
+        """List deployments; filters: `project`, `environment`."""
+        return self._listed(query)
+
+
+class Endpoints(Noun[Endpoint]):
+    """Names that callers use, in their environments."""
+
+    _path = "/api/v1/endpoints"
+    _kind = Endpoint
+
+    def create(self, **endpoint: Unpack[EndpointCreate]) -> Endpoint:
+        """Create an endpoint."""
+        return self._create(endpoint)
+
+    def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Endpoint:
+        """Change an endpoint; what is not given stays."""
+        return self._update(ref, changes, if_match)
+
+    def list(self, **query: Any) -> Pages[Endpoint]:
+        """List endpoints; filters: `project`, `environment`."""
+        return self._listed(query)
+
+
+class Providers(Noun[Provider]):
+    """Vendors' APIs outside."""
+
+    _path = "/api/v1/providers"
+    _kind = Provider
+
+    def create(
+        self, *, name: str, base_url: str, dialect: str = "openai", **more: Any
+    ) -> Provider:
+        """Add a provider; `base_url` is as in OpenAI clients, with `/v1`."""
+        return self._create({"name": name, "dialect": dialect, "base_url": base_url, **more})
+
+    def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Provider:
+        """Change a provider; what is not given stays."""
+        return self._update(ref, changes, if_match)
+
+    def list(self, **query: Any) -> Pages[Provider]:
+        """List providers."""
+        return self._listed(query)
+
+
+class Nodes(Noun[Node]):
+    """Machines that models run on."""
+
+    _path = "/api/v1/nodes"
+    _kind = Node
+
+    def list(self, **query: Any) -> Pages[Node]:
+        """List nodes."""
+        return self._listed(query)

@@ -1,0 +1,194 @@
+"""Calls to models: chat, completions, embeddings, predict."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, Required, TypedDict, Unpack, overload
+from urllib.parse import quote
+
+from towpath.streaming import AsyncStream
+from towpath.transport_async import AsyncResponse
+from towpath.types import ChatCompletion, ChatCompletionChunk, Completion, Embeddings
+
+
+class SamplingParams(TypedDict, total=False):
+    """How an answer is chosen. What is not given is not sent; other fields pass as they are."""
+
+    model: Required[str]
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    stop: str | Sequence[str] | None
+    seed: int | None
+    n: int | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    stream_options: Mapping[str, Any] | None
+    user: str
+
+
+class ChatParams(SamplingParams, total=False):
+    """A conversation and what the model may do with it."""
+
+    messages: Required[Sequence[Mapping[str, Any]]]
+    max_completion_tokens: int | None
+    tools: Sequence[Mapping[str, Any]]
+    tool_choice: str | Mapping[str, Any]
+    response_format: Mapping[str, Any]
+    logprobs: bool | None
+    top_logprobs: int | None
+
+
+class CompletionParams(SamplingParams, total=False):
+    """A text to be continued."""
+
+    prompt: Required[str | Sequence[str]]
+    echo: bool | None
+    suffix: str | None
+
+
+class EmbeddingParams(TypedDict, total=False):
+    """Texts to be turned into vectors."""
+
+    model: Required[str]
+    input: Required[str | Sequence[str]]
+    encoding_format: Literal["float", "base64"]
+    dimensions: int
+    user: str
+
+
+class AsyncInferenceCaller(Protocol):
+    """What these calls need of the client."""
+
+    async def call(
+        self, method: str, path: str, *, body: Any = None
+    ) -> tuple[Any, Mapping[str, str]]:
+        """Make a call and return the decoded answer with its headers."""
+        ...
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | Path | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncResponse:
+        """Make a call and return its answer unread."""
+        ...
+
+
+class AsyncChat:
+    """Conversations."""
+
+    def __init__(self, client: AsyncInferenceCaller) -> None:
+        self.completions = AsyncChatCompletions(client)
+
+
+class AsyncChatCompletions:
+    """Answers to conversations."""
+
+    def __init__(self, client: AsyncInferenceCaller) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self, *, stream: Literal[False] = False, **params: Unpack[ChatParams]
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def create(
+        self, *, stream: Literal[True], **params: Unpack[ChatParams]
+    ) -> AsyncStream[ChatCompletionChunk]: ...
+
+    async def create(
+        self, *, stream: bool = False, **params: Unpack[ChatParams]
+    ) -> ChatCompletion | AsyncStream[ChatCompletionChunk]:
+        """
+        Ask a model to go on with a conversation.
+
+        Args:
+            stream: Return chunks as they are made; use it as a context.
+            params: OpenAI's fields, and any other the model's server understands.
+
+        Raises:
+            APIStatusError: The platform refused, or every target failed.
+        """
+        path = "/v1/chat/completions"
+        if stream:
+            opened = await self._client.open(
+                "POST", path, body={**params, "stream": True}, headers=_SSE
+            )
+            return AsyncStream(opened, ChatCompletionChunk)
+        return ChatCompletion.of(*await self._client.call("POST", path, body=params))
+
+
+class AsyncCompletions:
+    """Continuations of a bare prompt."""
+
+    def __init__(self, client: AsyncInferenceCaller) -> None:
+        self._client = client
+
+    @overload
+    async def create(
+        self, *, stream: Literal[False] = False, **params: Unpack[CompletionParams]
+    ) -> Completion: ...
+
+    @overload
+    async def create(
+        self, *, stream: Literal[True], **params: Unpack[CompletionParams]
+    ) -> AsyncStream[Completion]: ...
+
+    async def create(
+        self, *, stream: bool = False, **params: Unpack[CompletionParams]
+    ) -> Completion | AsyncStream[Completion]:
+        """
+        Ask a model to go on with a text.
+
+        Args:
+            stream: Return chunks as they are made; use it as a context.
+            params: OpenAI's fields, and any other the model's server understands.
+
+        Raises:
+            APIStatusError: The platform refused, or every target failed.
+        """
+        path = "/v1/completions"
+        if stream:
+            opened = await self._client.open(
+                "POST", path, body={**params, "stream": True}, headers=_SSE
+            )
+            return AsyncStream(opened, Completion)
+        return Completion.of(*await self._client.call("POST", path, body=params))
+
+
+class AsyncEmbeddings:
+    """Texts as vectors."""
+
+    def __init__(self, client: AsyncInferenceCaller) -> None:
+        self._client = client
+
+    async def create(self, **params: Unpack[EmbeddingParams]) -> Embeddings:
+        """
+        Turn texts into vectors, in their order.
+
+        Raises:
+            APIStatusError: The platform refused, or every target failed.
+        """
+        return Embeddings.of(*await self._client.call("POST", "/v1/embeddings", body=params))
+
+
+_SSE = {"accept": "text/event-stream"}
+
+
+def predict_path(model: str, version: int | None) -> str:
+    """Return where a model is asked, at a version if one is given."""
+    at = "" if version is None else f"/versions/{version}"
+    return f"/v1/models/{quote(model, safe='')}{at}/predict"
+
+
+def predict_body(inputs: list[Any], parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a model is asked."""
+    return (
+        {"inputs": inputs} if parameters is None else {"inputs": inputs, "parameters": parameters}
+    )

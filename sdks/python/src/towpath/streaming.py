@@ -1,0 +1,104 @@
+"""
+A streamed answer, chunk by chunk.
+
+A stream is whole only when it says so: one that ends without `[DONE]`, breaks off, or carries an error
+raises, so a truncated answer never looks complete.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from towpath.errors import APIConnectionError, APIStreamError, of_event
+from towpath.model import Model
+from towpath.sse import Decoder, Event
+from towpath.transport_async import AsyncResponse
+
+T = TypeVar("T", bound=Model)
+
+
+class AsyncStream(Generic[T]):
+    """
+    Chunks as they arrive; `async with` it, so that leaving early also stops the model.
+
+    Attributes:
+        headers: Of the answer, names in lower case.
+        request_id: Id of the request's row in the log.
+        on_comment: Called with what the platform says while a model wakes up.
+    """
+
+    def __init__(self, response: AsyncResponse, kind: type[T]) -> None:
+        self.headers: Mapping[str, str] = response.headers
+        self.request_id = response.headers.get("x-request-id")
+        self.on_comment: Callable[[str], None] | None = None
+        self._response = response
+        self._kind = kind
+        self._chunks = self._read()
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self._chunks
+
+    async def __anext__(self) -> T:
+        return await self._chunks.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop reading; the platform cancels what is still being made."""
+        await self._response.close()
+
+    async def _read(self) -> AsyncIterator[T]:
+        count = 0
+        try:
+            async for event in self._events():
+                if event.comment is not None:
+                    if self.on_comment is not None:
+                        self.on_comment(event.comment)
+                    continue
+                if event.data == "[DONE]":
+                    return
+                yield self._chunk(event)
+                count += 1
+        except APIConnectionError as error:
+            raise self._cut(count) from error
+        finally:
+            await self._response.close()
+        raise self._cut(count)
+
+    async def _events(self) -> AsyncIterator[Event]:
+        decoder = Decoder()
+        async for piece in self._response.chunks():
+            for event in decoder.feed(piece):
+                yield event
+
+    def _chunk(self, event: Event) -> T:
+        try:
+            data = json.loads(event.data)
+        except ValueError as error:
+            raise APIStreamError(
+                "The stream carries an event that is not JSON.",
+                code="invalid_event",
+                request_id=self.request_id,
+            ) from error
+        if event.name == "error" or (isinstance(data, Mapping) and data.get("error") is not None):
+            raise of_event(data.get("error", data), self.request_id)
+        return self._kind.of(data, self.headers)
+
+    def _cut(self, count: int) -> APIStreamError:
+        return APIStreamError(
+            f"The stream broke off after {count} chunks; what came is incomplete.",
+            code="stream_cut",
+            fix="ask again; the log says why it ended: "
+            f"`towpath requests show {self.request_id or 'ID'}`",
+            request_id=self.request_id,
+        )
