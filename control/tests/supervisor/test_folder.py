@@ -5,7 +5,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections import namedtuple
+from typing import NamedTuple
 
 import pytest
 
@@ -14,7 +14,11 @@ from towpath_server.core.secret import Secret
 from towpath_server.supervisor import folder as folders
 from towpath_server.supervisor.errors import CannotStart
 
-Usage = namedtuple("Usage", "total used free")
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
 
 
 @pytest.fixture

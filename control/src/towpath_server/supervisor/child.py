@@ -181,10 +181,19 @@ class Child:
         )
         try:
             async for line in reader:
-                said = json.loads(line)
+                said = _announcement(line)
                 if said.get("event") == "ready":
                     self.ready.set()
-                if self._announced:
+                if said and self._announced:
                     self._announced(said)
         finally:
             transport.close()
+
+
+def _announcement(line: bytes) -> Announcement:
+    """Read a line; what is no announcement says nothing, and must not stop the platform."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -32,23 +32,31 @@ class Descriptors:
     link: int
 
 
+def find_gateway(settings: Settings) -> Path | None:
+    """Find the gateway's program: as set, else beside this Python, else on the path."""
+    if settings.gateway_bin is not None:
+        return settings.gateway_bin.absolute() if settings.gateway_bin.is_file() else None
+    beside = Path(sys.prefix) / "bin" / GATEWAY_PROGRAM
+    on_path = shutil.which(GATEWAY_PROGRAM)
+    return beside if beside.is_file() else Path(on_path) if on_path else None
+
+
 def gateway_program(settings: Settings) -> Path:
     """
-    Find the gateway: as set, else beside this Python, else on the path.
+    Find the gateway's program.
 
     Raises:
         CannotStart: It is nowhere.
     """
-    beside = Path(sys.prefix) / "bin" / GATEWAY_PROGRAM
-    on_path = shutil.which(GATEWAY_PROGRAM)
-    found = settings.gateway_bin or (beside if beside.exists() else None) or on_path
-    if found is None or not Path(found).is_file():
-        where = f"`{found}`" if found else f"`{beside}` or on the path"
+    found = find_gateway(settings)
+    if found is None:
+        beside = Path(sys.prefix) / "bin" / GATEWAY_PROGRAM
+        where = f"`{settings.gateway_bin or beside}`"
         raise CannotStart(
             f"the gateway's program is not at {where}",
             fix="build it with `make setup`, or say where it is: `TOWPATH_GATEWAY_BIN=FILE`",
         )
-    return Path(found)
+    return found
 
 
 def gateway(
@@ -79,6 +87,8 @@ def gateway(
                 "TOWPATH_ADMIN_KEY": None,
                 "TOWPATH_DATABASE_URL": None,
                 "TOWPATH_LEDGER_URL": None,
+                # Where it is, and not one of its own settings, which begin alike.
+                "TOWPATH_GATEWAY_BIN": None,
             }
         ),
         descriptors=(descriptors.door,),

@@ -45,4 +45,6 @@ def _replaced(text: str, name: str, values: Mapping[str, str]) -> str:
 def _quoted(value: str) -> str:
     """Write a TOML basic string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c >= " " else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    return (
+        '"' + "".join(c if c >= " " and c != "\x7f" else f"\\u{ord(c):04x}" for c in escaped) + '"'
+    )

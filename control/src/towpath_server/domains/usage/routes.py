@@ -20,8 +20,8 @@ from towpath_server.web.paging import Page
 from towpath_server.web.problems import problems
 from towpath_server.web.schemas import Ref
 
-requests = edge.router("request", "/requests")
-reports = edge.router("usage", "/usage")
+request_router = edge.router("request", "/requests")
+router = edge.router("usage", "/usage")
 
 
 async def _ledger(platform: Platform) -> AsyncIterator[Tx]:
@@ -73,7 +73,7 @@ Ledger = Annotated[Tx, Depends(_ledger)]
 Wanted = Annotated[Search, Depends(_search)]
 
 
-@requests.get("", responses=problems(NotFound, Forbidden, InvalidRequest))
+@request_router.get("", responses=problems(NotFound, Forbidden, InvalidRequest))
 async def search(
     wanted: Wanted, window: Paging, caller: Caller, tx: ReadTx, ledger: Ledger
 ) -> Page[RequestOut]:
@@ -83,13 +83,13 @@ async def search(
     )
 
 
-@requests.get("/{request_id}", responses=problems(NotFound))
+@request_router.get("/{request_id}", responses=problems(NotFound))
 async def get(request_id: Ref, caller: Caller, tx: ReadTx, ledger: Ledger) -> RequestOut:
     """Return one request."""
     return RequestOut.of(await usage.get(tx, ledger, caller, request_id))
 
 
-@reports.get("", responses=problems(NotFound, Forbidden, InvalidRequest))
+@router.get("", responses=problems(NotFound, Forbidden, InvalidRequest))
 async def report(
     caller: Caller,
     tx: ReadTx,

@@ -52,16 +52,17 @@ async def ingest(ledger: Tx, entries: Sequence[Entry]) -> int:
     Raises:
         SequenceReused: A number that is stored for another request: storing would lose this one.
     """
-    inserted = await store.insert(ledger, entries)
-    known = [entry for entry in entries if (entry.gateway_id, entry.sequence) not in inserted]
-    if known:
-        stored = await store.ids(ledger, [(entry.gateway_id, entry.sequence) for entry in known])
-        for entry in known:
-            if stored.get((entry.gateway_id, entry.sequence)) != entry.id:
-                raise SequenceReused(entry.gateway_id, entry.sequence)
-    fresh = [entry for entry in entries if (entry.gateway_id, entry.sequence) in inserted]
-    await store.add_up(ledger, fresh, FAILED)
-    return len(fresh)
+    if not entries:
+        return 0
+    sent = {(entry.gateway_id, entry.sequence): entry for entry in entries}
+    inserted = await store.insert(ledger, list(sent.values()))
+    stored = await store.ids(ledger, sent.keys() - inserted) if len(inserted) < len(sent) else {}
+    for entry in entries:
+        number = (entry.gateway_id, entry.sequence)
+        if stored.get(number, sent[number].id) != entry.id:
+            raise SequenceReused(*number)
+    await store.add_up(ledger, (sent[number] for number in inserted), FAILED)
+    return len(inserted)
 
 
 async def search(
@@ -80,17 +81,18 @@ async def get(tx: Tx, ledger: Tx, caller: Principal, request_id: str) -> Request
     Return one request.
 
     Raises:
-        NotFound: There is none, it is not recorded yet, or it is another team's.
+        NotFound: There is none, it is not recorded yet, or it is another team's: one text for all.
+        Forbidden: The caller may read no requests at all.
     """
+    reach = caller.reach("request")
     request = await store.find(ledger, request_id)
-    if request is None:
+    if request is None or not reach.covers(request.team, request.project):
         raise NotFound(
             "request",
             request_id,
             fix="Check the id, the `x-request-id` of the answer; a request is recorded within a "
             "second of its end.",
         )
-    caller.require(Verb.READ, "request", team=request.team, project=request.project, ref=request_id)
     return (await _named(tx, [request]))[0]
 
 

@@ -1,0 +1,133 @@
+"""
+The routing table's entities, written from the domains' models.
+
+Pure functions, one per kind; `contracts/routing.schema.json` is what they must meet, and a test
+holds every one of them against it. A field that has no value is left out.
+"""
+
+from typing import Any
+
+from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
+from towpath_server.domains.keys.models import Key
+from towpath_server.domains.projects.models import Project
+from towpath_server.domains.providers.models import Credential, Price
+from towpath_server.domains.teams.models import Team
+
+Value = dict[str, Any]
+
+PLATFORM_ID = "platform"
+
+
+def team(found: Team) -> Value:
+    """Write a team."""
+    return {"name": found.name}
+
+
+def project(found: Project) -> Value:
+    """Write a project."""
+    return {"name": found.name, "team": found.team_id}
+
+
+def key(found: Key) -> Value:
+    """Write a key or service account; its hash stands for it."""
+    return _present(
+        {
+            "hash": found.hash,
+            "project": found.project_id,
+            "environment": found.environment.value,
+            "application": found.application_id,
+            "scopes": [str(scope) for scope in found.scopes],
+            "endpoints": _listed(found.endpoints),
+            "operations": _listed(found.operations),
+            "sources": _listed(found.sources),
+            "max_data_class": found.max_data_class,
+            "expires_at_ms": found.expires_at_ms,
+        }
+    )
+
+
+def price(found: Price, currency: str) -> Value:
+    """Write a price, in the organisation's currency."""
+    return _present(
+        {
+            "currency": currency,
+            "input_nano_per_million": found.input_nano_per_million,
+            "output_nano_per_million": found.output_nano_per_million,
+            "cached_input_nano_per_million": found.cached_input_nano_per_million,
+        }
+    )
+
+
+def credential(found: Credential) -> Value:
+    """Write a credential; it stays sealed, and the gateway alone opens it."""
+    scheme: Any = {"header": found.header} if found.header else "bearer"
+    return {"sealed": found.sealed, "scheme": scheme}
+
+
+def endpoint(found: RoutedEndpoint) -> Value:
+    """Write an endpoint; timeouts that are not set are the gateway's defaults."""
+    value = {
+        "name": found.name,
+        "environment": found.environment,
+        "project": found.project,
+        "visibility": found.visibility,
+        "callers": list(found.callers),
+        "targets": [{"target": id_, "weight": weight} for id_, weight in found.targets],
+        "timeouts": dict(found.timeouts),
+        "created_at_ms": found.created_at_ms,
+    }
+    if found.allow:
+        value["allow"] = [{kind: id_} for kind, id_ in found.allow]
+    if found.fallback:
+        value["fallback"] = list(found.fallback)
+    return _present(value)
+
+
+def target(found: RoutedTarget) -> Value:
+    """Write a target with the servers that are ready now."""
+    value = {
+        "name": found.name,
+        "kind": found.kind,
+        "dialect": found.dialect,
+        "replicas": [_replica(replica) for replica in found.replicas],
+        "upstream_model": found.upstream_model,
+        "credential": found.credential,
+        "provider": found.provider,
+        "model": dict(found.model) if found.model is not None else None,
+        "signature": dict(found.signature) if found.signature is not None else None,
+        "operations": list(found.operations),
+        "request_fields": _fields(found),
+        "region": found.region,
+        "operator": found.operator,
+        "max_data_class": found.max_data_class,
+        "price": found.price,
+        "context_length": found.context_length,
+        "owned_by": found.owned_by,
+    }
+    if found.modalities:
+        value["modalities"] = list(found.modalities)
+    return _present(value)
+
+
+def _replica(found: Replica) -> Value:
+    return _present({"id": found.id, "address": found.address, "credential": found.credential})
+
+
+def _fields(found: RoutedTarget) -> Value | None:
+    if found.request_fields is None:
+        return None
+    return {name: dict(rule) for name, rule in found.request_fields.items()}
+
+
+def platform(*, name: str, currency: str, ready_when: list[str]) -> Value:
+    """Write what holds for the whole organisation."""
+    value: Value = {"name": name, "currency": currency}
+    return value | ({"ready_when": ready_when} if ready_when else {})
+
+
+def _listed(values: Any) -> list[str] | None:
+    return None if values is None else [str(value) for value in values]
+
+
+def _present(value: Value) -> Value:
+    return {name: field for name, field in value.items() if field is not None}

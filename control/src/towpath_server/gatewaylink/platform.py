@@ -1,0 +1,80 @@
+"""
+What holds for the whole organisation, as the gateways know it: one row, the entity `platform`.
+
+Name and currency come from the settings and are kept here to notice that they changed. `ready_when`
+lists the demo's endpoints until each of them has been ready once: a first start is not over before.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import select
+
+from towpath_server.core import revision
+from towpath_server.core.db import Tx
+from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.gatewaylink import entities
+from towpath_server.gatewaylink.routing import PAGE, Value
+from towpath_server.gatewaylink.tables import platform as platform_row
+
+
+async def declare(tx: Tx, *, name: str, currency: str) -> None:
+    """Put name and currency into the table of the gateways, if they are not there already."""
+    row = (await tx.execute(select(platform_row))).first()
+    if row is not None and (row.name, row.currency) == (name, currency):
+        return
+    statement = tx.insert(platform_row).values(
+        only=1, name=name, currency=currency, ready_when="[]"
+    )
+    await tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["only"], set_={"name": name, "currency": currency}
+        )
+    )
+    await revision.bump(tx, "platform", entities.PLATFORM_ID)
+
+
+async def await_endpoints(tx: Tx, ids: Sequence[str]) -> None:
+    """Let the gateways call themselves ready only once each of these endpoints can answer."""
+    await tx.execute(platform_row.update().values(ready_when=json.dumps(list(ids))))
+    await revision.bump(tx, "platform", entities.PLATFORM_ID)
+
+
+async def awaited(tx: Tx) -> list[str]:
+    """Return the endpoints that are still awaited."""
+    text = (await tx.execute(select(platform_row.c.ready_when))).scalar_one_or_none()
+    return json.loads(text) if text else []
+
+
+async def settle(tx: Tx) -> bool:
+    """
+    Stop waiting once every awaited endpoint can answer or is gone; tell whether that is so.
+
+    Once stopped it stays so: a model that is restarted later makes no platform unready.
+    """
+    ids = await awaited(tx)
+    if not ids:
+        return True
+    found = await endpoints.routed(tx, ids=ids)
+    wanted = {target for endpoint in found for target, _ in endpoint.targets}
+    targets = await deployments.routed_targets(tx, ids=wanted) if wanted else []
+    ready = {target.id for target in targets if target.replicas}
+    if not all(any(target in ready for target, _ in one.targets) for one in found):
+        return False
+    await await_endpoints(tx, [])
+    return True
+
+
+async def load(
+    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = PAGE
+) -> list[tuple[str, Value]]:
+    """Read the entity, as the catalogue does for every kind."""
+    wanted = entities.PLATFORM_ID in ids if ids is not None else after < entities.PLATFORM_ID
+    row = (await tx.execute(select(platform_row))).first() if wanted and limit else None
+    if row is None:
+        return []
+    value = entities.platform(
+        name=row.name, currency=row.currency, ready_when=json.loads(row.ready_when)
+    )
+    return [(entities.PLATFORM_ID, value)]
