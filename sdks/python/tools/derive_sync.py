@@ -1,8 +1,9 @@
+#!/usr/bin/env python3
 """
 Write `towpath/generated`: the blocking client, derived from the one written for asyncio.
 
-One source for both means that they cannot drift apart; a test compares what is committed with what this
-would write. Run it without arguments from anywhere.
+One source for both means that they cannot drift apart; a test compares what is committed with what
+this would write. Run it without arguments from anywhere.
 """
 
 from __future__ import annotations

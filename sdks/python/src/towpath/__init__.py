@@ -5,7 +5,9 @@ Towpath's client.
 from towpath import Towpath
 
 client = Towpath()  # address and key from the environment or ~/.config/towpath/config.toml
-answer = client.chat.completions.create(model="smollm2", messages=[{"role": "user", "content": "Hi"}])
+answer = client.chat.completions.create(
+    model="smollm2", messages=[{"role": "user", "content": "Hello"}]
+)
 ```
 
 `AsyncTowpath` is the same for asyncio. Names are loaded when they are first used.
@@ -14,7 +16,7 @@ answer = client.chat.completions.create(model="smollm2", messages=[{"role": "use
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from towpath.version import VERSION as __version__
+from towpath.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from towpath.auth import Credentials as Credentials
@@ -71,7 +73,7 @@ _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
 }
 
-__all__ = ("__version__", *sorted(_HOMES))
+__all__ = [*_HOMES]  # noqa: PLE0604  one list of names, and it stands above
 
 
 def __getattr__(name: str) -> Any:

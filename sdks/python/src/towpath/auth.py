@@ -1,8 +1,8 @@
 """
 Where to call and as whom: arguments, then environment, then the configuration file.
 
-The only module that reads the environment. A profile's key is sent to that profile's address and to no
-other, so that an address given by hand can never harvest a saved key.
+The only module that reads the environment. A profile's key is sent to that profile's address and to
+no other, so that an address given by hand can never harvest a saved key.
 """
 
 import os

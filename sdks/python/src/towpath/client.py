@@ -44,7 +44,7 @@ from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
 from towpath.transport_async import AsyncHTTPTransport, AsyncResponse, AsyncTransport
 from towpath.types import Health, Prediction
-from towpath.version import VERSION
+from towpath.version import __version__
 
 
 class AsyncTowpath:
@@ -228,8 +228,8 @@ class AsyncTowpath:
         Ask any model, by its signature.
 
         Args:
-            inputs: One entry per prediction: a value when the model has one input, else an object by
-                input name.
+            inputs: One entry per prediction: a value when the model has one input, else an object
+                by input name.
             version: Exactly this version of the model.
 
         Raises:
@@ -261,7 +261,7 @@ class AsyncTowpath:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
         """
-        Make any call and return the decoded answer with its headers; the way to what has no method yet.
+        Make any call and return the decoded answer with its headers: the way to what has no method.
 
         Raises:
             APIStatusError: The answer was an error.
@@ -273,7 +273,7 @@ class AsyncTowpath:
         raw = await response.read()
         if not raw:
             return None, response.headers
-        if "json" not in response.headers.get("content-type", "application/json"):
+        if response.headers.get("content-type", "").startswith("text/plain"):
             return raw.decode("utf-8", "replace"), response.headers
         try:
             return json.loads(raw), response.headers
@@ -302,7 +302,9 @@ class AsyncTowpath:
             APIStatusError: The answer was an error.
             APIConnectionError: No answer came.
         """
-        request = self._request(method, path, body, content, query, headers or {})
+        request = self._request(
+            method, path, body=body, content=content, query=query, headers=headers or {}
+        )
         done = 0
         while True:
             try:
@@ -325,6 +327,7 @@ class AsyncTowpath:
         self,
         method: str,
         path: str,
+        *,
         body: Any,
         content: bytes | Path | None,
         query: Mapping[str, Any] | None,
@@ -333,7 +336,7 @@ class AsyncTowpath:
         sent = {
             "accept": "application/json",
             "accept-encoding": "identity",
-            "user-agent": f"towpath-python/{VERSION}",
+            "user-agent": f"towpath-python/{__version__}",
             **self._headers,
         }
         if self._api_key:

@@ -1,8 +1,8 @@
 """
 What can go wrong, as exceptions.
 
-Every error has `code`, `fix` and `request_id` where they are known. A code that this version does not
-know still arrives: it degrades to the class of its HTTP status.
+Every error has `code`, `fix` and `request_id` where they are known. A code that this version does
+not know still arrives: it degrades to the class of its HTTP status.
 """
 
 import json
@@ -17,7 +17,7 @@ _EXCERPT_CHARS = 200
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong in a request: where (JSON pointer, `?parameter` or header), what, what to do."""
+    """One thing wrong in a request: where (pointer, `?parameter` or header), what, what to do."""
 
     pointer: str
     detail: str

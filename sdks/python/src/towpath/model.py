@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar, Union, get_args, get_origin
 
+from towpath.errors import APIError
+
 
 class Model:
     """
     One document of the API.
 
-    `thing.name` reads a field, `"name" in thing` tells null from missing, `to_dict()` is the document
-    itself. A declared field that may be absent reads as `None`.
+    `thing.name` reads a field, `"name" in thing` tells null from missing, `to_dict()` is the
+    document itself. A declared field that may be absent reads as `None`.
     """
 
     # Shown shortened by `repr`, so that a printed object leaks nothing.
@@ -41,15 +43,19 @@ class Model:
         Take a decoded document.
 
         Raises:
-            TypeError: It is not an object.
+            APIError: It is not an object.
         """
         if not isinstance(data, Mapping):
-            raise TypeError(f"expected a JSON object for {cls.__name__}, got {type(data).__name__}")
+            raise APIError(
+                f"The answer is not the JSON object that {cls.__name__} is read from.",
+                code="invalid_answer",
+                request_id=headers.get("x-request-id") if headers else None,
+            )
         return cls(data, headers)
 
     @property
     def _request_id(self) -> str | None:
-        """The `x-request-id` of the answer; also there when the document has a field of that name."""
+        """The `x-request-id` of the answer, whatever fields the document has."""
         return self._headers.get("x-request-id")
 
     @property
@@ -60,7 +66,7 @@ class Model:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        declared = type(self)._declared.get(name)
+        declared = self._declared.get(name)
         if name not in self._data:
             if name == "request_id":
                 return self._request_id
@@ -108,7 +114,7 @@ T_co = TypeVar("T_co", bound=Model, covariant=True)
 
 @dataclass(frozen=True)
 class Page(Generic[T_co]):
-    """One page of a list; `next` is the `after` of the following one, `document` the page as it came."""
+    """One page of a list: `next` is the `after` of the following one, `document` what came."""
 
     items: Sequence[T_co]
     next: str | None
@@ -131,11 +137,9 @@ def _optional(kind: Any) -> bool:
 
 def _read(kind: Any, value: Any) -> Any:
     """Convert a decoded value to what its field declares; what does not fit stays as it came."""
-    if kind is None or value is None:
-        return value
     if get_origin(kind) in {Union, types.UnionType}:
         kinds = [one for one in get_args(kind) if one is not type(None)]
-        return _read(kinds[0], value) if len(kinds) == 1 else value
+        kind = kinds[0] if len(kinds) == 1 else None
     if get_origin(kind) is list and isinstance(value, list):
         (inner,) = get_args(kind)
         return [_read(inner, one) for one in value]

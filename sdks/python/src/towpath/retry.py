@@ -1,7 +1,7 @@
 """
 When a call is tried again, and after how long.
 
-The rules are those of the OpenAI clients, so that the platform's headers mean the same to all callers.
+The rules are those of the OpenAI clients, so that the platform's headers mean the same to all.
 Pure: time and randomness come in as arguments.
 """
 
@@ -17,7 +17,7 @@ MAX_RETRIES = 2
 MAX_PAUSE_S = 120.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 8.0
-# The pause is shortened by up to this share, so that callers that failed together do not return together.
+# A pause is shortened by up to this share: callers that failed together return one by one.
 JITTER = 0.25
 
 
@@ -41,7 +41,7 @@ class Retry:
             raise ValueError("max_retries must be 0 or more")
 
     def after_failure(self, done: int) -> float | None:
-        """Return the pause after a connection that failed, or none to give up; `done` were retries."""
+        """Return the pause after the connection failed, or none to give up."""
         return self._backoff(done) if done < self.limit else None
 
     def after_status(self, done: int, status: int, headers: Mapping[str, str]) -> float | None:

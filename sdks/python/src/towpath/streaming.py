@@ -1,8 +1,8 @@
 """
 A streamed answer, chunk by chunk.
 
-A stream is whole only when it says so: one that ends without `[DONE]`, breaks off, or carries an error
-raises, so a truncated answer never looks complete.
+A stream is whole only when it says so: one that ends without `[DONE]`, breaks off, or carries an
+error raises, so a truncated answer never looks complete.
 """
 
 import json

@@ -2,8 +2,8 @@
 One HTTP exchange, on the standard library's client: no retries, no JSON, no meaning.
 
 Blocking calls use `http.client` because it is loaded in a tenth of the time of a full client, and a
-command line lives for one call. The asyncio side is in `transport_async`; both give the same errors,
-which the conformance vectors prove.
+command line lives for one call. The asyncio side is in `transport_async`; both give the same
+errors, which the conformance vectors prove.
 """
 
 import base64
@@ -72,7 +72,7 @@ class Response(Protocol):
 class Transport(Protocol):
     """What the client needs of the outside world, time included."""
 
-    def send(self, request: Request, timeout: Timeout) -> Response:
+    def send(self, request: Request, limits: Timeout) -> Response:
         """Send and wait for the head of the answer."""
         ...
 
@@ -93,7 +93,7 @@ class HTTPTransport:
         self._lock = threading.Lock()
         self._idle: dict[tuple[str, str], list[http.client.HTTPConnection]] = {}
 
-    def send(self, request: Request, timeout: Timeout) -> "HTTPResponse":
+    def send(self, request: Request, limits: Timeout) -> "HTTPResponse":
         """
         Send and wait for the head of the answer.
 
@@ -110,10 +110,10 @@ class HTTPTransport:
         connection = self._take(origin)
         try:
             if connection is None:
-                connection = self._connect(request.url, proxy, timeout)
-            connection.timeout = timeout.read_s
+                connection = self._connect(request.url, proxy, limits)
+            connection.timeout = limits.read_s
             if connection.sock is not None:
-                connection.sock.settimeout(timeout.read_s)
+                connection.sock.settimeout(limits.read_s)
             # A server that refuses a body answers before it has read it all, and hangs up.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 _write(connection, request, target)
@@ -154,7 +154,7 @@ class HTTPTransport:
                 return
         connection.close()
 
-    def _connect(self, url: str, proxy: str | None, timeout: Timeout) -> http.client.HTTPConnection:
+    def _connect(self, url: str, proxy: str | None, limits: Timeout) -> http.client.HTTPConnection:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         via = urlsplit(proxy) if proxy else None
@@ -163,12 +163,12 @@ class HTTPTransport:
             if self._ssl_context is None:
                 self._ssl_context = ssl.create_default_context()
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                *near, timeout=timeout.connect_s, context=self._ssl_context
+                *near, timeout=limits.connect_s, context=self._ssl_context
             )
             if via:
                 connection.set_tunnel(host, port or 443, _proxy_headers(via.username, via.password))
         else:
-            connection = http.client.HTTPConnection(*near, timeout=timeout.connect_s)
+            connection = http.client.HTTPConnection(*near, timeout=limits.connect_s)
         connection.connect()
         return connection
 
@@ -228,7 +228,9 @@ class HTTPResponse:
 class GiveBack(Protocol):
     """Returns a connection to its pool."""
 
-    def __call__(self) -> None: ...
+    def __call__(self) -> None:
+        """Do so."""
+        ...
 
 
 def failure(error: Exception, url: str) -> APIConnectionError:
@@ -246,7 +248,7 @@ def failure(error: Exception, url: str) -> APIConnectionError:
         return APIConnectionError(
             f"no trusted connection to {address}: {reason}",
             code="tls_failed",
-            fix="name the organisation's certificate authority in SSL_CERT_FILE, or pass `ssl_context=`",
+            fix="name the organisation's authority in SSL_CERT_FILE, or pass `ssl_context=`",
         )
     if isinstance(error, ConnectionRefusedError):
         return APIConnectionError(

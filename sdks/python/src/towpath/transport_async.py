@@ -39,7 +39,7 @@ class AsyncResponse(Protocol):
 class AsyncTransport(Protocol):
     """What the async client needs of the outside world, time included."""
 
-    async def send(self, request: Request, timeout: Timeout) -> AsyncResponse:
+    async def send(self, request: Request, limits: Timeout) -> AsyncResponse:
         """Send and wait for the head of the answer."""
         ...
 
@@ -59,7 +59,7 @@ class AsyncHTTPTransport:
         self._ssl_context = ssl_context
         self._clients: dict[bool, httpx2.AsyncClient] = {}
 
-    async def send(self, request: Request, timeout: Timeout) -> "AsyncHTTPResponse":
+    async def send(self, request: Request, limits: Timeout) -> "AsyncHTTPResponse":
         """
         Send and wait for the head of the answer.
 
@@ -81,7 +81,7 @@ class AsyncHTTPTransport:
             request.url,
             headers=headers,
             content=content,
-            timeout=httpx2.Timeout(timeout.read_s, connect=timeout.connect_s),
+            timeout=httpx2.Timeout(limits.read_s, connect=limits.connect_s),
         )
         try:
             answer = await client.send(outgoing, stream=True)

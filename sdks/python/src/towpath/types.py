@@ -106,7 +106,7 @@ class Embedding(Model):
     embedding: Any
 
 
-class Embeddings(Model):
+class EmbeddingList(Model):
     """Vectors in the order of the inputs."""
 
     model: str
@@ -291,15 +291,52 @@ class Provider(Resource):
     models: list[dict[str, Any]]
 
 
+class Target(Model):
+    """What stands behind an endpoint, and whether it can answer."""
+
+    id: str
+    kind: Literal["deployment", "static", "provider"]
+    name: str
+    weight: int | None
+    model: str | None
+    dialect: str | None
+    url: str | None
+    operations: list[str]
+    region: str | None
+    max_data_class: str
+    price: dict[str, str] | None
+    context_length: int | None
+    ready: bool
+    note: str | None
+
+
+class Access(Model):
+    """Who may call."""
+
+    visibility: Literal["project", "team", "organization"]
+    allow: list[dict[str, str]]
+    callers: list[str]
+
+
+class EndpointStatus(Model):
+    """Whether an endpoint answers now, and if not, why."""
+
+    ready: bool
+    reason: str | None
+
+
 class Endpoint(Resource):
     """A name that callers use, in one environment."""
 
     name: str
     environment: Environment
     project: str | None
-    targets: list[dict[str, Any]]
-    fallback: list[str] | None
-    access: dict[str, Any] | None
+    deployment: str | None
+    access: Access
+    timeouts: dict[str, int]
+    targets: list[Target]
+    fallback: list[Target]
+    status: EndpointStatus
 
 
 class Deployment(Resource):
@@ -363,7 +400,7 @@ class Node(Resource):
 
 
 class RequestRecord(Model):
-    """One request: what it was, used and cost, and how it ended. What could not be known is `None`."""
+    """One request: what it was, used and cost, how it ended; `None` is what nobody knows."""
 
     id: str
     time: datetime

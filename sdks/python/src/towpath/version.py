@@ -1,3 +1,3 @@
 """The version, where it costs nothing to read; a test compares it with the distribution's."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

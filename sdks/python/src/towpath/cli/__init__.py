@@ -1,1 +1,1 @@
-"""The command line `towpath`, on top of the SDK only: one module per noun, loaded when it is used."""
+"""The command line, on top of the SDK only: one module per noun, loaded when it is used."""

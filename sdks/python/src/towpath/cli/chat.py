@@ -24,7 +24,13 @@ MAX_STDIN_CHARS = 32 << 20
 @json_option
 @session
 def command(
-    current: Session, model: str, prompt: str | None, system: str | None, as_json: bool, **params: Any
+    current: Session,
+    *,
+    model: str,
+    prompt: str | None,
+    system: str | None,
+    as_json: bool,
+    **params: Any,
 ) -> None:
     """
     Talk to a model. The answer goes to stdout as it is made.
@@ -40,7 +46,7 @@ def command(
     if prompt is None or prompt == "-":
         prompt = sys.stdin.read(MAX_STDIN_CHARS).strip()
     if not prompt:
-        raise Misuse("there is no prompt", fix=f"`towpath chat {model} \"…\"`, or write it to stdin")
+        raise Misuse("there is no prompt", fix=f'`towpath chat {model} "…"`, or write it to stdin')
     messages.append({"role": "user", "content": prompt})
     asked = {"model": model, "messages": messages, **options}
     with naming(current, client, model):

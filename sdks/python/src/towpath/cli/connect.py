@@ -28,7 +28,9 @@ def command(current: Session, what: str | None, model: str | None, as_json: bool
         return
     name = what.lower()
     if name in NOT_SPOKEN:
-        raise TowpathError(f"cannot connect `{name}`: {NOT_SPOKEN[name]}", fix="`towpath connect openai`")
+        raise TowpathError(
+            f"cannot connect `{name}`: {NOT_SPOKEN[name]}", fix="`towpath connect openai`"
+        )
     if name not in SNIPPETS:
         raise Misuse(f"nothing known about `{what}`", fix="`towpath connect` lists what is")
     credentials = current.credentials()

@@ -34,7 +34,13 @@ OVER = frozenset({"Ready", "Idle", "Failed"})
 @json_option
 @session
 def command(
-    current: Session, file: Path, environment: Environment, no_wait: bool, timeout: int, as_json: bool
+    current: Session,
+    *,
+    file: Path,
+    environment: Environment,
+    no_wait: bool,
+    timeout: int,
+    as_json: bool,
 ) -> int:
     """
     Deploy a model from its manifest (towpath.yaml in this folder otherwise).
@@ -97,7 +103,10 @@ def send(client: Towpath, file: ModelFile, total: int, steps: Steps) -> Any:
 
     digest = manifests.digest(file, progress)
     if not client.registry.has_file(digest):
-        steps.waiting("Uploaded", f"sending {file.path}, {output.bytes_size(file.size)} of {output.bytes_size(total)}")
+        steps.waiting(
+            "Uploaded",
+            f"sending {file.path}, {output.bytes_size(file.size)} of {output.bytes_size(total)}",
+        )
         client.registry.upload(file.source, digest=digest)
     return {"path": file.path, "digest": digest, "size": file.size}
 
@@ -141,13 +150,11 @@ def finish(made: Deployment, address: str, *, as_json: bool) -> int:
     if isinstance(path, str) and path.startswith("/"):
         output.data(f"POST {address}{path}")
     verb = "predict" if not isinstance(path, str) or path.endswith("/predict") else "chat"
-    output.note(f"  Next: `towpath {verb} {made.name} \"…\"`")
+    output.note(f'  Next: `towpath {verb} {made.name} "…"`')
     return 0
 
 
-def refused(
-    manifest: Manifest, environment: str, error: APIStatusError, *, as_json: bool
-) -> int:
+def refused(manifest: Manifest, environment: str, error: APIStatusError, *, as_json: bool) -> int:
     """Write every finding with its line and its fix."""
     if as_json:
         output.document(error.body)
@@ -162,9 +169,6 @@ def refused(
             for one in error.findings
         ],
     )
-    if error.fix:
-        output.note()
-        output.note(f"fix: {error.fix}")
     if error.request_id:
         output.note(f"     {error.request_id}")
     return 1

@@ -71,7 +71,7 @@ def show(current: Session, deployment: str, as_json: bool) -> None:
 def advice(found: Deployment) -> str:
     """Say what to do next."""
     if found.phase == "Ready":
-        return f"Call it: `towpath chat {found.name} \"…\"` or `towpath predict {found.name} \"…\"`"
+        return f'Call it: `towpath chat {found.name} "…"` or `towpath predict {found.name} "…"`'
     return f"Its log: `towpath logs {found.name}`"
 
 

@@ -72,7 +72,11 @@ def examine(current: Session) -> Iterator[Check]:
     yield clock(headers.get("date"))
     state = client.health()
     because = "; ".join(health.reasons(state))
-    fix = None if state.ready else "wait while models load; its log is in the data folder, under `logs/`"
+    fix = (
+        None
+        if state.ready
+        else "wait while models load; its log is in the data folder, under `logs/`"
+    )
     yield Check("platform", ok=state.ready, detail="ready" if state.ready else because, fix=fix)
     if credentials is not None:
         yield from key(current, credentials)
@@ -88,7 +92,10 @@ def clock(date: str | None) -> Check:
     if skew <= MAX_SKEW_S:
         return Check("clock", ok=True, detail="agrees with the platform's")
     return Check(
-        "clock", ok=False, detail=f"differs by {skew:.0f} s from the platform's", fix="synchronise it: NTP"
+        "clock",
+        ok=False,
+        detail=f"differs by {skew:.0f} s from the platform's",
+        fix="synchronise it: NTP",
     )
 
 

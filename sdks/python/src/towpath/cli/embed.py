@@ -24,7 +24,7 @@ def command(current: Session, model: str, texts: tuple[str, ...], as_json: bool)
     """
     given = list(texts) or read_lines()
     if not given:
-        raise Misuse("there is no text", fix=f"`towpath embed {model} \"…\"`, or lines on stdin")
+        raise Misuse("there is no text", fix=f'`towpath embed {model} "…"`, or lines on stdin')
     client = current.client()
     elapsed = stopwatch(current.now)
     with naming(current, client, model):

@@ -1,6 +1,5 @@
 """`towpath endpoints`."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from towpath.cli.session import (
     limit_option,
     session,
 )
-from towpath.types import Endpoint
+from towpath.types import Endpoint, Environment, Target
 
 
 @click.group(cls=Noun, short_help="Show and change the names that callers use.")
@@ -38,43 +37,60 @@ def list_(
         [
             Column("endpoint"),
             Column("environment"),
+            Column("answers"),
             Column("visible to"),
             Column("targets", flexible=True),
         ],
         row,
         as_json=as_json,
         empty="No endpoint yet: `towpath deploy FILE`, or `towpath endpoints create`",
-        then="Call one: `towpath chat NAME \"…\"`, `towpath predict NAME \"…\"`",
+        then='Call one: `towpath chat NAME "…"`, `towpath predict NAME "…"`',
     )
 
 
 def row(endpoint: Endpoint) -> list[str]:
     """Write one endpoint."""
-    access = endpoint.access or {}
     targets = ", ".join(target(one) for one in endpoint.targets)
-    return [endpoint.name, endpoint.environment, str(access.get("visibility", "–")), targets or "–"]
+    ready = "yes" if endpoint.status.ready else "no"
+    return [endpoint.name, endpoint.environment, ready, endpoint.access.visibility, targets or "–"]
 
 
-def target(one: Mapping[str, Any]) -> str:
+def target(one: Target) -> str:
     """Write one target, with its weight when it does not take everything."""
-    static = one.get("static")
-    if one.get("deployment"):
-        what = f"deployment {one['deployment']}"
-    elif one.get("provider"):
-        what = f"{one['provider']}: {one.get('model', '')}"
-    else:
-        what = str(static.get("url", static)) if isinstance(static, Mapping) else "static"
-    weight = one.get("weight")
-    return what if weight in {None, 100} else f"{what} ({weight} %)"
+    what = f"{one.kind} {one.name}"
+    if one.kind == "provider":
+        what = f"{one.name}: {one.model or ''}"
+    return what if one.weight in {None, 100} else f"{what} (weight {one.weight})"
 
 
 @command.command()
 @click.argument("endpoint")
+@environment_option(None)
 @json_option
 @session
-def show(current: Session, endpoint: str, as_json: bool) -> None:
-    """Show one endpoint."""
-    listing.resource(current.client().endpoints.get(endpoint), as_json=as_json)
+def show(current: Session, endpoint: str, environment: Environment | None, as_json: bool) -> None:
+    """Show one endpoint, by id or by name in an environment."""
+    found = current.client().endpoints.find(endpoint, environment=environment)
+    if as_json:
+        output.document(found.to_dict())
+        return
+    state = "answers" if found.status.ready else f"does not answer: {found.status.reason or '–'}"
+    output.data(f"{found.name} in {found.environment}: {state}    {found.id}")
+    output.data(f"visible to {found.access.visibility}, callers {', '.join(found.access.callers)}")
+    columns = [
+        Column("target", flexible=True),
+        Column("operations"),
+        Column("ready"),
+        Column("note", flexible=True),
+    ]
+    ends = [*found.targets, *found.fallback]
+    output.table(
+        columns,
+        [
+            [target(one), ", ".join(one.operations), "yes" if one.ready else "no", one.note or ""]
+            for one in ends
+        ],
+    )
 
 
 @command.command()
@@ -97,8 +113,9 @@ def show(current: Session, endpoint: str, as_json: bool) -> None:
 @session
 def create(
     current: Session,
+    *,
     name: str,
-    environment: str,
+    environment: Environment,
     project: str | None,
     visibility: str,
     as_json: bool,
@@ -107,12 +124,12 @@ def create(
     """Create an endpoint with one target; several targets are for the API."""
     made = current.client().endpoints.create(
         name=name,
-        environment=environment,  # pyrefly: ignore[bad-argument-type]  a choice of the option
+        environment=environment,
         targets=[target_of(name, **target_options)],
         access={"visibility": visibility},
         **listing.changes(project=project),
     )
-    listing.resource(made, as_json=as_json, then=f"Next: `towpath chat {name} \"…\"`")
+    listing.resource(made, as_json=as_json, then=f'Next: `towpath chat {name} "…"`')
 
 
 def target_of(

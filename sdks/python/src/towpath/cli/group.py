@@ -1,4 +1,4 @@
-"""How commands are found: lazily, with the nearest name when one is wrong, and `list` by default."""
+"""How commands are found: lazily, with the nearest name when one is wrong, `list` by default."""
 
 import difflib
 import importlib
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-# Commands that other distributions add: a callable that takes the arguments and returns an exit code.
+# Commands of other distributions: a callable that takes the arguments and returns an exit code.
 ENTRY_POINTS = "towpath.commands"
 
 
@@ -56,11 +56,11 @@ class Lazy(Commands):
         super().__init__(**attributes)
         self.table = table
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's
         """Return all names: ours in their order, then those that are installed beside."""
         return [*self.table, *sorted(set(installed()) - set(self.table))]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         """Load one command."""
         if name in self.table:
             module = importlib.import_module(f"towpath.cli.{self.table[name][0]}")
@@ -79,7 +79,11 @@ class Lazy(Commands):
             )
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002  click's
+        formatter: click.HelpFormatter,
+    ) -> None:
         """Write the one-line helps from the table, without loading anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])

@@ -27,11 +27,18 @@ def command(current: Session, as_json: bool) -> int:
     if found:
         output.data("")
         output.table(
-            [Column("deployment"), Column("environment"), Column("phase"), Column("because", flexible=True)],
+            [
+                Column("deployment"),
+                Column("environment"),
+                Column("phase"),
+                Column("because", flexible=True),
+            ],
             [[one.name, one.environment, one.phase, because(one)] for one in found],
         )
     output.note()
-    output.note("All in order. Next: `towpath models`" if health.ready else "Next: `towpath doctor`")
+    output.note(
+        "All in order. Next: `towpath models`" if health.ready else "Next: `towpath doctor`"
+    )
     return 0 if health.ready else 1
 
 

@@ -29,7 +29,9 @@ def naming(current: Session, client: Towpath, model: str) -> Iterator[None]:
             raise
         near: list[str] = []
         with suppress(TowpathError):
-            near = difflib.get_close_matches(model, [one.id for one in client.models.list()], 1, 0.6)
+            near = difflib.get_close_matches(
+                model, [one.id for one in client.models.list()], 1, 0.6
+            )
         hint = f"did you mean `{near[0]}`?  " if near else ""
         where = place(current)
         raise NotFoundError(
@@ -49,10 +51,18 @@ def place(current: Session) -> str:
 
 
 def closing_line(
-    model: str, seconds: float, tokens: tuple[int | None, int | None], cost: str | None, id_: str | None
+    model: str,
+    seconds: float,
+    tokens: tuple[int | None, int | None],
+    cost: str | None,
+    id_: str | None,
 ) -> None:
     """Write what a call took, used and cost to stderr."""
-    counted = [f"{count} {side}" for count, side in zip(tokens, ("in", "out"), strict=True) if count is not None]
+    counted = [
+        f"{count} {side}"
+        for count, side in zip(tokens, ("in", "out"), strict=True)
+        if count is not None
+    ]
     parts = [model, f"{seconds:.1f} s", ", ".join(counted), cost, id_]
     line = " · ".join(part for part in parts if part)
     output.note(output.style(line.rjust(output.WIDTH), "dim", sys.stderr))

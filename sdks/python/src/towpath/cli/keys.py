@@ -1,5 +1,7 @@
 """`towpath keys`."""
 
+from typing import Any
+
 import click
 
 from towpath.cli import listing, output
@@ -12,7 +14,7 @@ from towpath.cli.session import (
     limit_option,
     session,
 )
-from towpath.types import Key
+from towpath.types import Environment, Key
 
 
 @click.group(cls=Noun, short_help="Make, rotate and revoke API keys.")
@@ -33,7 +35,7 @@ def list_(current: Session, project: str | None, limit: int, as_json: bool) -> N
         lambda one: [one.name, begins(one), output.ago(one.last_used_at), one.id],
         as_json=as_json,
         empty="No key yet: `towpath keys create --project TEAM/NAME --name NAME`",
-        then="Another text for one: `towpath keys rotate ID`; away with it: `towpath keys revoke ID`",
+        then="Another text: `towpath keys rotate ID`; away with one: `towpath keys revoke ID`",
     )
 
 
@@ -55,7 +57,7 @@ def begins(key: Key) -> str:
 @json_option
 @session
 def create(
-    current: Session, project: str, name: str, environment: str, as_json: bool, **more: object
+    current: Session, project: str, name: str, environment: Environment, as_json: bool, **more: Any
 ) -> None:
     """
     Make a key. Its text alone goes to stdout, this once.
@@ -65,7 +67,7 @@ def create(
     made = current.client().keys.create(
         project=project,
         name=name,
-        environment=environment,  # pyrefly: ignore[bad-argument-type]  a choice of the option
+        environment=environment,
         **listing.changes(**more),
     )
     reveal(made, as_json=as_json)

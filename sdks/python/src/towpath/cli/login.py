@@ -31,7 +31,9 @@ def command(
     saved = auth.read_profiles(path).get(name, {})
     asked = address or current.address
     if asked is None and sys.stdin.isatty() and not key_stdin:
-        asked = click.prompt("Address", default=saved.get("address", auth.DEFAULT_ADDRESS), err=True)
+        asked = click.prompt(
+            "Address", default=saved.get("address", auth.DEFAULT_ADDRESS), err=True
+        )
     target = auth.normal(asked or saved.get("address") or auth.DEFAULT_ADDRESS)
     if key_stdin:
         key = sys.stdin.readline().strip()

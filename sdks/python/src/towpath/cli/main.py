@@ -1,5 +1,6 @@
 """The command line's entry: the table of commands, and how a run ends."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from towpath.cli import output
 from towpath.cli.group import Lazy, Misuse
 from towpath.cli.session import Session
 from towpath.errors import TowpathError
-from towpath.version import VERSION
+from towpath.version import __version__
 
 DONE, FAILED, MISUSED = 0, 1, 2
 INTERRUPTED = 128 + signal.SIGINT
@@ -54,7 +55,7 @@ COMMANDS = {
 )
 @click.option("--profile", metavar="NAME", help="Part of the configuration file to use.")
 @click.option("--address", metavar="URL", help="Where Towpath is.")
-@click.version_option(VERSION, message="towpath %(version)s")
+@click.version_option(__version__, message="towpath %(version)s")
 @click.pass_context
 def towpath(ctx: click.Context, profile: str | None, address: str | None) -> None:
     """The internal AI developer platform, from the command line."""
@@ -72,28 +73,39 @@ def run(arguments: Sequence[str], session: Session | None = None) -> int:
             result = towpath.main(
                 list(arguments), prog_name="towpath", standalone_mode=False, obj=current
             )
-        except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "towpath"
-            fix = error.fix if isinstance(error, Misuse) else f"`{where} --help`"
-            output.error(error.format_message(), fix=fix)
-            return MISUSED
-        except click.ClickException as error:
-            output.error(error.format_message())
-            return FAILED
-        except TowpathError as error:
-            output.failed(error)
-            return FAILED
-        except (click.Abort, KeyboardInterrupt):
-            output.note()
-            return INTERRUPTED
-        except BrokenPipeError:
-            # The reader (`head`) has enough; what is left in the buffer has nowhere to go.
-            sys.stdout = None
-            return DONE
-        except OSError as error:
-            output.error(str(error), fix="check the file, or `towpath doctor`")
-            return FAILED
+        except (
+            click.ClickException,
+            click.Abort,
+            TowpathError,
+            OSError,
+            KeyboardInterrupt,
+        ) as error:
+            return ended(error, current)
     return result if isinstance(result, int) else DONE
+
+
+def ended(error: BaseException, current: Session) -> int:
+    """Say what ended a run, and return its exit code."""
+    code = FAILED
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx else "towpath"
+        fix = error.fix if isinstance(error, Misuse) else f"`{where} --help`"
+        output.error(error.format_message(), fix=fix)
+        code = MISUSED
+    elif isinstance(error, click.ClickException):
+        output.error(error.format_message())
+    elif isinstance(error, TowpathError):
+        output.failed(error, hint=current.other_profile(error))
+    elif isinstance(error, click.Abort | KeyboardInterrupt):
+        output.note()
+        code = INTERRUPTED
+    elif isinstance(error, BrokenPipeError):
+        # The reader (`head`) has enough; what is left in the buffer has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    else:
+        output.error(str(error), fix="check the file, or `towpath doctor`")
+    return code
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A manifest file as the CLI needs it: its document, where each field stands, and the model's files."""
+"""A manifest file: its document, where each field stands, and the model's files."""
 
 import hashlib
 import json
@@ -170,9 +170,7 @@ def model_files(manifest: Manifest) -> Sequence[ModelFile]:
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
         if path.is_file():
-            found.append(
-                ModelFile(path.relative_to(root).as_posix(), path, path.stat().st_size)
-            )
+            found.append(ModelFile(path.relative_to(root).as_posix(), path, path.stat().st_size))
         if len(found) > MAX_FILES:
             raise ConfigurationError(
                 f"{where}: {root} has more than {MAX_FILES:,} files",

@@ -21,9 +21,7 @@ def command() -> None:
 @limit_option
 @json_option
 @session
-def list_(
-    current: Session, team: str | None, user: str | None, limit: int, as_json: bool
-) -> None:
+def list_(current: Session, team: str | None, user: str | None, limit: int, as_json: bool) -> None:
     """List members."""
     listing.page(
         current.client().members.list(team=team, user=user, limit=limit),

@@ -36,7 +36,7 @@ def list_(current: Session, as_json: bool) -> None:
     ]
     output.table(columns, [row(model) for model in sorted(found.data, key=lambda one: one.id)])
     output.note()
-    output.note(f"Next: `towpath chat {found.data[0].id} \"…\"`, or in a program: `towpath connect`")
+    output.note(f'Next: `towpath chat {found.data[0].id} "…"`, or in a program: `towpath connect`')
 
 
 def row(model: CallableModel) -> list[str]:

@@ -1,8 +1,8 @@
 """
 What a person reads: tables, numbers with units, notes and errors.
 
-Data goes to stdout, everything else to stderr. Colour only repeats what the words say, and is off when
-the stream is no terminal or `NO_COLOR` is set.
+Data goes to stdout, everything else to stderr. Colour only repeats what the words say, and is off
+when the stream is no terminal or `NO_COLOR` is set.
 """
 
 import json
@@ -164,7 +164,7 @@ def error(what: str, *, fix: str | None = None, findings: Sequence[Mapping[str, 
         note(f"{style('fix:', 'cyan', sys.stderr)} {plain(fix)}")
 
 
-def failed(problem: TowpathError) -> None:
+def failed(problem: TowpathError, *, hint: str | None = None) -> None:
     """Write what the SDK raised, the request's id included where there is one."""
     findings: list[Mapping[str, str]] = []
     if isinstance(problem, APIStatusError):
@@ -175,7 +175,8 @@ def failed(problem: TowpathError) -> None:
     fix = problem.fix
     if isinstance(problem, APIStatusError) and problem.status == 401 and not fix:
         fix = "use another key: `towpath login`, or TOWPATH_API_KEY"
-    error(problem.message, fix=fix, findings=findings)
+    advice = [plain(one) for one in (fix, hint) if one]
+    error(problem.message, fix="; or ".join(advice), findings=findings)
     if problem.request_id:
         note(style(f"     {problem.request_id}", "dim", sys.stderr))
 

@@ -23,6 +23,7 @@ from towpath.cli.session import Session, json_option, session
 @session
 def command(
     current: Session,
+    *,
     model: str,
     inputs: tuple[str, ...],
     version: int | None,
@@ -38,7 +39,7 @@ def command(
     """
     given = list(inputs) or read_lines()
     if not given:
-        raise Misuse("there is no input", fix=f"`towpath predict {model} \"…\"`, or lines on stdin")
+        raise Misuse("there is no input", fix=f'`towpath predict {model} "…"`, or lines on stdin')
     values = given if text else [read_input(one) for one in given]
     client = current.client()
     elapsed = stopwatch(current.now)

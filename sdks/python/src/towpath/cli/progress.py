@@ -1,4 +1,4 @@
-"""What is seen while something takes time: steps with a mark, a name, a word and how long they took."""
+"""What is seen while something takes time: steps with a mark, a name and how long they took."""
 
 import sys
 from collections.abc import Callable
@@ -42,7 +42,9 @@ class Steps:
         seconds = self._now() - self._began
         self._began = self._now()
         text = output.shortened(output.clean(what), 50)
-        output.note(f"  {output.style(sign, colour, sys.stderr)} {name:<13} {text:<50} {seconds:>5.1f} s")
+        output.note(
+            f"  {output.style(sign, colour, sys.stderr)} {name:<13} {text:<50} {seconds:>5.1f} s"
+        )
 
     def clear(self) -> None:
         """Remove the line that is being rewritten."""

@@ -41,7 +41,9 @@ def list_(current: Session, limit: int, as_json: bool) -> None:
 @click.option("--base-url", required=True, help="As in OpenAI clients, with /v1.")
 @click.option("--dialect", default="openai", show_default=True)
 @click.option("--credential-stdin", is_flag=True, help="Read its credential from stdin.")
-@click.option("--max-data-class", type=click.Choice(["public", "internal", "confidential", "restricted"]))
+@click.option(
+    "--max-data-class", type=click.Choice(["public", "internal", "confidential", "restricted"])
+)
 @click.option("--region", help="Where it is.")
 @json_option
 @session

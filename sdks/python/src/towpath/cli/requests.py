@@ -55,7 +55,7 @@ def list_(
         COLUMNS,
         row,
         as_json=as_json,
-        empty="No request in the log yet: `towpath chat MODEL \"…\"`",
+        empty='No request in the log yet: `towpath chat MODEL "…"`',
         then="One of them: `towpath requests show ID`; as they come: `towpath requests -f`",
     )
 

@@ -8,8 +8,12 @@ from typing import Any, TypeVar
 
 import click
 
-from towpath.auth import Credentials, resolve
+from towpath.auth import Credentials, config_path, read_profiles, resolve
+from towpath.errors import PermissionDeniedError, TowpathError
 from towpath.generated.client import Towpath
+
+# The profile that the first start saves the admin's key under.
+ADMIN = "admin"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,9 +30,7 @@ class Session:
 
     def credentials(self, *, keyless: bool = False) -> Credentials:
         """Find address and key."""
-        return resolve(
-            profile=self.profile, address=self.address, api_key="" if keyless else None
-        )
+        return resolve(profile=self.profile, address=self.address, api_key="" if keyless else None)
 
     def client(self, *, keyless: bool = False, **options: Any) -> Towpath:
         """Return a client; all of them are closed at the end of the run."""
@@ -40,6 +42,14 @@ class Session:
         )
         self.clients.append(made)
         return made
+
+    def other_profile(self, error: TowpathError) -> str | None:
+        """Name the admin's profile when this one may not, and there is one."""
+        if not isinstance(error, PermissionDeniedError) or self.profile == ADMIN:
+            return None
+        if ADMIN not in read_profiles(config_path()):
+            return None
+        return f"with the admin's key: `towpath --profile {ADMIN} …`"
 
     @contextmanager
     def closing(self) -> Iterator["Session"]:

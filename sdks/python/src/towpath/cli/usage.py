@@ -19,6 +19,7 @@ from towpath.types import UsageLine
 @session
 def command(
     current: Session,
+    *,
     group_by: str,
     project: str | None,
     since: str | None,

@@ -40,7 +40,7 @@ from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
 from towpath.transport import HTTPTransport, Response, Transport
 from towpath.types import Health, Prediction
-from towpath.version import VERSION
+from towpath.version import __version__
 
 
 class Towpath:
@@ -224,8 +224,8 @@ class Towpath:
         Ask any model, by its signature.
 
         Args:
-            inputs: One entry per prediction: a value when the model has one input, else an object by
-                input name.
+            inputs: One entry per prediction: a value when the model has one input, else an object
+                by input name.
             version: Exactly this version of the model.
 
         Raises:
@@ -257,7 +257,7 @@ class Towpath:
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
         """
-        Make any call and return the decoded answer with its headers; the way to what has no method yet.
+        Make any call and return the decoded answer with its headers: the way to what has no method.
 
         Raises:
             APIStatusError: The answer was an error.
@@ -269,7 +269,7 @@ class Towpath:
         raw = response.read()
         if not raw:
             return None, response.headers
-        if "json" not in response.headers.get("content-type", "application/json"):
+        if response.headers.get("content-type", "").startswith("text/plain"):
             return raw.decode("utf-8", "replace"), response.headers
         try:
             return json.loads(raw), response.headers
@@ -298,7 +298,9 @@ class Towpath:
             APIStatusError: The answer was an error.
             APIConnectionError: No answer came.
         """
-        request = self._request(method, path, body, content, query, headers or {})
+        request = self._request(
+            method, path, body=body, content=content, query=query, headers=headers or {}
+        )
         done = 0
         while True:
             try:
@@ -321,6 +323,7 @@ class Towpath:
         self,
         method: str,
         path: str,
+        *,
         body: Any,
         content: bytes | Path | None,
         query: Mapping[str, Any] | None,
@@ -329,7 +332,7 @@ class Towpath:
         sent = {
             "accept": "application/json",
             "accept-encoding": "identity",
-            "user-agent": f"towpath-python/{VERSION}",
+            "user-agent": f"towpath-python/{__version__}",
             **self._headers,
         }
         if self._api_key:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from towpath.streaming import AsyncStream
 from towpath.transport_async import AsyncResponse
-from towpath.types import ChatCompletion, ChatCompletionChunk, Completion, Embeddings
+from towpath.types import ChatCompletion, ChatCompletionChunk, Completion, EmbeddingList
 
 
 class SamplingParams(TypedDict, total=False):
@@ -168,14 +168,14 @@ class AsyncEmbeddings:
     def __init__(self, client: AsyncInferenceCaller) -> None:
         self._client = client
 
-    async def create(self, **params: Unpack[EmbeddingParams]) -> Embeddings:
+    async def create(self, **params: Unpack[EmbeddingParams]) -> EmbeddingList:
         """
         Turn texts into vectors, in their order.
 
         Raises:
             APIStatusError: The platform refused, or every target failed.
         """
-        return Embeddings.of(*await self._client.call("POST", "/v1/embeddings", body=params))
+        return EmbeddingList.of(*await self._client.call("POST", "/v1/embeddings", body=params))
 
 
 _SSE = {"accept": "text/event-stream"}

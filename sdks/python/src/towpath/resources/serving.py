@@ -15,8 +15,9 @@ class EndpointCreate(TypedDict):
     environment: Environment
     project: NotRequired[str]
     targets: Sequence[Mapping[str, Any]]
-    fallback: NotRequired[Sequence[str]]
+    fallback: NotRequired[Sequence[Mapping[str, Any]]]
     access: NotRequired[Mapping[str, Any]]
+    timeouts: NotRequired[Mapping[str, int]]
 
 
 class AsyncDeployments(AsyncNoun[Deployment]):
@@ -32,7 +33,7 @@ class AsyncDeployments(AsyncNoun[Deployment]):
         Deploy, or change what is deployed under the manifest's name.
 
         Raises:
-            UnprocessableError: `findings` has all that is wrong, each with its fix; nothing was changed.
+            UnprocessableError: Nothing was changed; `findings` has all that is wrong.
         """
         answer = await self._client.call(
             "POST", self._path, body=manifest, query={"environment": environment}
@@ -56,6 +57,12 @@ class AsyncEndpoints(AsyncNoun[Endpoint]):
 
     _path = "/api/v1/endpoints"
     _kind = Endpoint
+
+    async def find(self, ref: str, *, environment: Environment | None = None) -> Endpoint:
+        """Return one by id, or by name in an environment."""
+        return Endpoint.of(
+            *await self._client.call("GET", self._at(ref), query={"environment": environment})
+        )
 
     async def create(self, **endpoint: Unpack[EndpointCreate]) -> Endpoint:
         """Create an endpoint."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from towpath.generated.streaming import Stream
 from towpath.transport import Response
-from towpath.types import ChatCompletion, ChatCompletionChunk, Completion, Embeddings
+from towpath.types import ChatCompletion, ChatCompletionChunk, Completion, EmbeddingList
 
 
 class SamplingParams(TypedDict, total=False):
@@ -168,14 +168,14 @@ class Embeddings:
     def __init__(self, client: InferenceCaller) -> None:
         self._client = client
 
-    def create(self, **params: Unpack[EmbeddingParams]) -> Embeddings:
+    def create(self, **params: Unpack[EmbeddingParams]) -> EmbeddingList:
         """
         Turn texts into vectors, in their order.
 
         Raises:
             APIStatusError: The platform refused, or every target failed.
         """
-        return Embeddings.of(*self._client.call("POST", "/v1/embeddings", body=params))
+        return EmbeddingList.of(*self._client.call("POST", "/v1/embeddings", body=params))
 
 
 _SSE = {"accept": "text/event-stream"}

@@ -53,8 +53,8 @@ class Usage:
         Return requests, tokens and cost.
 
         Args:
-            group_by: Of `team`, `project`, `application`, `endpoint`, `model`, `key`, `day`; several by
-                comma.
+            group_by: Of `team`, `project`, `application`, `endpoint`, `model`, `key`, `day` and
+                others; several by comma.
         """
         asked = {"group_by": group_by, "since": since, "until": until, **query}
         return UsageReport.of(*self._client.call("GET", "/api/v1/usage", query=asked))

@@ -15,8 +15,9 @@ class EndpointCreate(TypedDict):
     environment: Environment
     project: NotRequired[str]
     targets: Sequence[Mapping[str, Any]]
-    fallback: NotRequired[Sequence[str]]
+    fallback: NotRequired[Sequence[Mapping[str, Any]]]
     access: NotRequired[Mapping[str, Any]]
+    timeouts: NotRequired[Mapping[str, int]]
 
 
 class Deployments(Noun[Deployment]):
@@ -32,7 +33,7 @@ class Deployments(Noun[Deployment]):
         Deploy, or change what is deployed under the manifest's name.
 
         Raises:
-            UnprocessableError: `findings` has all that is wrong, each with its fix; nothing was changed.
+            UnprocessableError: Nothing was changed; `findings` has all that is wrong.
         """
         answer = self._client.call(
             "POST", self._path, body=manifest, query={"environment": environment}
@@ -56,6 +57,12 @@ class Endpoints(Noun[Endpoint]):
 
     _path = "/api/v1/endpoints"
     _kind = Endpoint
+
+    def find(self, ref: str, *, environment: Environment | None = None) -> Endpoint:
+        """Return one by id, or by name in an environment."""
+        return Endpoint.of(
+            *self._client.call("GET", self._at(ref), query={"environment": environment})
+        )
 
     def create(self, **endpoint: Unpack[EndpointCreate]) -> Endpoint:
         """Create an endpoint."""
