@@ -1,1 +1,33 @@
 //! Listeners and the request pipeline: the only crate that knows all others.
+//!
+//! A call passes `authenticate`, `authorise`, `admit`, `route`, `relay` and `account`, in this order; each
+//! is a module. Everything else here is what they stand on: settings, the listening socket, the link to
+//! the control plane, the front door, readiness and figures.
+
+pub mod config;
+pub mod errors;
+pub mod process;
+pub mod validate;
+
+mod account;
+mod admit;
+mod authenticate;
+mod authorise;
+mod clock;
+mod exchange;
+mod frontdoor;
+mod health;
+mod ids;
+mod intake;
+mod link;
+mod listener;
+mod live;
+mod log;
+mod metrics;
+mod models;
+mod outgoing;
+mod pipeline;
+mod relay;
+mod route;
+mod secrets;
+mod shared;

@@ -1,0 +1,322 @@
+//! Last step, `account`: one record per request. Its slot opens before dispatch and closes before the
+//! last byte leaves; whatever drops the account without closing it is the caller's going away.
+
+mod refusals;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use towpath_journal::{BeginError, Outcome, Progress, RecordHead, Slot, TargetPart};
+use towpath_policy::{Endpoint, Id, Usage as Priced, cost};
+use towpath_wire::routing::Price;
+use towpath_wire::usage::{Cache, CountedBy, Ended, USAGE_VERSION, UsageRecord};
+
+pub use refusals::Refusals;
+
+use crate::admit::Reservation;
+use crate::clock;
+use crate::errors::{Code, Refusal};
+use crate::exchange::Exchange;
+use crate::live::ReadyTarget;
+use crate::metrics::Sample;
+use crate::shared::SeriesKey;
+
+/// Code of records whose caller left before anything else was known.
+const CLIENT_GONE: &str = "client_gone";
+
+/// The books of one request.
+pub struct Account {
+    pub exchange: Exchange,
+    pub progress: Progress,
+    endpoint: Option<Arc<Endpoint>>,
+    target: Option<Arc<ReadyTarget>>,
+    price: Option<Arc<Price>>,
+    slot: Option<Slot>,
+    reservation: Option<Reservation>,
+    /// Time spent waiting for the caller or an upstream.
+    waited: Duration,
+    first_event: Option<Duration>,
+    ended: bool,
+}
+
+impl Account {
+    pub fn new(exchange: Exchange) -> Self {
+        Self {
+            exchange,
+            progress: Progress::default(),
+            endpoint: None,
+            target: None,
+            price: None,
+            slot: None,
+            reservation: None,
+            waited: Duration::ZERO,
+            first_event: None,
+            ended: false,
+        }
+    }
+
+    /// The request is admitted to an endpoint.
+    pub fn admitted(&mut self, endpoint: &Arc<Endpoint>, reservation: Reservation) {
+        self.endpoint = Some(Arc::clone(endpoint));
+        self.reservation = Some(reservation);
+    }
+
+    /// Note time that was not ours.
+    pub fn waited_since(&mut self, start: Instant) {
+        self.waited += start.elapsed();
+    }
+
+    /// Microseconds the gateway itself has taken so far.
+    pub fn overhead_us(&self) -> u64 {
+        clock::us(self.exchange.started.elapsed().saturating_sub(self.waited))
+    }
+
+    /// About to be sent to this replica of a target: the slot is opened first.
+    ///
+    /// # Errors
+    /// The journal takes no record, so nothing may be sent.
+    pub fn dispatch(&mut self, target: &Arc<ReadyTarget>, replica: &str) -> Result<(), Refusal> {
+        if self.slot.is_none() {
+            self.slot = Some(self.open()?);
+        }
+        self.progress.attempts += 1;
+        self.price = target.target.price.clone();
+        self.target = Some(Arc::clone(target));
+        let spec = &target.target.spec;
+        let model = spec.model.as_ref();
+        if let Some(slot) = &mut self.slot {
+            slot.target(&TargetPart {
+                target_kind: Some(spec.kind),
+                target: Some(&spec.name),
+                provider: spec.provider.as_deref(),
+                model: Some(model.map_or(spec.upstream_model.as_str(), |model| &model.name)),
+                model_version: model.map(|model| model.version),
+                model_digest: model.map(|model| model.digest.as_str()),
+                replica: Some(replica),
+                region: spec.region.as_deref(),
+                data_class: Some(self.exchange.data_class),
+                currency: self.price.as_ref().map(|price| price.currency.as_str()),
+                price_id: spec.price.as_deref(),
+            });
+            slot.progress(&self.progress);
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Slot, Refusal> {
+        let exchange = &self.exchange;
+        let key = exchange.key.as_ref();
+        let labels: Vec<_> =
+            exchange.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let head = RecordHead {
+            id: &exchange.id,
+            time_ms: exchange.time_ms,
+            client_request_id: exchange.client_request_id.as_deref(),
+            trace_id: Some(&exchange.trace.id),
+            team: exchange.team.as_deref(),
+            project: key.map(|key| &*key.project),
+            application: key.and_then(|key| key.application.as_deref()),
+            key_id: key.map(|key| &*key.id),
+            user: exchange.user.as_deref(),
+            labels: &labels,
+            environment: key.map(|key| key.environment),
+            operation: exchange.operation,
+            dialect: exchange.dialect,
+            stream: exchange.stream,
+            endpoint: exchange.endpoint.as_deref(),
+        };
+        exchange.worker.shared.journal.begin(&head).map_err(|error| journal_refusal(&error))
+    }
+
+    /// The first byte of the answer is about to leave.
+    pub fn first_byte(&mut self) {
+        let elapsed = self.exchange.started.elapsed();
+        self.first_event = Some(elapsed);
+        self.progress.first_byte_ms = Some(clock::ms(elapsed));
+    }
+
+    /// Replace the counters, in the slot too, and price them.
+    pub fn count(&mut self, usage: &towpath_dialect::Usage, counted_by: CountedBy) {
+        let progress = &mut self.progress;
+        progress.input_tokens = usage.input_tokens;
+        progress.output_tokens = usage.output_tokens;
+        progress.cached_input_tokens = usage.cached_input_tokens;
+        progress.reasoning_tokens = usage.reasoning_tokens;
+        progress.counted_by = counted_by;
+        let priced = Priced {
+            input: usage.input_tokens,
+            output: usage.output_tokens,
+            cached_input: usage.cached_input_tokens,
+        };
+        progress.cost_nano = self.price.as_ref().and_then(|price| cost(price, &priced));
+        if let Some(slot) = &mut self.slot {
+            slot.progress(progress);
+        }
+    }
+
+    /// Close the record; returns its sequence, for [`Self::durable`].
+    pub fn close(&mut self, ended: Ended, status: Option<u16>, code: Option<&'static str>) -> u64 {
+        self.ended = true;
+        let latency = self.exchange.started.elapsed();
+        let overhead_us = self.overhead_us();
+        let outcome = Outcome {
+            status,
+            cache: Cache::None,
+            latency_ms: Some(clock::ms(latency)),
+            overhead_us: Some(overhead_us),
+            error_code: code,
+            ..Outcome::new(ended, self.progress)
+        };
+        let sequence = self.slot.take().map_or(0, |slot| slot.close(&outcome));
+        self.measure(status, latency, overhead_us);
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle();
+        }
+        sequence
+    }
+
+    /// Wait until the record is as safe as the settings ask for.
+    pub async fn durable(&self, sequence: u64) {
+        if sequence > 0 {
+            // A failure makes the journal unready; the answer was earned all the same.
+            let _ = self.exchange.worker.shared.journal.durable(sequence).await;
+        }
+    }
+
+    /// Book a request that was answered without an upstream.
+    pub fn refuse(&mut self, refusal: &Refusal, ended: Ended) {
+        let code = refusal.code.code();
+        if self.slot.is_some() {
+            self.close(ended, Some(refusal.status), Some(code));
+        } else {
+            self.append(ended, Some(refusal.status), Some(code));
+        }
+    }
+
+    /// Book a request that the gateway answered itself.
+    pub fn answered(&mut self) {
+        self.append(Ended::Complete, Some(200), None);
+    }
+
+    fn append(&mut self, ended: Ended, status: Option<u16>, code: Option<&'static str>) {
+        self.ended = true;
+        let latency = self.exchange.started.elapsed();
+        let overhead_us = self.overhead_us();
+        let record = self.record(ended, status, code, latency, overhead_us);
+        let shared = &self.exchange.worker.shared;
+        if code.is_some() {
+            shared.refusals.book(&shared.journal, &shared.metrics, record);
+        } else {
+            let _ = shared.journal.append(&record);
+        }
+        self.measure(status, latency, overhead_us);
+        self.reservation = None;
+    }
+
+    fn record(
+        &self,
+        ended: Ended,
+        status: Option<u16>,
+        code: Option<&str>,
+        latency: Duration,
+        overhead_us: u64,
+    ) -> UsageRecord {
+        let exchange = &self.exchange;
+        let key = exchange.key.as_ref();
+        UsageRecord {
+            schema: USAGE_VERSION,
+            id: exchange.id.clone(),
+            gateway_id: exchange.worker.shared.gateway_id.clone(),
+            sequence: 0,
+            time_ms: exchange.time_ms,
+            client_request_id: exchange.client_request_id.clone(),
+            trace_id: Some(exchange.trace.id.clone()),
+            team: exchange.team.as_deref().map(str::to_owned),
+            project: key.map(|key| key.project.to_string()),
+            application: key.and_then(|key| key.application.as_deref()).map(str::to_owned),
+            key_id: key.map(|key| key.id.to_string()),
+            user: exchange.user.clone(),
+            labels: exchange.labels.iter().cloned().collect(),
+            environment: key.map(|key| key.environment),
+            operation: exchange.operation,
+            dialect: exchange.dialect,
+            stream: exchange.stream,
+            endpoint: exchange.endpoint.clone(),
+            target_kind: None,
+            target: None,
+            provider: None,
+            model: None,
+            model_version: None,
+            model_digest: None,
+            replica: None,
+            region: None,
+            data_class: Some(exchange.data_class),
+            status,
+            attempts: 0,
+            input_tokens: None,
+            output_tokens: None,
+            cached_input_tokens: None,
+            reasoning_tokens: None,
+            counted_by: CountedBy::None,
+            cost_nano: None,
+            currency: None,
+            price_id: None,
+            cache: Cache::None,
+            latency_ms: Some(clock::ms(latency)),
+            first_byte_ms: None,
+            queue_ms: None,
+            cold_start_ms: None,
+            overhead_us: Some(overhead_us),
+            ended,
+            error_code: code.map(str::to_owned),
+            count: 1,
+        }
+    }
+
+    fn measure(&self, status: Option<u16>, latency: Duration, overhead_us: u64) {
+        let exchange = &self.exchange;
+        exchange.worker.shared.metrics.overhead.observe_us(overhead_us);
+        let key = SeriesKey {
+            team: exchange.team.clone(),
+            endpoint: self.endpoint.as_ref().map(|endpoint| Id::clone(&endpoint.id)),
+            target: self.target.as_ref().map(|ready| Id::clone(&ready.target.id)),
+            operation: exchange.operation,
+            class: status.and_then(|status| u8::try_from(status / 100).ok()).unwrap_or(0),
+        };
+        exchange.worker.series(&exchange.live, key).add(&Sample {
+            count: 1,
+            input_tokens: self.progress.input_tokens,
+            output_tokens: self.progress.output_tokens,
+            duration: Some(latency),
+            first_token: self.first_event.filter(|_| exchange.stream),
+        });
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        // After the head went out its status stands, even though the caller did not stay for the rest.
+        let status = self.progress.first_byte_ms.map(|_| 200);
+        if self.slot.is_some() {
+            self.close(Ended::ClientGone, status, None);
+        } else {
+            self.append(Ended::ClientGone, None, Some(CLIENT_GONE));
+        }
+    }
+}
+
+fn journal_refusal(error: &BeginError) -> Refusal {
+    let code = match error {
+        BeginError::Full { .. } => Code::JournalFull,
+        BeginError::NoSpace { .. } => Code::JournalNoSpace,
+        BeginError::Failed { .. } => Code::JournalFailed,
+        BeginError::TooLarge { .. } => {
+            return Refusal::new(Code::InvalidHeader, "The labels and ids are too long together.")
+                .fix("Send fewer or shorter labels in `x-towpath-labels`.");
+        }
+    };
+    Refusal::new(code, "The request cannot be recorded, so it is not made.").log(error.to_string())
+}

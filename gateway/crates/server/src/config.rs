@@ -1,0 +1,343 @@
+//! Settings: read once, at start, from the command line, the environment and `towpath.toml`; all
+//! mistakes are reported together. The only place that looks at the environment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::secrets::MIN_SECRET;
+
+/// Everything that was wrong, one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// A value that must not be shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Secret(…)")
+    }
+}
+
+/// Where calls come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    Address(SocketAddr),
+    /// A listening socket that the parent process handed on.
+    Inherited(i32),
+}
+
+/// What one gateway process is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data: PathBuf,
+    pub listen: Listen,
+    /// Address of the control plane's link; absent: serve from the table on disk and ship nothing.
+    pub control: Option<String>,
+    /// Address of the control plane's API, which the front door relays.
+    pub api: Option<String>,
+    pub secret_key: Secret,
+    pub link_credential: Option<Secret>,
+    /// Certificate authorities for upstreams; absent: the system's.
+    pub upstream_ca_file: Option<PathBuf>,
+    pub limits: Limits,
+}
+
+/// One setting, for the reference page.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct Setting {
+    pub name: &'static str,
+    pub description: &'static str,
+    pub default: u64,
+    pub minimum: u64,
+    pub maximum: u64,
+}
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident = $default:expr, $minimum:expr => $maximum:expr;)+) => {
+        /// Bounds and periods, each with its default.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Every setting of `[gateway]` in `towpath.toml`, and `TOWPATH_GATEWAY_<NAME>`.
+            pub const SETTINGS: &[Setting] = &[$(Setting {
+                name: stringify!($name),
+                description: concat!($($doc,)+).trim_ascii_start(),
+                default: $default,
+                minimum: $minimum,
+                maximum: $maximum,
+            },)+];
+
+            fn set(&mut self, name: &str, value: u64) {
+                match name {
+                    $(stringify!($name) => self.$name = value,)+
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+const MIB: u64 = 1 << 20;
+
+limits! {
+    /// Worker threads, each with its own connections; 0 is one per processor core.
+    workers = 0, 0 => 256;
+    /// Most connections of callers at a time; further ones wait in the kernel's queue.
+    max_connections = 8_192, 1 => 1_000_000;
+    /// Most calls to models at a time; further ones get 503.
+    max_in_flight = 8_192, 1 => 1_000_000;
+    /// Largest request body; larger ones get 413.
+    body_max_bytes = 32 * MIB, 1_024 => 1_024 * MIB;
+    /// Memory for all buffered bodies together; beyond it reading waits.
+    body_memory_bytes = 512 * MIB, MIB => 1_024 * 1_024 * MIB;
+    /// How long reading waits for body memory before the caller gets 503.
+    body_wait_ms = 10_000, 1 => 600_000;
+    /// Longest pause while a body arrives.
+    body_idle_ms = 10_000, 10 => 600_000;
+    /// Longest time for a whole body.
+    body_timeout_ms = 120_000, 10 => 3_600_000;
+    /// Longest time for a request's head, and the longest a connection stays open between requests.
+    header_timeout_ms = 60_000, 10 => 600_000;
+    /// Largest head of a request.
+    header_max_bytes = 32 * 1_024, 4_096 => MIB;
+    /// Most header fields of a request.
+    header_max_count = 100, 16 => 1_000;
+    /// Largest plain answer of an upstream.
+    answer_max_bytes = 32 * MIB, 1_024 => 1_024 * MIB;
+    /// Most bytes of the usage journal; when it is full, calls get 503.
+    journal_max_bytes = 512 * MIB, MIB => 1_024 * 1_024 * MIB;
+    /// Size of one journal segment.
+    journal_segment_bytes = 4 * MIB, 64 * 1_024 => 1_024 * MIB;
+    /// At most this much of the journal is lost with the machine's power; 0 syncs before the last byte.
+    journal_sync_ms = 50, 0 => 60_000;
+    /// Shortest pause between two shipments of usage records.
+    ship_interval_ms = 100, 1 => 60_000;
+    /// Idle connections kept to each upstream address, per worker.
+    upstream_max_idle = 256, 0 => 65_536;
+    /// How long an idle connection to an upstream is kept; below the 5 s after which many servers close.
+    upstream_idle_ms = 4_000, 1 => 3_600_000;
+    /// How long calls in flight may go on after the signal to stop.
+    drain_ms = 30_000, 0 => 3_600_000;
+}
+
+/// The usage text.
+pub const USAGE: &str = "\
+towpath-gateway: the data plane of Towpath
+
+usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--control ADDRESS] [--api ADDRESS] [--config FILE]
+       towpath-gateway validate      read tables as JSON lines, say of each whether it would be taken
+       towpath-gateway errors        list the error codes as JSON
+       towpath-gateway settings      list the settings as JSON
+       towpath-gateway --version
+
+  --data DIR         the gateway's own folder: its id, the last table, the usage journal
+  --control ADDRESS  the control plane's link, `unix:/path` or a URL; without it the table on disk is served
+  --api ADDRESS      the control plane's API, relayed under /api/ and for the portal
+  --config FILE      a towpath.toml; its section [gateway] is read
+
+environment: TOWPATH_SECRET_KEY (required), TOWPATH_LINK_CREDENTIAL (with --control), TOWPATH_GATEWAY_<SETTING>
+";
+
+/// Read arguments, environment and file into one configuration.
+///
+/// # Errors
+/// All mistakes of all three, together.
+pub fn load(
+    arguments: &[String],
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, ConfigError> {
+    let mut problems = Vec::new();
+    let options = options(arguments, &mut problems);
+    let option = |name: &str| options.get(name).map(String::as_str);
+    let listen = match (option("--listen"), option("--listen-fd")) {
+        (Some(address), None) => match address.parse() {
+            Ok(address) => Some(Listen::Address(address)),
+            Err(_) => {
+                problems
+                    .push(format!("--listen: `{address}` is not HOST:PORT with a numeric host"));
+                None
+            }
+        },
+        (None, Some(fd)) => match fd.parse() {
+            Ok(fd) if fd > 2 => Some(Listen::Inherited(fd)),
+            _ => {
+                problems.push(format!("--listen-fd: `{fd}` is not a file descriptor above 2"));
+                None
+            }
+        },
+        _ => {
+            problems.push("exactly one of --listen and --listen-fd is needed".to_owned());
+            None
+        }
+    };
+    if option("--data").is_none() {
+        problems.push("--data is needed: the gateway's own folder".to_owned());
+    }
+    let mut secret = |name: &str, needed: bool| match environment.get(name) {
+        Some(value) if value.len() >= MIN_SECRET => Some(Secret::new(value.as_str())),
+        Some(_) => {
+            problems.push(format!("{name} is shorter than {MIN_SECRET} characters"));
+            None
+        }
+        None if needed => {
+            problems.push(format!("{name} is not set; it needs at least {MIN_SECRET} characters"));
+            None
+        }
+        None => None,
+    };
+    let secret_key = secret("TOWPATH_SECRET_KEY", true);
+    let link_credential = secret("TOWPATH_LINK_CREDENTIAL", option("--control").is_some());
+    let mut limits = Limits::default();
+    let mut upstream_ca_file = None;
+    if let Some(path) = option("--config") {
+        from_file(Path::new(path), &mut limits, &mut upstream_ca_file, &mut problems);
+    }
+    from_environment(environment, &mut limits, &mut upstream_ca_file, &mut problems);
+    if limits.journal_segment_bytes > limits.journal_max_bytes {
+        problems.push("journal_segment_bytes is larger than journal_max_bytes".to_owned());
+    }
+    if limits.body_max_bytes > limits.body_memory_bytes {
+        problems.push("body_max_bytes is larger than body_memory_bytes".to_owned());
+    }
+    match (listen, secret_key, problems.is_empty()) {
+        (Some(listen), Some(secret_key), true) => Ok(Config {
+            data: PathBuf::from(option("--data").unwrap_or_default()),
+            listen,
+            control: option("--control").map(str::to_owned),
+            api: option("--api").map(str::to_owned),
+            secret_key,
+            link_credential,
+            upstream_ca_file,
+            limits,
+        }),
+        _ => Err(ConfigError(problems)),
+    }
+}
+
+fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String, String> {
+    const KNOWN: [&str; 6] =
+        ["--data", "--listen", "--listen-fd", "--control", "--api", "--config"];
+    let mut options = BTreeMap::new();
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let (name, inline) = match argument.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (argument.as_str(), None),
+        };
+        if !KNOWN.contains(&name) {
+            let near = towpath_policy::closest(name, KNOWN);
+            let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`"));
+            problems.push(format!("`{name}` is not an option{hint}"));
+            continue;
+        }
+        match inline.or_else(|| rest.next().cloned()) {
+            Some(value) if options.contains_key(name) => {
+                problems.push(format!("{name} is given twice, the second time as `{value}`"));
+            }
+            Some(value) => {
+                options.insert(name.to_owned(), value);
+            }
+            None => problems.push(format!("{name} needs a value")),
+        }
+    }
+    options
+}
+
+fn from_file(
+    path: &Path,
+    limits: &mut Limits,
+    ca_file: &mut Option<PathBuf>,
+    problems: &mut Vec<String>,
+) {
+    let shown = path.display();
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => return problems.push(format!("cannot read `{shown}`: {error}")),
+    };
+    let file: toml::Table = match text.parse() {
+        Ok(file) => file,
+        Err(error) => return problems.push(format!("`{shown}` is not TOML: {error}")),
+    };
+    let section = match file.get("gateway") {
+        Some(toml::Value::Table(section)) => section,
+        Some(_) => return problems.push(format!("`{shown}`: `gateway` is not a section")),
+        None => return,
+    };
+    for (name, value) in section {
+        if name == "upstream_ca_file" {
+            match value.as_str() {
+                Some(file) => *ca_file = Some(PathBuf::from(file)),
+                None => problems.push(format!("`{shown}`: gateway.{name} is not a path")),
+            }
+            continue;
+        }
+        let number = value.as_integer().and_then(|value| u64::try_from(value).ok());
+        set(limits, name, number, &format!("`{shown}`: gateway.{name}"), problems);
+    }
+}
+
+fn from_environment(
+    environment: &BTreeMap<String, String>,
+    limits: &mut Limits,
+    ca_file: &mut Option<PathBuf>,
+    problems: &mut Vec<String>,
+) {
+    const PREFIX: &str = "TOWPATH_GATEWAY_";
+    for (variable, value) in environment {
+        let Some(name) = variable.strip_prefix(PREFIX) else { continue };
+        match name {
+            // The supervisor's: which program to start.
+            "BIN" => {}
+            "UPSTREAM_CA_FILE" => *ca_file = Some(PathBuf::from(value)),
+            _ => set(limits, &name.to_ascii_lowercase(), value.parse().ok(), variable, problems),
+        }
+    }
+}
+
+fn set(
+    limits: &mut Limits,
+    name: &str,
+    value: Option<u64>,
+    shown: &str,
+    problems: &mut Vec<String>,
+) {
+    let Some(setting) = Limits::SETTINGS.iter().find(|setting| setting.name == name) else {
+        let names = Limits::SETTINGS.iter().map(|setting| setting.name);
+        let near = towpath_policy::closest(name, names.chain(["upstream_ca_file"]));
+        let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`"));
+        return problems.push(format!("{shown} is not a setting{hint}"));
+    };
+    match value.filter(|value| (setting.minimum..=setting.maximum).contains(value)) {
+        Some(value) => limits.set(name, value),
+        None => problems.push(format!(
+            "{shown} is not a whole number from {} to {}",
+            setting.minimum, setting.maximum
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests;

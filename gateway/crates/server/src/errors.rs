@@ -1,0 +1,362 @@
+//! Every error a caller may see: one code each, with its status and what to do about it.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use towpath_dialect::{ErrorBody, FaultCode, RequestCode, RequestError, UpstreamFault};
+
+use crate::outgoing::Outgoing;
+
+/// What went wrong, as a client may branch on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    MissingApiKey,
+    InvalidApiKey,
+    KeyRevoked,
+    KeyExpired,
+    PermissionDenied,
+    DataClassNotAllowed,
+    ModelNotFound,
+    RouteNotFound,
+    MethodNotAllowed,
+    InvalidHeader,
+    HeadersTooLarge,
+    BodyTooLarge,
+    BodyTimeout,
+    BodyCut,
+    UnsupportedEncoding,
+    Overloaded,
+    JournalFull,
+    JournalNoSpace,
+    JournalFailed,
+    NotReady,
+    UpstreamUnavailable,
+    UpstreamTimeout,
+    ControlUnavailable,
+    InternalError,
+    /// The body was refused.
+    Request(RequestCode),
+    /// The upstream answered with something that is not an answer.
+    Fault(FaultCode),
+}
+
+/// Shape of error bodies on a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    OpenAi,
+    Problem,
+}
+
+/// One request's refusal or failure.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub code: Code,
+    pub status: u16,
+    /// What is wrong with this request.
+    pub detail: Cow<'static, str>,
+    /// What to do, where the code's own advice is too general.
+    pub fix: Option<Cow<'static, str>>,
+    pub param: Option<String>,
+    pub retry_after_s: Option<u32>,
+    /// For the log alone: may name hosts, never secrets.
+    pub log: Option<String>,
+}
+
+impl Code {
+    /// Codes of this crate; those of the dialects come on top.
+    const OWN: [Self; 24] = [
+        Self::MissingApiKey,
+        Self::InvalidApiKey,
+        Self::KeyRevoked,
+        Self::KeyExpired,
+        Self::PermissionDenied,
+        Self::DataClassNotAllowed,
+        Self::ModelNotFound,
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::InvalidHeader,
+        Self::HeadersTooLarge,
+        Self::BodyTooLarge,
+        Self::BodyTimeout,
+        Self::BodyCut,
+        Self::UnsupportedEncoding,
+        Self::Overloaded,
+        Self::JournalFull,
+        Self::JournalNoSpace,
+        Self::JournalFailed,
+        Self::NotReady,
+        Self::UpstreamUnavailable,
+        Self::UpstreamTimeout,
+        Self::ControlUnavailable,
+        Self::InternalError,
+    ];
+
+    /// Every code, for the published list.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let request = RequestCode::ALL.into_iter().map(Self::Request);
+        let fault = FaultCode::ALL.into_iter().map(Self::Fault);
+        Self::OWN.into_iter().chain(request).chain(fault)
+    }
+
+    /// The code as it stands in bodies, records and documents.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::MissingApiKey => "missing_api_key",
+            Self::InvalidApiKey => "invalid_api_key",
+            Self::KeyRevoked => "key_revoked",
+            Self::KeyExpired => "key_expired",
+            Self::PermissionDenied => "permission_denied",
+            Self::DataClassNotAllowed => "data_class_not_allowed",
+            Self::ModelNotFound => "model_not_found",
+            Self::RouteNotFound => "route_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::InvalidHeader => "invalid_header",
+            Self::HeadersTooLarge => "headers_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyCut => "body_cut",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::Overloaded => "overloaded",
+            Self::JournalFull => "journal_full",
+            Self::JournalNoSpace => "journal_no_space",
+            Self::JournalFailed => "journal_failed",
+            Self::NotReady => "not_ready",
+            Self::UpstreamUnavailable => "upstream_unavailable",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::ControlUnavailable => "control_unavailable",
+            Self::InternalError => "internal_error",
+            Self::Request(code) => code.as_str(),
+            Self::Fault(code) => code.as_str(),
+        }
+    }
+
+    /// Status the code goes out with, unless the upstream's own fits better.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::MissingApiKey | Self::InvalidApiKey | Self::KeyRevoked | Self::KeyExpired => 401,
+            Self::PermissionDenied | Self::DataClassNotAllowed => 403,
+            Self::ModelNotFound | Self::RouteNotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::BodyTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::UnsupportedEncoding => 415,
+            Self::HeadersTooLarge => 431,
+            Self::InvalidHeader | Self::BodyCut | Self::Request(_) => 400,
+            Self::InternalError => 500,
+            Self::Overloaded
+            | Self::JournalFull
+            | Self::JournalNoSpace
+            | Self::JournalFailed
+            | Self::NotReady
+            | Self::UpstreamUnavailable
+            | Self::ControlUnavailable => 503,
+            Self::UpstreamTimeout => 504,
+            Self::Fault(code) => code.status(),
+        }
+    }
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::MissingApiKey => "No API key",
+            Self::InvalidApiKey => "Unknown API key",
+            Self::KeyRevoked => "Revoked API key",
+            Self::KeyExpired => "Expired API key",
+            Self::PermissionDenied => "Not allowed for this key",
+            Self::DataClassNotAllowed => "Data too sensitive for this call",
+            Self::ModelNotFound => "Unknown model",
+            Self::RouteNotFound => "Unknown path",
+            Self::MethodNotAllowed => "Wrong method",
+            Self::InvalidHeader => "Malformed request header",
+            Self::HeadersTooLarge => "Too many or too large headers",
+            Self::BodyTooLarge => "Body too large",
+            Self::BodyTimeout => "Body arrived too slowly",
+            Self::BodyCut => "Body ended early",
+            Self::UnsupportedEncoding => "Unsupported content encoding",
+            Self::Overloaded => "Gateway at its limit",
+            Self::JournalFull => "Usage journal full",
+            Self::JournalNoSpace => "No disk space for the usage journal",
+            Self::JournalFailed => "Usage journal cannot be written",
+            Self::NotReady => "Gateway not ready",
+            Self::UpstreamUnavailable => "Model not reachable",
+            Self::UpstreamTimeout => "Model took too long",
+            Self::ControlUnavailable => "Control plane not reachable",
+            Self::InternalError => "Error in the gateway",
+            Self::Request(code) => code.title(),
+            Self::Fault(code) => code.title(),
+        }
+    }
+
+    /// What to do about it, in general.
+    pub fn fix(self) -> &'static str {
+        match self {
+            Self::MissingApiKey => {
+                "Send the key as `Authorization: Bearer tp_…` or as `x-api-key`; `towpath keys create` makes one."
+            }
+            Self::InvalidApiKey => {
+                "Check that the key is complete and belongs to this platform; `towpath keys create` makes a new one."
+            }
+            Self::KeyRevoked | Self::KeyExpired => {
+                "Create a new key with `towpath keys create` and replace this one."
+            }
+            Self::PermissionDenied => {
+                "Use a key that may do this, or ask the owner of the key's project to widen it."
+            }
+            Self::DataClassNotAllowed => {
+                "Lower `x-towpath-data-class` if the data allows it, or use a model that is cleared for it."
+            }
+            Self::ModelNotFound => "List the models this key may call with `towpath models`.",
+            Self::RouteNotFound => {
+                "Use a path under `/v1/` for models or under `/api/v1/` for the platform."
+            }
+            Self::MethodNotAllowed => "Use the method that the message names.",
+            Self::InvalidHeader => "Correct the header that the message names.",
+            Self::HeadersTooLarge => "Send fewer or shorter headers.",
+            Self::BodyTooLarge => "Send less at once, or raise the gateway's `body_max_bytes`.",
+            Self::BodyTimeout => "Send the body without pauses; check the connection.",
+            Self::BodyCut => "Send as many bytes as `Content-Length` announces.",
+            Self::UnsupportedEncoding => "Send the body without `Content-Encoding`.",
+            Self::Overloaded => "Try again after the time in `Retry-After`.",
+            Self::JournalFull => {
+                "Start the control plane so that records are shipped, or raise `journal_max_bytes`."
+            }
+            Self::JournalNoSpace => "Free space on the disk of the gateway's data folder.",
+            Self::JournalFailed => "Check the disk of the gateway's data folder and restart it.",
+            Self::NotReady => "Try again shortly; `/readyz` says what is missing.",
+            Self::UpstreamUnavailable => {
+                "Try again shortly; `towpath deployments` and `towpath logs` say why the model is down."
+            }
+            Self::UpstreamTimeout => {
+                "Ask for less at once or use a stream; the endpoint's timeouts can be raised."
+            }
+            Self::ControlUnavailable => {
+                "Try again shortly; calls to models work meanwhile. `towpath doctor` says what is wrong."
+            }
+            Self::InternalError => "Report the request id to the platform team.",
+            Self::Request(code) => code.fix(),
+            Self::Fault(code) => code.fix(),
+        }
+    }
+}
+
+impl Refusal {
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let status = code.status();
+        let retry_after_s = (status == 503).then_some(1);
+        Self {
+            code,
+            status,
+            detail: detail.into(),
+            fix: None,
+            param: None,
+            retry_after_s,
+            log: None,
+        }
+    }
+
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<Cow<'static, str>>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    #[must_use]
+    pub fn log(mut self, log: impl Into<String>) -> Self {
+        self.log = Some(log.into());
+        self
+    }
+
+    pub fn unknown_route(path: &str) -> Self {
+        let shown: String = path.chars().take(200).collect();
+        Self::new(Code::RouteNotFound, format!("There is nothing at `{}`.", shown.escape_debug()))
+    }
+
+    fn body<'b>(&'b self, request_id: &'b str) -> ErrorBody<'b> {
+        ErrorBody {
+            status: self.status,
+            code: self.code.code(),
+            title: self.code.title(),
+            detail: &self.detail,
+            fix: Some(self.fix.as_deref().unwrap_or(self.code.fix())),
+            param: self.param.as_deref(),
+            request_id: Some(request_id),
+        }
+    }
+
+    /// The last event of a stream that cannot go on.
+    pub fn event(&self, request_id: &str) -> Bytes {
+        self.body(request_id).sse_event()
+    }
+
+    /// The whole answer, in the caller's dialect.
+    pub fn respond(&self, shape: Shape, request_id: &str) -> Response<Outgoing> {
+        let body = self.body(request_id);
+        let (bytes, kind) = match shape {
+            Shape::OpenAi => (body.openai(), "application/json"),
+            Shape::Problem => (body.problem(), "application/problem+json"),
+        };
+        let mut response = Response::new(Outgoing::whole(bytes));
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            headers.insert("x-request-id", id);
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        Self {
+            code: Code::Request(error.code),
+            status: 400,
+            detail: error.message.into(),
+            fix: error.fix.map(Cow::from),
+            param: error.param,
+            retry_after_s: None,
+            log: None,
+        }
+    }
+}
+
+impl From<UpstreamFault> for Refusal {
+    fn from(fault: UpstreamFault) -> Self {
+        let mut refusal = Self::new(Code::Fault(fault.code), fault.message).log(fault.log);
+        refusal.status = fault.status;
+        refusal.param = fault.param;
+        if matches!(fault.status, 429 | 503) {
+            refusal.retry_after_s = Some(1);
+        }
+        refusal
+    }
+}
+
+/// The list of codes as JSON, for the published page.
+pub fn list() -> serde_json::Value {
+    let entry = |code: Code| {
+        serde_json::json!({
+            "code": code.code(),
+            "status": code.status(),
+            "title": code.title(),
+            "fix": code.fix(),
+        })
+    };
+    Code::all().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests;

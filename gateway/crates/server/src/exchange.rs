@@ -1,0 +1,182 @@
+//! One request from the outside: its id, its clock, and what its headers say about it.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderValue};
+use towpath_policy::{Id, Key};
+use towpath_wire::routing::{DataClass, Operation};
+use towpath_wire::usage::{CallerDialect, MAX_LABELS};
+
+use crate::errors::{Code, Refusal, Shape};
+use crate::live::Live;
+use crate::shared::Worker;
+use crate::{clock, ids};
+
+/// Longest name and value of a label, and longest foreign request id that is kept.
+const LABEL_NAME: usize = 64;
+const LABEL_VALUE: usize = 128;
+const FOREIGN_ID: usize = 128;
+/// Longest `tracestate` that is passed on: what the W3C asks for.
+const TRACESTATE: usize = 512;
+
+/// Who asks for what, as far as it is known.
+pub struct Exchange {
+    pub worker: Rc<Worker>,
+    pub live: Arc<Live>,
+    pub peer: IpAddr,
+    pub id: String,
+    pub started: Instant,
+    pub time_ms: i64,
+    pub operation: Operation,
+    pub dialect: CallerDialect,
+    pub client_request_id: Option<String>,
+    pub trace: Trace,
+    pub key: Option<Arc<Key>>,
+    pub team: Option<Id>,
+    pub labels: Vec<(String, String)>,
+    pub data_class: DataClass,
+    /// Name the caller asked for.
+    pub endpoint: Option<String>,
+    pub stream: bool,
+    pub user: Option<String>,
+}
+
+/// The distributed trace a request is part of.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    pub id: String,
+    /// For upstreams: the same trace, a span of ours.
+    pub parent: HeaderValue,
+    pub state: Option<HeaderValue>,
+}
+
+impl Exchange {
+    pub fn begin(
+        worker: &Rc<Worker>,
+        operation: Operation,
+        headers: &HeaderMap,
+        peer: IpAddr,
+    ) -> Self {
+        let time_ms = clock::now_ms();
+        let foreign = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+        Self {
+            worker: Rc::clone(worker),
+            live: worker.shared.live.load_full(),
+            peer,
+            id: ids::new("req", time_ms, worker.random_wide()),
+            started: Instant::now(),
+            time_ms,
+            operation,
+            dialect: match operation {
+                Operation::Predict => CallerDialect::Predict,
+                _ => CallerDialect::Openai,
+            },
+            client_request_id: foreign.map(|id| id.chars().take(FOREIGN_ID).collect()),
+            trace: Trace::of(headers, worker),
+            key: None,
+            team: None,
+            labels: Vec::new(),
+            data_class: DataClass::Public,
+            endpoint: None,
+            stream: false,
+            user: None,
+        }
+    }
+
+    /// Shape of errors on this route.
+    pub fn shape(&self) -> Shape {
+        match self.dialect {
+            CallerDialect::Openai => Shape::OpenAi,
+            CallerDialect::Predict => Shape::Problem,
+        }
+    }
+
+    /// Read labels and data class.
+    ///
+    /// # Errors
+    /// Either header is malformed.
+    pub fn read_context(&mut self, headers: &HeaderMap) -> Result<(), Refusal> {
+        if let Some(value) = headers.get("x-towpath-data-class") {
+            self.data_class = match value.as_bytes() {
+                b"public" => DataClass::Public,
+                b"internal" => DataClass::Internal,
+                b"confidential" => DataClass::Confidential,
+                b"restricted" => DataClass::Restricted,
+                _ => {
+                    return Err(Refusal::new(
+                        Code::InvalidHeader,
+                        "`x-towpath-data-class` is not `public`, `internal`, `confidential` or `restricted`.",
+                    ));
+                }
+            };
+        }
+        if let Some(value) = headers.get("x-towpath-labels") {
+            self.labels = labels(value).map_err(|what| {
+                Refusal::new(Code::InvalidHeader, format!("`x-towpath-labels` {what}."))
+                    .fix("Send at most 8 labels in the form `name=value,name=value`.")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+fn labels(value: &HeaderValue) -> Result<Vec<(String, String)>, String> {
+    let text = value.to_str().map_err(|_| "has characters that are not ASCII".to_owned())?;
+    let mut labels: Vec<(String, String)> = Vec::new();
+    for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(format!("has the part `{pair}` without a `=`"));
+        };
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || name.len() > LABEL_NAME {
+            return Err(format!("has a name that is not 1 to {LABEL_NAME} characters"));
+        }
+        if value.len() > LABEL_VALUE {
+            return Err(format!("has a value of more than {LABEL_VALUE} characters"));
+        }
+        if labels.iter().any(|(known, _)| known == name) {
+            return Err(format!("has `{name}` twice"));
+        }
+        if labels.len() == MAX_LABELS {
+            return Err(format!("has more than {MAX_LABELS} labels"));
+        }
+        labels.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(labels)
+}
+
+impl Trace {
+    /// Continue the caller's trace, or start one.
+    fn of(headers: &HeaderMap, worker: &Worker) -> Self {
+        let span = ids::hex(u128::from(worker.random() | 1), 16);
+        let given = headers.get("traceparent").and_then(|parent| parent.to_str().ok());
+        let (id, flags, state) = match given.and_then(parse_parent) {
+            Some((id, flags)) => {
+                let state = headers.get("tracestate").filter(|state| state.len() <= TRACESTATE);
+                (id.to_owned(), flags, state.cloned())
+            }
+            // Not sampled: nothing of ours records it, and upstreams decide for themselves.
+            None => (ids::hex(worker.random_wide() | 1, 32), "00", None),
+        };
+        let parent = HeaderValue::try_from(format!("00-{id}-{span}-{flags}"));
+        Self { id, parent: parent.unwrap_or(HeaderValue::from_static("")), state }
+    }
+}
+
+/// Trace id and flags of a W3C `traceparent`.
+fn parse_parent(text: &str) -> Option<(&str, &str)> {
+    let mut parts = text.split('-');
+    let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let valid = hex(version, 2) && version != "ff" && hex(id, 32) && hex(span, 16) && hex(flags, 2);
+    let zero = |part: &str| part.bytes().all(|b| b == b'0');
+    (valid && !zero(id) && !zero(span)).then_some((id, flags))
+}
+
+#[cfg(test)]
+mod tests;

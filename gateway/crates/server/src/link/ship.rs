@@ -1,0 +1,107 @@
+//! Usage records and signals, on their way up.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use towpath_wire::link::{MAX_USAGE_BATCH, UsageAck, UsageBatch};
+use towpath_wire::signals::{EndpointSignal, Signals};
+
+use crate::clock;
+use crate::link::{Backoff, Link, LinkError};
+use crate::log::{self, Level};
+use crate::shared::Shared;
+
+/// Time the control plane has to store one batch: on a busy disk, a thousand rows take a second or two.
+const STORE_WAIT: Duration = Duration::from_secs(20);
+/// Time for what is left when the gateway stops; what is not shipped then waits on disk.
+const REST_WAIT: Duration = Duration::from_secs(3);
+const SIGNAL_EVERY: Duration = Duration::from_secs(1);
+
+/// Ship closed records as they come, in batches.
+pub async fn usage(shared: &Shared, link: &Link) {
+    let mut tick = tokio::time::interval(Duration::from_millis(shared.limits.ship_interval_ms));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut backoff = Backoff::new();
+    let mut failing = false;
+    loop {
+        tick.tick().await;
+        loop {
+            match batch(shared, link).await {
+                Ok(shipped) => {
+                    backoff.reset();
+                    failing = false;
+                    if shipped < MAX_USAGE_BATCH {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    if !failing {
+                        log::event(Level::Warning, "usage.not_shipped", &[("cause", &error)]);
+                    }
+                    failing = true;
+                    backoff.pause().await;
+                }
+            }
+        }
+    }
+}
+
+/// Ship everything there is, until it is gone or the time is.
+pub async fn rest(shared: &Shared, link: &Link) {
+    let all = async { while batch(shared, link).await.is_ok_and(|shipped| shipped > 0) {} };
+    // What is left is shipped by the next start.
+    let _ = tokio::time::timeout(REST_WAIT, all).await;
+}
+
+/// Ship one batch; returns how many records it had.
+async fn batch(shared: &Shared, link: &Link) -> Result<usize, LinkError> {
+    if shared.journal.shippable() <= shared.journal.status().acknowledged {
+        return Ok(0);
+    }
+    let records = shared.journal.next_batch(MAX_USAGE_BATCH);
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(0) };
+    let (first, last, count) = (first.sequence, last.sequence, records.len());
+    let batch = UsageBatch { gateway_id: shared.gateway_id.clone(), records };
+    let ack: Option<UsageAck> = link.post("/link/v1/usage", &batch, STORE_WAIT).await?;
+    let ack = ack.ok_or(LinkError::Status(204))?;
+    if !(first..=last).contains(&ack.acknowledged) {
+        let message = format!("{} is acknowledged, {first} to {last} were sent", ack.acknowledged);
+        return Err(LinkError::Malformed(message));
+    }
+    shared.journal.acknowledge(ack.acknowledged);
+    shared.metrics.shipped_records.fetch_add(count as u64, Ordering::Relaxed);
+    Ok(count)
+}
+
+/// Say every second how busy the endpoints are. A lost signal is not repeated.
+pub async fn signals(shared: &Shared, link: &Link) {
+    let mut tick = tokio::time::interval(SIGNAL_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let signals = Signals {
+            gateway_id: shared.gateway_id.clone(),
+            time_ms: clock::now_ms(),
+            endpoints: endpoints(shared),
+        };
+        // Losing one costs time, never truth.
+        let _ = link.post::<serde_json::Value>("/link/v1/signals", &signals, SIGNAL_EVERY).await;
+    }
+}
+
+fn endpoints(shared: &Shared) -> BTreeMap<String, EndpointSignal> {
+    let live = shared.live.load();
+    let busy = live.endpoints().filter_map(|(id, ready)| {
+        let in_flight = ready.state.in_flight.load(Ordering::Relaxed);
+        let (ended, latency_us) = ready.state.take();
+        if in_flight == 0 && ended == 0 {
+            return None;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a mean for autoscaling, not for books")]
+        let latency_ms = (ended > 0).then(|| latency_us as f64 / ended as f64 / 1_000.0);
+        let signal = EndpointSignal { in_flight, ended, latency_ms, ..EndpointSignal::default() };
+        Some((id.to_string(), signal))
+    });
+    busy.collect()
+}

@@ -1,0 +1,270 @@
+//! The listening socket and the workers behind it: one thread and one runtime per core, all accepting
+//! from the same socket, each with its own connections to upstreams.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{IpAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::task::{LocalSet, spawn_local};
+use towpath_upstream::Pool;
+
+use crate::config::{Limits, Listen};
+use crate::errors::{Code, Refusal, Shape};
+use crate::log::{self, Level};
+use crate::outgoing::Outgoing;
+use crate::pipeline::{self, Asks};
+use crate::shared::{Shared, Worker};
+use crate::{clock, frontdoor, health, ids, intake};
+
+/// Room beyond the head's own limit, so that a head that is too large still gets our answer and only a
+/// flood gets the bare one of the HTTP library.
+const HEAD_SLACK: usize = 96 << 10;
+/// Connections waiting in the kernel: a burst of clients that reconnect at once.
+const BACKLOG: i32 = 4_096;
+/// Pause after a failed accept (out of file descriptors), instead of spinning.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Open or take over the listening socket.
+///
+/// # Errors
+/// The address is taken or may not be used, or the inherited descriptor is no listening socket.
+pub fn open(listen: &Listen) -> io::Result<StdListener> {
+    let listener = match listen {
+        Listen::Address(address) => {
+            let domain = socket2::Domain::for_address(*address);
+            let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&(*address).into())?;
+            socket.listen(BACKLOG)?;
+            StdListener::from(socket)
+        }
+        Listen::Inherited(fd) => inherited(*fd)?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+#[expect(unsafe_code, reason = "a descriptor's number can be turned into an owner in no other way")]
+fn inherited(fd: i32) -> io::Result<StdListener> {
+    use std::os::fd::{FromRawFd, OwnedFd};
+    // SAFETY: the parent process handed this descriptor to this process for this purpose, as the
+    // command line says; it is taken once, before anything else is opened, and owned from here on.
+    let socket = socket2::Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    if !socket.is_listener()? {
+        return Err(io::Error::other(format!("file descriptor {fd} is no listening socket")));
+    }
+    Ok(StdListener::from(socket))
+}
+
+/// Run one worker until the signal to stop, then until its connections are done or `drain` is over.
+///
+/// # Errors
+/// The runtime cannot be made, or the listener cannot be watched.
+pub fn work(
+    shared: Arc<Shared>,
+    listener: StdListener,
+    stop: watch::Receiver<bool>,
+    pool: impl FnOnce() -> Pool,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let drain = Duration::from_millis(shared.limits.drain_ms);
+        let workers = worker_count(&shared.limits);
+        let most = usize::try_from(shared.limits.max_connections).unwrap_or(usize::MAX);
+        let worker = Rc::new(Worker::new(shared, pool()));
+        let connections = Rc::new(Connections {
+            most: most.div_ceil(workers),
+            open: Cell::new(0),
+            closed: Notify::new(),
+        });
+        let listener = TcpListener::from_std(listener)?;
+        sweep(&worker, stop.clone());
+        accept(&worker, listener, &connections, stop).await;
+        let drained = async {
+            while connections.open.get() > 0 {
+                connections.closed.notified().await;
+            }
+        };
+        // What is still running then is cut with the runtime.
+        let _ = tokio::time::timeout(drain, drained).await;
+        Ok(())
+    })
+}
+
+/// Worker threads of the process.
+pub fn worker_count(limits: &Limits) -> usize {
+    match usize::try_from(limits.workers).unwrap_or(0) {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    }
+}
+
+/// The open connections of one worker.
+struct Connections {
+    most: usize,
+    open: Cell<usize>,
+    closed: Notify,
+}
+
+fn sweep(worker: &Rc<Worker>, mut stop: watch::Receiver<bool>) {
+    let worker = Rc::clone(worker);
+    spawn_local(async move {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = tick.tick() => worker.pool.sweep(),
+                _ = stop.changed() => return,
+            }
+        }
+    });
+}
+
+async fn accept(
+    worker: &Rc<Worker>,
+    listener: TcpListener,
+    connections: &Rc<Connections>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let builder = builder(&worker.shared.limits);
+    loop {
+        let room = async {
+            while connections.open.get() >= connections.most {
+                connections.closed.notified().await;
+            }
+            listener.accept().await
+        };
+        let accepted = tokio::select! {
+            accepted = room => accepted,
+            _ = stop.changed() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                connections.open.set(connections.open.get() + 1);
+                worker.shared.metrics.connections.fetch_add(1, Ordering::Relaxed);
+                let (worker, connections) = (Rc::clone(worker), Rc::clone(connections));
+                let (builder, stop) = (builder.clone(), stop.clone());
+                spawn_local(async move {
+                    connection(&worker, stream, peer.ip(), &builder, stop).await;
+                    worker.shared.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+                    connections.open.set(connections.open.get() - 1);
+                    connections.closed.notify_one();
+                });
+            }
+            Err(error) => {
+                if worker.shared.throttle.lets_through(clock::now_ms()) {
+                    log::event(Level::Error, "connection.refused", &[("cause", &error)]);
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    let head = usize::try_from(limits.header_max_bytes).unwrap_or(usize::MAX);
+    let count = usize::try_from(limits.header_max_count).unwrap_or(usize::MAX);
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        .max_buf_size(head + HEAD_SLACK)
+        .max_headers(count * 4);
+    builder
+}
+
+async fn connection(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: IpAddr,
+    builder: &http1::Builder,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Without it small chunks of a stream wait for the caller's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| async move {
+        Ok::<_, std::convert::Infallible>(respond(worker, request, peer).await)
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            // Broken connections are the caller's affair; what they asked for is booked.
+            _ = connection.as_mut() => return,
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn respond(
+    worker: &Rc<Worker>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Response<Outgoing> {
+    let path = request.uri().path();
+    if let Err(refusal) = head_fits(worker, &request) {
+        return turned_away(worker, request, &refusal);
+    }
+    if let Some(asks) = Asks::of(path) {
+        return pipeline::serve(worker, asks, request, peer).await;
+    }
+    match path {
+        "/healthz" => health::alive(),
+        "/readyz" => health::ready(&worker.shared),
+        "/metrics" => health::metrics(&worker.shared),
+        path if frontdoor::relays(path) => frontdoor::relay(worker, request, peer).await,
+        path => {
+            let refusal = Refusal::unknown_route(path);
+            turned_away(worker, request, &refusal)
+        }
+    }
+}
+
+fn head_fits(worker: &Worker, request: &Request<Incoming>) -> Result<(), Refusal> {
+    let limits = &worker.shared.limits;
+    let headers = request.headers();
+    let size: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let size = size + request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if headers.len() as u64 > limits.header_max_count {
+        let most = limits.header_max_count;
+        let detail =
+            format!("The request has {} headers; at most {most} are taken.", headers.len());
+        return Err(Refusal::new(Code::HeadersTooLarge, detail));
+    }
+    if size as u64 > limits.header_max_bytes {
+        let most = limits.header_max_bytes;
+        let detail = format!("The request's head has {size} bytes; at most {most} are taken.");
+        return Err(Refusal::new(Code::HeadersTooLarge, detail));
+    }
+    Ok(())
+}
+
+/// Answer a request that leads nowhere, in the shape its path suggests.
+fn turned_away(
+    worker: &Worker,
+    request: Request<Incoming>,
+    refusal: &Refusal,
+) -> Response<Outgoing> {
+    let path = request.uri().path();
+    let predicts = path.ends_with("/predict");
+    let shape = if path.starts_with("/v1/") && !predicts { Shape::OpenAi } else { Shape::Problem };
+    let id = ids::new("req", clock::now_ms(), worker.random_wide());
+    intake::discard(request.into_body());
+    refusal.respond(shape, &id)
+}

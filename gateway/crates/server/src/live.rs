@@ -1,0 +1,200 @@
+//! The table in force with all that requests need made ready beforehand: addresses, paths, headers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use towpath_dialect::BytesPerToken;
+use towpath_policy::{Id, Table, Target};
+use towpath_upstream::{Address, path_segment};
+use towpath_wire::routing::{Credential, Dialect};
+
+use crate::clock;
+use crate::secrets::Secrets;
+
+/// One table, ready to serve.
+#[derive(Default)]
+pub struct Live {
+    pub table: Table,
+    targets: HashMap<Id, Arc<ReadyTarget>>,
+    endpoints: HashMap<Id, Arc<ReadyEndpoint>>,
+    /// What keeps targets from being used, for the log and `/readyz`.
+    pub problems: Vec<String>,
+}
+
+/// A target with its connections' details.
+#[derive(Debug)]
+pub struct ReadyTarget {
+    pub target: Arc<Target>,
+    pub replicas: Vec<ReadyReplica>,
+    /// `POST` path of a V2 inference.
+    pub infer_path: String,
+    /// What callers are told of it.
+    pub shown: Vec<(HeaderName, HeaderValue)>,
+    pub bytes_per_token: Arc<BytesPerToken>,
+    credentials: Vec<Arc<Credential>>,
+}
+
+/// One listening server.
+#[derive(Debug)]
+pub struct ReadyReplica {
+    pub id: Id,
+    pub address: Address,
+    /// Content type and credential.
+    pub headers: HeaderMap,
+}
+
+/// An endpoint's name as a header, and its load.
+#[derive(Debug)]
+pub struct ReadyEndpoint {
+    pub name: HeaderValue,
+    pub state: Arc<EndpointState>,
+}
+
+/// Load of one endpoint; survives changes of the table.
+#[derive(Debug, Default)]
+pub struct EndpointState {
+    pub in_flight: AtomicU32,
+    ended: AtomicU64,
+    latency_us: AtomicU64,
+}
+
+impl EndpointState {
+    pub fn ended(&self, took: Duration) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.latency_us.fetch_add(clock::us(took), Ordering::Relaxed);
+    }
+
+    /// Calls that ended since the last time this was asked, and the sum of their latencies.
+    pub fn take(&self) -> (u64, u64) {
+        (self.ended.swap(0, Ordering::Relaxed), self.latency_us.swap(0, Ordering::Relaxed))
+    }
+}
+
+impl Live {
+    /// Make a table ready, keeping what is learned and prepared for targets that did not change.
+    pub fn new(table: Table, former: &Self, secrets: &Secrets) -> Self {
+        if Arc::ptr_eq(table.routes(), former.table.routes()) {
+            let (targets, endpoints) = (former.targets.clone(), former.endpoints.clone());
+            return Self { table, targets, endpoints, problems: former.problems.clone() };
+        }
+        let mut problems = Vec::new();
+        let mut targets = HashMap::new();
+        for target in table.routes().targets() {
+            let former = former.targets.get(&target.id);
+            let credentials = credentials(&table, target);
+            let ready = former
+                .filter(|former| {
+                    Arc::ptr_eq(&former.target, target)
+                        && former.credentials.len() == credentials.len()
+                        && former
+                            .credentials
+                            .iter()
+                            .zip(&credentials)
+                            .all(|(a, b)| Arc::ptr_eq(a, b))
+                })
+                .filter(|former| former.replicas.len() == target.spec.replicas.len())
+                .cloned()
+                .unwrap_or_else(|| {
+                    let learned = former.map(|former| Arc::clone(&former.bytes_per_token));
+                    let learned = learned.unwrap_or_default();
+                    let made = ReadyTarget::new(&table, target, credentials, learned, secrets);
+                    problems.extend(made.1);
+                    Arc::new(made.0)
+                });
+            targets.insert(Arc::clone(&target.id), ready);
+        }
+        let endpoints = table.routes().endpoints().iter().filter_map(|endpoint| {
+            let name = HeaderValue::from_str(&endpoint.spec.name).ok()?;
+            let state = former.endpoints.get(&endpoint.id).map(|former| Arc::clone(&former.state));
+            let ready = ReadyEndpoint { name, state: state.unwrap_or_default() };
+            Some((Arc::clone(&endpoint.id), Arc::new(ready)))
+        });
+        let endpoints = endpoints.collect();
+        Self { table, targets, endpoints, problems }
+    }
+
+    pub fn target(&self, id: &str) -> Option<&Arc<ReadyTarget>> {
+        self.targets.get(id)
+    }
+
+    pub fn endpoint(&self, id: &str) -> Option<&Arc<ReadyEndpoint>> {
+        self.endpoints.get(id)
+    }
+
+    pub fn endpoints(&self) -> impl Iterator<Item = (&Id, &Arc<ReadyEndpoint>)> {
+        self.endpoints.iter()
+    }
+}
+
+/// Every credential a target uses, in a fixed order.
+fn credentials(table: &Table, target: &Target) -> Vec<Arc<Credential>> {
+    let own = target.spec.credential.iter();
+    let ids = own.chain(target.spec.replicas.iter().filter_map(|r| r.credential.as_ref()));
+    ids.filter_map(|id| table.credential(id).cloned()).collect()
+}
+
+impl ReadyTarget {
+    fn new(
+        table: &Table,
+        target: &Arc<Target>,
+        credentials: Vec<Arc<Credential>>,
+        bytes_per_token: Arc<BytesPerToken>,
+        secrets: &Secrets,
+    ) -> (Self, Vec<String>) {
+        let spec = &target.spec;
+        let unix_prefix = match spec.dialect {
+            Dialect::Openai => "/v1",
+            Dialect::KserveV2 => "",
+        };
+        let mut problems = Vec::new();
+        let mut replicas = Vec::with_capacity(spec.replicas.len());
+        for replica in &spec.replicas {
+            let name = &spec.name;
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let id = replica.credential.as_ref().or(spec.credential.as_ref());
+            let sealed = id.and_then(|id| Some((id, table.credential(id)?)));
+            match sealed.map(|(id, credential)| secrets.open(id, credential)) {
+                None => {}
+                Some(Ok((name, value))) => {
+                    headers.insert(name, value);
+                }
+                Some(Err(error)) => {
+                    problems.push(format!("the credential of target `{name}` {error}"));
+                    continue;
+                }
+            }
+            match Address::parse(&replica.address, unix_prefix) {
+                Ok(address) => {
+                    let id = Id::from(replica.id.as_str());
+                    replicas.push(ReadyReplica { id, address, headers });
+                }
+                Err(error) => problems.push(format!("target `{name}`: {error}")),
+            }
+        }
+        let infer_path = format!("/v2/models/{}/infer", path_segment(&spec.upstream_model));
+        let target = Arc::clone(target);
+        let shown = shown(&target);
+        (Self { target, replicas, infer_path, shown, bytes_per_token, credentials }, problems)
+    }
+}
+
+/// What answered, as far as every caller may know it.
+fn shown(target: &Target) -> Vec<(HeaderName, HeaderValue)> {
+    let mut shown = Vec::new();
+    let mut show = |name: &'static str, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            shown.push((HeaderName::from_static(name), value));
+        }
+    };
+    show("x-towpath-target", &target.spec.name);
+    if let Some(model) = &target.spec.model {
+        show("x-towpath-model", &model.name);
+        show("x-towpath-model-version", &model.version.to_string());
+        show("x-towpath-model-digest", &model.digest);
+    }
+    shown
+}

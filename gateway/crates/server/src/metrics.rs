@@ -1,0 +1,342 @@
+//! Figures for Prometheus. The only module that knows the OpenTelemetry GenAI names.
+//!
+//! Labels have few values: team, endpoint, target and status class; never a key, a user or a request.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use towpath_policy::Id;
+use towpath_wire::routing::Operation;
+
+/// Series beyond this many are counted together: memory is bounded whatever the table holds.
+const MAX_SERIES: usize = 10_000;
+
+/// From 10 µs, the cost of a request on a quiet machine, to a second.
+const OVERHEAD_US: [u64; 14] =
+    [10, 20, 40, 60, 100, 150, 250, 500, 1_000, 2_500, 10_000, 50_000, 250_000, 1_000_000];
+/// From a cached classifier to a long generation.
+const DURATION_US: [u64; 14] = [
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    20_000_000,
+    60_000_000,
+    300_000_000,
+];
+
+/// A histogram over fixed bounds, in microseconds.
+#[derive(Debug)]
+pub struct Histogram {
+    bounds: &'static [u64; 14],
+    buckets: [AtomicU64; 15],
+    sum_us: AtomicU64,
+}
+
+impl Histogram {
+    fn new(bounds: &'static [u64; 14]) -> Self {
+        Self { bounds, buckets: Default::default(), sum_us: AtomicU64::new(0) }
+    }
+
+    pub fn observe_us(&self, us: u64) {
+        let index = self.bounds.partition_point(|&bound| bound < us);
+        self.buckets[index].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    fn write(&self, out: &mut String, name: &str, labels: &str) {
+        let comma = if labels.is_empty() { "" } else { "," };
+        let mut total = 0;
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            total += bucket.load(Ordering::Relaxed);
+            let bound = self.bounds.get(index).map_or("+Inf".to_owned(), |&us| seconds(us));
+            let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {total}");
+        }
+        let sum = seconds(self.sum_us.load(Ordering::Relaxed));
+        let _ = writeln!(out, "{name}_sum{{{labels}}} {sum}\n{name}_count{{{labels}}} {total}");
+    }
+}
+
+/// Microseconds as seconds, exactly.
+fn seconds(us: u64) -> String {
+    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What one series is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Labels {
+    /// Names; empty where nothing was recognised.
+    pub team: Id,
+    pub endpoint: Id,
+    pub target: Id,
+    pub operation: Operation,
+    /// First digit of the status; 0 where none was sent.
+    pub class: u8,
+}
+
+/// Figures of one series.
+#[derive(Debug)]
+pub struct Series {
+    requests: AtomicU64,
+    input_tokens: AtomicU64,
+    output_tokens: AtomicU64,
+    duration: Histogram,
+    first_token: Histogram,
+}
+
+/// What one request adds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    pub count: u64,
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    pub duration: Option<Duration>,
+    /// Until the first event of a stream.
+    pub first_token: Option<Duration>,
+}
+
+impl Series {
+    fn new() -> Self {
+        Self {
+            requests: AtomicU64::new(0),
+            input_tokens: AtomicU64::new(0),
+            output_tokens: AtomicU64::new(0),
+            duration: Histogram::new(&DURATION_US),
+            first_token: Histogram::new(&DURATION_US),
+        }
+    }
+
+    pub fn add(&self, sample: &Sample) {
+        self.requests.fetch_add(sample.count, Ordering::Relaxed);
+        self.input_tokens.fetch_add(sample.input_tokens.unwrap_or(0), Ordering::Relaxed);
+        self.output_tokens.fetch_add(sample.output_tokens.unwrap_or(0), Ordering::Relaxed);
+        if let Some(duration) = sample.duration {
+            self.duration.observe_us(crate::clock::us(duration));
+        }
+        if let Some(first) = sample.first_token {
+            self.first_token.observe_us(crate::clock::us(first));
+        }
+    }
+}
+
+/// All figures of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    pub overhead: Histogram,
+    series: RwLock<HashMap<Labels, Arc<Series>>>,
+    pub connections: AtomicU64,
+    pub unrecorded_refusals: AtomicU64,
+    pub shipped_records: AtomicU64,
+    pub table_refusals: AtomicU64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            overhead: Histogram::new(&OVERHEAD_US),
+            series: RwLock::default(),
+            connections: AtomicU64::new(0),
+            unrecorded_refusals: AtomicU64::new(0),
+            shipped_records: AtomicU64::new(0),
+            table_refusals: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Gauges that other parts keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Gauges {
+    pub in_flight: u64,
+    pub body_memory_bytes: u64,
+    pub table_revision: u64,
+    pub table_keys: u64,
+    pub journal_used_bytes: u64,
+    pub journal_max_bytes: u64,
+    pub journal_open: u64,
+    pub journal_unshipped: u64,
+}
+
+impl Metrics {
+    /// The series of these labels; keep it, looking it up takes a lock.
+    pub fn series(&self, labels: &Labels) -> Arc<Series> {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(labels) {
+            return Arc::clone(series);
+        }
+        drop(known);
+        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        let labels = if all.len() < MAX_SERIES {
+            labels.clone()
+        } else {
+            let other = Id::from("other");
+            let (team, endpoint) = (Id::clone(&other), Id::clone(&other));
+            Labels { team, endpoint, target: other, ..labels.clone() }
+        };
+        Arc::clone(all.entry(labels).or_insert_with(|| Arc::new(Series::new())))
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self, gauges: &Gauges) -> String {
+        let mut out = String::with_capacity(16 << 10);
+        head(
+            &mut out,
+            "towpath_gateway_overhead_seconds",
+            "histogram",
+            "Time a request spent in the gateway itself.",
+        );
+        self.overhead.write(&mut out, "towpath_gateway_overhead_seconds", "");
+        self.render_series(&mut out);
+        let counters = [
+            (
+                "towpath_gateway_refusals_unrecorded_total",
+                "Refusals that found no room in the journal.",
+                &self.unrecorded_refusals,
+            ),
+            (
+                "towpath_gateway_usage_shipped_total",
+                "Usage records the control plane acknowledged.",
+                &self.shipped_records,
+            ),
+            (
+                "towpath_gateway_tables_refused_total",
+                "Routing tables and batches that were refused.",
+                &self.table_refusals,
+            ),
+        ];
+        for (name, help, counter) in counters {
+            head(&mut out, name, "counter", help);
+            let _ = writeln!(out, "{name} {}", counter.load(Ordering::Relaxed));
+        }
+        let gauges = [
+            (
+                "towpath_gateway_connections",
+                "Open connections of callers.",
+                self.connections.load(Ordering::Relaxed),
+            ),
+            ("towpath_gateway_requests_in_flight", "Calls in flight.", gauges.in_flight),
+            (
+                "towpath_gateway_body_memory_bytes",
+                "Memory in use for buffered bodies.",
+                gauges.body_memory_bytes,
+            ),
+            (
+                "towpath_gateway_table_revision",
+                "Revision of the routing table in force.",
+                gauges.table_revision,
+            ),
+            ("towpath_gateway_table_keys", "Keys in the routing table.", gauges.table_keys),
+            (
+                "towpath_gateway_journal_used_bytes",
+                "Bytes of the usage journal in use.",
+                gauges.journal_used_bytes,
+            ),
+            (
+                "towpath_gateway_journal_max_bytes",
+                "Most bytes the usage journal may use.",
+                gauges.journal_max_bytes,
+            ),
+            (
+                "towpath_gateway_journal_open_records",
+                "Records of requests in flight.",
+                gauges.journal_open,
+            ),
+            (
+                "towpath_gateway_journal_unshipped_records",
+                "Records that wait to be shipped.",
+                gauges.journal_unshipped,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            head(&mut out, name, "gauge", help);
+            let _ = writeln!(out, "{name} {value}");
+        }
+        out
+    }
+
+    fn render_series(&self, out: &mut String) {
+        let all = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        let mut rows: Vec<_> = all.iter().map(|(labels, s)| (labels.text(), labels, s)).collect();
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        head(out, "towpath_gateway_requests_total", "counter", "Requests that ended.");
+        for (text, _, series) in &rows {
+            let count = series.requests.load(Ordering::Relaxed);
+            let _ = writeln!(out, "towpath_gateway_requests_total{{{text}}} {count}");
+        }
+        head(out, "gen_ai_client_token_usage", "counter", "Tokens used.");
+        for (text, _, series) in &rows {
+            for (kind, counter) in
+                [("input", &series.input_tokens), ("output", &series.output_tokens)]
+            {
+                let count = counter.load(Ordering::Relaxed);
+                if count > 0 {
+                    let _ = writeln!(
+                        out,
+                        "gen_ai_client_token_usage{{{text},gen_ai_token_type=\"{kind}\"}} {count}"
+                    );
+                }
+            }
+        }
+        head(out, "gen_ai_server_request_duration_seconds", "histogram", "Time of whole requests.");
+        for (text, _, series) in rows.iter().filter(|row| row.1.class == 2) {
+            series.duration.write(out, "gen_ai_server_request_duration_seconds", text);
+        }
+        head(
+            out,
+            "gen_ai_server_time_to_first_token_seconds",
+            "histogram",
+            "Time until a stream's first event.",
+        );
+        for (text, _, series) in rows.iter().filter(|row| row.1.class == 2) {
+            series.first_token.write(out, "gen_ai_server_time_to_first_token_seconds", text);
+        }
+    }
+}
+
+fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+impl Labels {
+    fn text(&self) -> String {
+        let status = match self.class {
+            0 => "none".to_owned(),
+            class => format!("{class}xx"),
+        };
+        format!(
+            "team=\"{}\",endpoint=\"{}\",target=\"{}\",gen_ai_operation_name=\"{}\",status=\"{status}\"",
+            escaped(&self.team),
+            escaped(&self.endpoint),
+            escaped(&self.target),
+            operation_name(self.operation),
+        )
+    }
+}
+
+/// The name OpenTelemetry has for an operation, ours where it has none.
+fn operation_name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Chat => "chat",
+        Operation::Completions => "text_completion",
+        Operation::Embeddings => "embeddings",
+        Operation::Predict => "predict",
+        Operation::Models => "models",
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! The path of a call: authenticate → authorise → admit → route → relay → account, each step a module
+//! of that name.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, header};
+use hyper::body::Incoming;
+use towpath_dialect::OpenAiRequest;
+use towpath_policy::{Call, Endpoint};
+use towpath_wire::routing::Operation;
+use towpath_wire::usage::Ended;
+
+use crate::account::Account;
+use crate::admit::{self, Lease};
+use crate::authenticate::authenticate;
+use crate::authorise::authorise;
+use crate::errors::{Code, Refusal};
+use crate::exchange::Exchange;
+use crate::outgoing::Outgoing;
+use crate::relay::{self, Asked, Failure, Job};
+use crate::shared::Worker;
+use crate::{intake, models};
+
+/// Longest name of a model that is kept in records; endpoint names have at most 63.
+const NAME: usize = 128;
+/// Longest `user` that is made a pseudonym.
+const USER: usize = 1_024;
+
+/// What a path under `/v1/` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks {
+    /// A body of the OpenAI dialect.
+    OpenAi(Operation),
+    Predict {
+        name: String,
+        version: Option<u32>,
+    },
+    Models,
+    Model(String),
+}
+
+impl Asks {
+    /// What a path asks for, if it is one of ours.
+    pub fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/v1/chat/completions" => Self::OpenAi(Operation::Chat),
+            "/v1/completions" => Self::OpenAi(Operation::Completions),
+            "/v1/embeddings" => Self::OpenAi(Operation::Embeddings),
+            "/v1/models" => Self::Models,
+            _ => {
+                let mut parts = path.strip_prefix("/v1/models/")?.split('/');
+                let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
+                match (parts.next(), parts.next(), parts.next(), parts.next()) {
+                    (None, ..) => Self::Model(name),
+                    (Some("predict"), None, ..) => Self::Predict { name, version: None },
+                    (Some("versions"), Some(version), Some("predict"), None) => {
+                        Self::Predict { name, version: Some(version.parse().ok()?) }
+                    }
+                    _ => return None,
+                }
+            }
+        })
+    }
+
+    fn operation(&self) -> Operation {
+        match self {
+            Self::OpenAi(operation) => *operation,
+            Self::Predict { .. } => Operation::Predict,
+            Self::Models | Self::Model(_) => Operation::Models,
+        }
+    }
+
+    fn method(&self) -> Method {
+        match self {
+            Self::OpenAi(_) | Self::Predict { .. } => Method::POST,
+            Self::Models | Self::Model(_) => Method::GET,
+        }
+    }
+}
+
+/// Serve one call.
+pub async fn serve(
+    worker: &Rc<Worker>,
+    asks: Asks,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Response<Outgoing> {
+    let (parts, body) = request.into_parts();
+    let exchange = Exchange::begin(worker, asks.operation(), &parts.headers, peer);
+    let mut account = Account::new(exchange);
+    if let Err(refusal) = enter(&mut account.exchange, &asks, &parts) {
+        intake::discard(body);
+        return refused(account, &refusal);
+    }
+    match asks {
+        Asks::Models => listed(account, body, None),
+        Asks::Model(name) => listed(account, body, Some(&name)),
+        Asks::OpenAi(_) | Asks::Predict { .. } => called(account, asks, &parts, body).await,
+    }
+}
+
+/// What can be decided before the body is read.
+fn enter(exchange: &mut Exchange, asks: &Asks, parts: &Parts) -> Result<(), Refusal> {
+    authenticate(exchange, &parts.headers)?;
+    if parts.method != asks.method() {
+        let detail = format!("This path takes `{}`, not `{}`.", asks.method(), parts.method);
+        return Err(
+            Refusal::new(Code::MethodNotAllowed, detail).fix(format!("Use `{}`.", asks.method()))
+        );
+    }
+    exchange.read_context(&parts.headers)
+}
+
+async fn called(
+    mut account: Account,
+    asks: Asks,
+    parts: &Parts,
+    body: Incoming,
+) -> Response<Outgoing> {
+    let start = Instant::now();
+    let shared = Arc::clone(&account.exchange.worker.shared);
+    let read = intake::read(&parts.headers, body, &shared.limits, &shared.memory).await;
+    account.waited_since(start);
+    let (body, lease) = match read {
+        Ok(read) => read,
+        Err(refusal) => return refused(account, &refusal),
+    };
+    let job = match prepare(&mut account, asks, body, lease) {
+        Ok(job) => job,
+        Err(refusal) => return refused(account, &refusal),
+    };
+    match relay::relay(account, &job).await {
+        Ok(response) => response,
+        Err((account, failure)) => failed(account, &failure),
+    }
+}
+
+/// Understand the body, authorise the call and admit it.
+fn prepare(account: &mut Account, asks: Asks, body: Bytes, lease: Lease) -> Result<Job, Refusal> {
+    let live = Arc::clone(&account.exchange.live);
+    let (name, asked) = match asks {
+        Asks::OpenAi(operation) => {
+            let request = OpenAiRequest::read(operation, body)?;
+            let exchange = &mut account.exchange;
+            exchange.stream = request.stream();
+            let user = request.user().filter(|user| user.len() <= USER);
+            exchange.user = user.map(|user| exchange.worker.shared.secrets.pseudonym(user));
+            (request.model().to_owned(), Asked::OpenAi(request))
+        }
+        Asks::Predict { name, version } => (name, Asked::Predict { body, version }),
+        Asks::Models | Asks::Model(_) => {
+            return Err(Refusal::new(Code::InternalError, "A list of models is not called."));
+        }
+    };
+    let exchange = &mut account.exchange;
+    exchange.endpoint = Some(name.chars().take(NAME).collect());
+    let Some(key) = exchange.key.clone() else {
+        return Err(Refusal::new(Code::MissingApiKey, "The request carries no API key."));
+    };
+    let call = Call { name: &name, operation: exchange.operation, data_class: exchange.data_class };
+    let endpoint = authorise(&live.table, &key, call)?;
+    if let Asked::Predict { version: Some(version), .. } = &asked {
+        serves_version(endpoint, *version)?;
+    }
+    let Some(ready) = live.endpoint(&endpoint.id) else {
+        return Err(Refusal::new(Code::NotReady, "The endpoint is being prepared."));
+    };
+    let reservation = admit::reserve(&exchange.worker.shared.calls, &ready.state)?;
+    account.admitted(endpoint, reservation);
+    Ok(Job { endpoint: Arc::clone(endpoint), asked, _lease: lease })
+}
+
+/// A version can be named only where all targets share one registry model, and serve that version.
+fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> {
+    let name = &endpoint.spec.name;
+    let mut models: Vec<_> =
+        endpoint.targets.iter().map(|share| share.target.spec.model.as_ref()).collect();
+    let shared = models.first().copied().flatten().map(|model| model.name.clone());
+    let one = shared.is_some_and(|shared| {
+        models.iter().all(|model| model.is_some_and(|model| model.name == shared))
+    });
+    if !one {
+        return Err(Refusal::new(
+            Code::ModelNotFound,
+            format!(
+                "The targets of `{name}` do not share one registry model, so it has no versions."
+            ),
+        )
+        .fix(format!("Call `/v1/models/{name}/predict`.")));
+    }
+    models.retain(|model| model.is_some_and(|model| model.version == version));
+    if models.is_empty() {
+        let mut loaded: Vec<_> = endpoint
+            .targets
+            .iter()
+            .filter_map(|share| share.target.spec.model.as_ref())
+            .map(|model| model.version)
+            .collect();
+        loaded.sort_unstable();
+        loaded.dedup();
+        let loaded: Vec<_> = loaded.iter().map(u32::to_string).collect();
+        return Err(Refusal::new(
+            Code::ModelNotFound,
+            format!("Version {version} of `{name}` is not loaded."),
+        )
+        .fix(format!("Call a loaded version ({}), or deploy this one.", loaded.join(", "))));
+    }
+    Ok(())
+}
+
+fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<Outgoing> {
+    intake::discard(body);
+    let live = Arc::clone(&account.exchange.live);
+    let answer = match account.exchange.key.clone() {
+        Some(key) => models::answer(&live.table, &key, name),
+        None => Err(Refusal::new(Code::MissingApiKey, "The request carries no API key.")),
+    };
+    match answer {
+        Ok(body) => {
+            account.answered();
+            let mut response = Response::new(Outgoing::whole(body));
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            if let Ok(id) = HeaderValue::from_str(&account.exchange.id) {
+                headers.insert("x-request-id", id);
+            }
+            response
+        }
+        Err(refusal) => refused(account, &refusal),
+    }
+}
+
+fn refused(mut account: Account, refusal: &Refusal) -> Response<Outgoing> {
+    let ended = if refusal.status >= 500 { Ended::Error } else { Ended::Refused };
+    account.refuse(refusal, ended);
+    refusal.respond(account.exchange.shape(), &account.exchange.id)
+}
+
+fn failed(mut account: Account, failure: &Failure) -> Response<Outgoing> {
+    account.refuse(&failure.refusal, failure.ended);
+    let mut response = failure.refusal.respond(account.exchange.shape(), &account.exchange.id);
+    let headers = response.headers_mut();
+    headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! One gateway process from start to drain.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use towpath_journal::{Journal, OpenError};
+use towpath_upstream::{Address, Pool, Roots, Settings, Tls};
+
+use crate::account::Refusals;
+use crate::admit::{BodyMemory, Calls};
+use crate::config::{Config, Limits};
+use crate::link::{self, Link, LinkError, Position, Store, StoreError};
+use crate::log::{self, Level, Throttle};
+use crate::metrics::Metrics;
+use crate::secrets::Secrets;
+use crate::shared::Shared;
+use crate::{clock, ids, listener};
+
+/// Why a gateway does not start, or stops by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot use the data folder `{}`: {source}", path.display())]
+    Data { path: PathBuf, source: io::Error },
+    #[error("cannot listen on {listen}: {source}")]
+    Listen { listen: String, source: io::Error },
+    #[error("{0}")]
+    Journal(#[source] OpenError),
+    #[error("{0}")]
+    Store(#[source] StoreError),
+    #[error("{0}")]
+    Link(#[source] LinkError),
+    #[error("{option}: {message}")]
+    Address { option: &'static str, message: String },
+    #[error("cannot read the certificate authorities: {0}")]
+    Roots(String),
+    #[error("TOWPATH_SECRET_KEY cannot be used")]
+    Secret,
+    #[error("cannot run: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+impl StartError {
+    /// What to do about it.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Data { .. } | Self::Store(_) => {
+                "Make the folder writable for this user, or name another with --data."
+            }
+            Self::Listen { .. } => {
+                "Stop what listens there, or name another address with --listen."
+            }
+            Self::Journal(_) => {
+                "See the message; the journal holds records that are not yet shipped."
+            }
+            Self::Link(_) | Self::Secret => {
+                "Set TOWPATH_SECRET_KEY and TOWPATH_LINK_CREDENTIAL to what the control plane has."
+            }
+            Self::Address { .. } => "Use `unix:/path` or a URL.",
+            Self::Roots(_) => "Check `upstream_ca_file`: it must be a file of PEM certificates.",
+            Self::Runtime(_) => "Check the limits of this user (`ulimit -a`).",
+        }
+    }
+}
+
+/// Serve until SIGTERM or SIGINT, then drain.
+///
+/// # Errors
+/// Something that is needed cannot be had; nothing is served then.
+pub fn run(config: &Config) -> Result<(), StartError> {
+    let (shared, store, position) = prepare(config)?;
+    let socket = listener::open(&config.listen)
+        .map_err(|source| StartError::Listen { listen: format!("{:?}", config.listen), source })?;
+    let tls = tls(config)?;
+    let control = config.control.as_deref().map(|text| address("--control", text)).transpose()?;
+    let (stop, stopped) = watch::channel(false);
+    let shown = socket.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
+    let mut workers = Vec::new();
+    for index in 0..listener::worker_count(&shared.limits) {
+        let socket = socket.try_clone().map_err(StartError::Runtime)?;
+        let (shared, stopped, tls) = (Arc::clone(&shared), stopped.clone(), tls.clone());
+        let work = move || {
+            let limits = shared.limits.clone();
+            listener::work(shared, socket, stopped, || pool(&limits, tls))
+        };
+        let spawned = thread::Builder::new().name(format!("worker-{index}")).spawn(work);
+        workers.push(spawned.map_err(StartError::Runtime)?);
+    }
+    drop(socket);
+    log::event(
+        Level::Info,
+        "gateway.started",
+        &[
+            ("address", &shown),
+            ("gateway_id", &shared.gateway_id),
+            ("workers", &workers.len()),
+            ("revision", &shared.live.load().table.revision()),
+        ],
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)?;
+    let local = LocalSet::new();
+    let served = local.block_on(&runtime, async {
+        let link = match (control, &config.link_credential) {
+            (Some(address), Some(credential)) => {
+                let link = Link::new(pool(&shared.limits, tls), address, credential);
+                Some(link.map_err(StartError::Link)?)
+            }
+            _ => None,
+        };
+        serve(&shared, link, store, position, stop, stopped, workers).await
+    });
+    served?;
+    if let Err(error) = shared.journal.flush() {
+        log::event(Level::Error, "journal.not_synced", &[("cause", &error)]);
+    }
+    log::event(Level::Info, "gateway.stopped", &[]);
+    Ok(())
+}
+
+type WorkerThread = thread::JoinHandle<io::Result<()>>;
+
+async fn serve(
+    shared: &Arc<Shared>,
+    link: Option<Link>,
+    store: Store,
+    position: Position,
+    stop: watch::Sender<bool>,
+    stopped: watch::Receiver<bool>,
+    workers: Vec<WorkerThread>,
+) -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let linked = async {
+        match &link {
+            Some(link) => link::run(shared, link, store, position, stopped).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = linked => {}
+        () = housekeeping(shared) => {}
+    }
+    log::event(Level::Info, "gateway.draining", &[("in_flight", &shared.calls.in_flight())]);
+    shared.draining.store(true, Ordering::Relaxed);
+    let _ = stop.send(true);
+    let joined = tokio::task::spawn_blocking(move || {
+        for worker in workers {
+            match worker.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log::event(Level::Error, "worker.failed", &[("cause", &error)]),
+                Err(_) => log::event(Level::Error, "worker.failed", &[("cause", &"it panicked")]),
+            }
+        }
+    });
+    let _ = joined.await;
+    shared.refusals.flush(&shared.journal, &shared.metrics, i64::MAX);
+    if let Some(link) = &link {
+        link::finish(shared, link).await;
+    }
+    Ok(())
+}
+
+/// What is due every second, whoever calls.
+async fn housekeeping(shared: &Shared) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        shared.refusals.flush(&shared.journal, &shared.metrics, clock::now_ms());
+    }
+}
+
+fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError> {
+    let secrets = Secrets::new(config.secret_key.reveal()).ok_or(StartError::Secret)?;
+    let in_data = |source| StartError::Data { path: config.data.clone(), source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map_err(in_data)?;
+    let gateway_id = identity(&config.data).map_err(in_data)?;
+    let limits = config.limits.clone();
+    let journal = towpath_journal::Config {
+        max_bytes: limits.journal_max_bytes,
+        segment_bytes: limits.journal_segment_bytes,
+        sync_ms: limits.journal_sync_ms,
+        ..towpath_journal::Config::new(config.data.join("journal"))
+    };
+    let journal = Journal::open(journal, &gateway_id).map_err(StartError::Journal)?;
+    let recovered = journal.status().recovered;
+    if recovered.lost > 0 {
+        log::event(Level::Warning, "journal.recovered", &[("gateway_lost", &recovered.lost)]);
+    }
+    let mut store = Store::open(config.data.join("table")).map_err(StartError::Store)?;
+    let (live, position) = link::restore(&mut store, &secrets).map_err(StartError::Store)?;
+    let api = config.api.as_deref().map(|text| address("--api", text)).transpose()?;
+    let shared = Shared {
+        gateway_id,
+        live: ArcSwap::from_pointee(live),
+        journal,
+        refusals: Refusals::default(),
+        calls: Arc::new(Calls::new(limits.max_in_flight)),
+        memory: Arc::new(BodyMemory::new(limits.body_memory_bytes)),
+        metrics: Metrics::default(),
+        secrets,
+        api,
+        draining: AtomicBool::new(false),
+        table_refusal: Mutex::default(),
+        throttle: Throttle::default(),
+        limits,
+    };
+    Ok((Arc::new(shared), store, position))
+}
+
+/// This gateway's id: made at its first start, and kept with its journal.
+fn identity(data: &Path) -> io::Result<String> {
+    let path = data.join("id");
+    match fs::read_to_string(&path) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let id = ids::new("gw", clock::now_ms(), fastrand::u128(..));
+    let beside = data.join("id.new");
+    let mut file =
+        fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+    file.write_all(id.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, &path)?;
+    Ok(id)
+}
+
+fn address(option: &'static str, text: &str) -> Result<Address, StartError> {
+    Address::parse(text, "")
+        .map_err(|error| StartError::Address { option, message: error.to_string() })
+}
+
+fn tls(config: &Config) -> Result<Tls, StartError> {
+    let roots = config.upstream_ca_file.clone().map_or(Roots::Native, Roots::File);
+    Tls::load(&roots).map_err(|error| StartError::Roots(error.to_string()))
+}
+
+fn pool(limits: &Limits, tls: Tls) -> Pool {
+    Pool::new(Settings {
+        idle: Duration::from_millis(limits.upstream_idle_ms),
+        max_idle_per_address: usize::try_from(limits.upstream_max_idle).unwrap_or(usize::MAX),
+        tls,
+    })
+}

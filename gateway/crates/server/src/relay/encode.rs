@@ -1,0 +1,87 @@
+//! What goes to one target: path and body in its dialect.
+
+use bytes::Bytes;
+use towpath_dialect::{OpenAiRequest, RequestCode, RequestError, Rewrite, embeddings, predict};
+use towpath_wire::routing::{Dialect, Operation, Signature};
+
+use crate::live::ReadyTarget;
+use crate::relay::Asked;
+
+/// A call in the target's dialect.
+pub struct Encoded<'t> {
+    pub path: &'t str,
+    pub body: Bytes,
+    pub stream: bool,
+    pub kind: Kind<'t>,
+}
+
+/// How the answer is to be read.
+pub enum Kind<'t> {
+    /// As the caller gets it.
+    OpenAi,
+    /// A V2 answer with so many inputs.
+    V2 { batch: usize, signature: &'t Signature },
+}
+
+/// Translate what was asked for one target.
+///
+/// # Errors
+/// The target's model or runtime does not take it.
+pub fn encode<'t>(asked: &Asked, ready: &'t ReadyTarget) -> Result<Encoded<'t>, RequestError> {
+    let spec = &ready.target.spec;
+    match (asked, spec.dialect) {
+        (Asked::OpenAi(request), Dialect::Openai) => {
+            let rewrite = Rewrite {
+                model: &spec.upstream_model,
+                request_fields: spec.request_fields.as_ref(),
+            };
+            Ok(Encoded {
+                path: path(request.operation()),
+                body: request.for_upstream(&rewrite)?,
+                stream: request.stream(),
+                kind: Kind::OpenAi,
+            })
+        }
+        (Asked::OpenAi(request), Dialect::KserveV2) => embed(request, ready),
+        (Asked::Predict { body, .. }, Dialect::KserveV2) => {
+            let signature = signature(ready)?;
+            let call = predict::to_v2(body, signature, spec.request_fields.as_ref())?;
+            let kind = Kind::V2 { batch: call.batch, signature };
+            Ok(Encoded { path: &ready.infer_path, body: call.body, stream: false, kind })
+        }
+        (Asked::Predict { .. }, Dialect::Openai) => Err(unsupported("predictions")),
+    }
+}
+
+fn embed<'t>(request: &OpenAiRequest, ready: &'t ReadyTarget) -> Result<Encoded<'t>, RequestError> {
+    if request.operation() != Operation::Embeddings {
+        return Err(unsupported("chats and completions"));
+    }
+    let signature = signature(ready)?;
+    let call = embeddings::to_v2(request, signature)?;
+    let kind = Kind::V2 { batch: call.batch, signature };
+    Ok(Encoded { path: &ready.infer_path, body: call.body, stream: false, kind })
+}
+
+fn signature(ready: &ReadyTarget) -> Result<&Signature, RequestError> {
+    ready.target.spec.signature.as_ref().ok_or_else(|| unsupported("calls without a signature"))
+}
+
+fn unsupported(what: &str) -> RequestError {
+    RequestError {
+        code: RequestCode::UnsupportedOperation,
+        message: format!("The model's server does not take {what}."),
+        param: Some("model".to_owned()),
+        fix: Some("Use another model, or add a signature to this model's version.".to_owned()),
+    }
+}
+
+/// Path of an operation below the base URL that OpenAI clients know.
+fn path(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Chat => "/chat/completions",
+        Operation::Completions => "/completions",
+        Operation::Embeddings => "/embeddings",
+        Operation::Predict | Operation::Models => "/models",
+    }
+}

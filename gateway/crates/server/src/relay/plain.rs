@@ -1,0 +1,111 @@
+//! Plain answers: read whole, metered, booked, passed on.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+use towpath_dialect::{Answer, Served, Usage, embeddings, predict};
+use towpath_upstream::Reply;
+use towpath_wire::routing::Operation;
+use towpath_wire::usage::{CountedBy, Ended};
+
+use crate::account::Account;
+use crate::admit::Lease;
+use crate::intake;
+use crate::live::ReadyTarget;
+use crate::outgoing::Outgoing;
+use crate::relay::encode::{Encoded, Kind};
+use crate::relay::failure::Failure;
+use crate::relay::{Asked, Job, head};
+
+/// A whole answer, in the caller's dialect.
+pub struct Plain {
+    body: Bytes,
+    lease: Lease,
+    usage: Option<Usage>,
+    /// Bytes of generated text, where the upstream reports no usage.
+    content_bytes: u64,
+}
+
+/// Read a reply with a success status.
+///
+/// # Errors
+/// It is cut, too slow, or not an answer.
+pub async fn read(
+    account: &mut Account,
+    job: &Job,
+    ready: &ReadyTarget,
+    encoded: &Encoded<'_>,
+    reply: Reply,
+) -> Result<Plain, Failure> {
+    let shared = &account.exchange.worker.shared;
+    let start = Instant::now();
+    let read = intake::answer(reply.body, &shared.limits, &shared.memory).await;
+    account.waited_since(start);
+    let (answer, lease) = read.map_err(Failure::answer)?;
+    let Kind::V2 { batch, signature } = encoded.kind else {
+        let Answer { usage, content_bytes } = Answer::read(&answer).map_err(Failure::fault)?;
+        return Ok(Plain { body: answer, lease, usage, content_bytes });
+    };
+    let translated = match &job.asked {
+        Asked::OpenAi(request) => embeddings::from_v2(&answer, request, batch, signature),
+        Asked::Predict { .. } => {
+            let spec = &ready.target.spec;
+            let model = spec.model.as_ref();
+            let served = Served {
+                name: model.map_or(&job.endpoint.spec.name, |model| &model.name),
+                version: model.map(|model| model.version),
+                digest: model.map(|model| model.digest.as_str()),
+                request_id: &account.exchange.id,
+            };
+            predict::from_v2(&answer, batch, signature, &served)
+        }
+    };
+    let translated = translated.map_err(Failure::fault)?;
+    let usage = Some(translated.usage);
+    Ok(Plain { body: translated.body, lease, usage, content_bytes: 0 })
+}
+
+/// Book the answer and hand it to the caller.
+pub async fn respond(
+    mut account: Account,
+    job: &Job,
+    ready: &ReadyTarget,
+    plain: Plain,
+) -> Response<Outgoing> {
+    account.first_byte();
+    let (usage, counted_by) = metered(job, ready, &plain);
+    account.count(&usage, counted_by);
+    let body = Outgoing::leased(plain.body, plain.lease);
+    let mut response = head(&account, job, ready, "application/json", body);
+    if let Some(cost) = account.progress.cost_nano {
+        response.headers_mut().insert("x-towpath-cost-nano", HeaderValue::from(cost));
+    }
+    let sequence = account.close(Ended::Complete, Some(200), None);
+    account.durable(sequence).await;
+    response
+}
+
+/// What the upstream reports, completed by our own counts where it reports nothing.
+fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) {
+    let reported = plain.usage.unwrap_or_default();
+    let any = reported.input_tokens.is_some() || reported.output_tokens.is_some();
+    let Asked::OpenAi(request) = &job.asked else {
+        let counted_by = if any { CountedBy::Upstream } else { CountedBy::None };
+        return (reported, counted_by);
+    };
+    let learned = &ready.bytes_per_token;
+    if let Some(tokens) = reported.input_tokens {
+        learned.observe(request.input_bytes(), tokens);
+    }
+    if any {
+        return (reported, CountedBy::Upstream);
+    }
+    let generates = request.operation() != Operation::Embeddings;
+    let usage = Usage {
+        input_tokens: Some(learned.estimate(request.input_bytes())),
+        output_tokens: generates.then(|| learned.estimate(plain.content_bytes)),
+        ..Usage::default()
+    };
+    (usage, CountedBy::Gateway)
+}

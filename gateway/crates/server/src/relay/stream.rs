@@ -1,0 +1,241 @@
+//! Streamed answers: looked at until the first event, then passed on chunk by chunk.
+//!
+//! The whole stream is one value that is pulled by the caller's connection. Dropping it closes the
+//! upstream's connection and books the request as `client_gone`: nothing else is needed to cancel.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::unfold;
+use http::{HeaderValue, Response, header};
+use towpath_dialect::{
+    BytesPerToken, End, RequestCode, StreamMeter, StreamRules, UpstreamFault, Usage, UsageChunk,
+};
+use towpath_upstream::{Body, Reply, UpstreamError};
+use towpath_wire::usage::{CountedBy, Ended};
+
+use crate::account::Account;
+use crate::errors::{Code, Refusal};
+use crate::live::ReadyTarget;
+use crate::outgoing::{Cut, Outgoing};
+use crate::relay::failure::Failure;
+use crate::relay::{Asked, Job, head};
+
+/// Most bytes that may come before the first event: comments and the head of one large event.
+const MAX_BEFORE_EVENT: usize = 4 << 20;
+
+/// A stream whose first event has come.
+pub struct Started {
+    body: Body,
+    meter: StreamMeter,
+    queued: Bytes,
+    ending: Option<Ending>,
+    input: Input,
+}
+
+/// Size of the input, to count its tokens where the upstream does not.
+struct Input {
+    bytes: u64,
+    estimate: u64,
+    learned: Arc<BytesPerToken>,
+}
+
+enum Ending {
+    /// `[DONE]`, or the clean end of the body.
+    Whole,
+    Fault(UpstreamFault),
+    Broken(UpstreamError),
+}
+
+/// Follow a reply until its first event.
+///
+/// # Errors
+/// It ends, breaks or reports an error before.
+pub async fn start(
+    account: &mut Account,
+    job: &Job,
+    ready: &ReadyTarget,
+    reply: Reply,
+) -> Result<Started, Failure> {
+    let Asked::OpenAi(request) = &job.asked else {
+        return Err(Failure::refused(Refusal::new(
+            Code::Request(RequestCode::UnsupportedOperation),
+            "Predictions are not streamed.",
+        )));
+    };
+    let usage = if request.wants_usage() { UsageChunk::Pass } else { UsageChunk::Strip };
+    let mut meter = StreamMeter::new(StreamRules { usage, choices: request.choices() });
+    let learned = Arc::clone(&ready.bytes_per_token);
+    let bytes = request.input_bytes();
+    let input = Input { bytes, estimate: learned.estimate(bytes), learned };
+    let mut body = reply.body;
+    let mut queued = Bytes::new();
+    loop {
+        let start = Instant::now();
+        let chunk = body.chunk().await;
+        account.waited_since(start);
+        let chunk = match chunk {
+            Some(Ok(chunk)) => chunk,
+            Some(Err(error)) => return Err(Failure::upstream(&error)),
+            None => return Err(without_event(&mut meter)),
+        };
+        let fed = meter.feed(chunk);
+        queued = joined(&queued, &fed.out);
+        if !meter.started() {
+            if let Some(fault) = fed.fault {
+                return Err(Failure::fault(fault));
+            }
+            if queued.len() > MAX_BEFORE_EVENT {
+                let limit_bytes = MAX_BEFORE_EVENT;
+                return Err(Failure::upstream(&UpstreamError::TooLarge { limit_bytes }));
+            }
+            if fed.done {
+                return Err(without_event(&mut meter));
+            }
+            continue;
+        }
+        body.first_event_seen();
+        let ending = match fed.fault {
+            Some(fault) => Some(Ending::Fault(fault)),
+            None if fed.done => Some(Ending::Whole),
+            None => None,
+        };
+        return Ok(Started { body, meter, queued, ending, input });
+    }
+}
+
+/// A stream that is over before its first event is no answer; the meter says what it is instead.
+fn without_event(meter: &mut StreamMeter) -> Failure {
+    match meter.finish(End::Clean) {
+        Err(fault) => Failure::fault(fault),
+        Ok(_) => Failure::upstream(&UpstreamError::Cut { received_bytes: 0 }),
+    }
+}
+
+/// Send the head and go on with the stream.
+pub fn respond(
+    mut account: Account,
+    job: &Job,
+    ready: &ReadyTarget,
+    started: Started,
+) -> Response<Outgoing> {
+    account.first_byte();
+    let empty = Outgoing::whole(Bytes::new());
+    let mut response = head(&account, job, ready, "text/event-stream; charset=utf-8", empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    let Started { body, meter, queued, ending, input } = started;
+    let mut relayed = Relayed { account, body, meter, queued, ending, input };
+    relayed.count();
+    *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
+    response
+}
+
+/// A stream on its way to the caller.
+struct Relayed {
+    account: Account,
+    body: Body,
+    meter: StreamMeter,
+    /// Ready to leave.
+    queued: Bytes,
+    ending: Option<Ending>,
+    input: Input,
+}
+
+async fn step(relayed: Option<Relayed>) -> Option<(Result<Bytes, Cut>, Option<Relayed>)> {
+    let mut relayed = relayed?;
+    loop {
+        if let Some(ending) = relayed.ending.take() {
+            let last = relayed.end(ending).await;
+            return (!last.is_empty()).then_some((Ok(last), None));
+        }
+        if !relayed.queued.is_empty() {
+            let chunk = std::mem::take(&mut relayed.queued);
+            return Some((Ok(chunk), Some(relayed)));
+        }
+        let start = Instant::now();
+        let chunk = relayed.body.chunk().await;
+        relayed.account.waited_since(start);
+        match chunk {
+            Some(Ok(chunk)) => {
+                let fed = relayed.meter.feed(chunk);
+                relayed.queued = fed.out;
+                relayed.ending = match fed.fault {
+                    Some(fault) => Some(Ending::Fault(fault)),
+                    None if fed.done => Some(Ending::Whole),
+                    None => None,
+                };
+                relayed.count();
+            }
+            Some(Err(error)) => relayed.ending = Some(Ending::Broken(error)),
+            None => relayed.ending = Some(Ending::Whole),
+        }
+    }
+}
+
+impl Relayed {
+    /// Bring the record up to date.
+    fn count(&mut self) {
+        let reported = self.meter.usage().filter(|usage| usage.output_tokens.is_some());
+        match reported {
+            Some(usage) => self.account.count(&usage, CountedBy::Upstream),
+            None => {
+                let usage = Usage {
+                    input_tokens: Some(self.input.estimate),
+                    output_tokens: Some(self.meter.content_events()),
+                    ..Usage::default()
+                };
+                self.account.count(&usage, CountedBy::Gateway);
+            }
+        }
+    }
+
+    /// Book the end, and return the last bytes.
+    async fn end(mut self, ending: Ending) -> Bytes {
+        let queued = std::mem::take(&mut self.queued);
+        let finished = match ending {
+            Ending::Whole => self.meter.finish(End::Clean).map_err(Failure::fault),
+            Ending::Fault(fault) => Err(Failure::fault(fault)),
+            Ending::Broken(UpstreamError::Cut { .. }) => {
+                self.meter.finish(End::Cut).map_err(Failure::fault)
+            }
+            Ending::Broken(error) => Err(Failure::upstream(&error)),
+        };
+        self.count();
+        let whole = finished.is_ok();
+        let (last, sequence) = match finished {
+            Ok(last) => {
+                if let Some(tokens) = self.meter.usage().and_then(|usage| usage.input_tokens) {
+                    self.input.learned.observe(self.input.bytes, tokens);
+                }
+                (last, self.account.close(Ended::Complete, Some(200), None))
+            }
+            Err(failure) => {
+                let code = failure.refusal.code.code();
+                let event = failure.refusal.event(&self.account.exchange.id);
+                (event, self.account.close(failure.ended, Some(200), Some(code)))
+            }
+        };
+        self.account.durable(sequence).await;
+        if whole {
+            tokio::task::spawn_local(self.body.drain());
+        }
+        joined(&queued, &last)
+    }
+}
+
+/// Two pieces as one; neither is copied when the other is empty.
+fn joined(first: &Bytes, second: &Bytes) -> Bytes {
+    if first.is_empty() {
+        return second.clone();
+    }
+    if second.is_empty() {
+        return first.clone();
+    }
+    let mut both = BytesMut::with_capacity(first.len() + second.len());
+    both.extend_from_slice(first);
+    both.extend_from_slice(second);
+    both.freeze()
+}
