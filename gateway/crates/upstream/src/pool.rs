@@ -331,6 +331,3 @@ impl http_body::Body for Payload {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
