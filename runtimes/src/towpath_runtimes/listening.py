@@ -79,7 +79,8 @@ class Address:
             return
         if not stat.S_ISSOCK(self.path.stat().st_mode):
             raise StartRefused(
-                f"`{self.path}` exists and is not a socket", fix="choose another path for `--listen`"
+                f"`{self.path}` exists and is not a socket",
+                fix="choose another path for `--listen`",
             )
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)  # a listener with a full backlog must not hold up the start
@@ -106,7 +107,9 @@ class Address:
             StartRefused: The address is taken or may not be used.
         """
         self.clear()
-        family = socket.AF_UNIX if self.path else socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        family = (
+            socket.AF_UNIX if self.path else socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        )
         listener = socket.socket(family)
         try:
             if self.path:
@@ -120,7 +123,9 @@ class Address:
             listener.close()
             raise StartRefused(
                 f"cannot listen on `{self}`: {error.strerror or error}",
-                fix="choose a free port" if not self.path else "check that the folder exists and is writable",
+                fix="choose a free port"
+                if not self.path
+                else "check that the folder exists and is writable",
             ) from error
         return listener
 
@@ -151,7 +156,7 @@ def _socket_path(text: str) -> Path:
 
 def replica_secret() -> str:
     """
-    Take the secret out of the environment, so that no child and no dump of it has it.
+    Take the secret out of the environment, so that no child process inherits it.
 
     Raises:
         StartRefused: It is missing or too short.
@@ -185,7 +190,9 @@ def stop_signal() -> Iterator[socket.socket]:
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    former = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    former = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     former_fd = signal.set_wakeup_fd(writer.fileno())
     try:
         yield reader

@@ -9,7 +9,9 @@ passes through Python.
 import argparse
 import contextlib
 import os
+import socket
 import sys
+import time
 from pathlib import Path
 
 import xllamacpp
@@ -25,6 +27,9 @@ from towpath_runtimes.listening import (
 
 THREADS_MAXIMUM = 2  # by default; the engine's threads spin, and more than the cores there are slow each other down
 MAGIC = b"GGUF"
+GAUGES = ("llamacpp:requests_processing", "llamacpp:requests_deferred")
+DRAIN_S = 25  # less than the 30 s after which supervisors commonly kill
+DRAIN_STEP_S = 0.05
 WARNINGS = 2  # llama.cpp's log levels: 1 errors, 2 warnings, 3 also a line per request
 
 
@@ -44,17 +49,27 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="towpath_runtimes.llama_cpp", description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="a GGUF file, or a folder that holds one model")
+    parser.add_argument(
+        "--model", type=Path, required=True, help="a GGUF file, or a folder that holds one model"
+    )
     parser.add_argument("--name", required=True, help="the model's name in answers")
     parser.add_argument("--listen", required=True, help="unix:/path.sock or 127.0.0.1:PORT")
-    parser.add_argument("--context-length", type=int, default=4096, help="tokens of one request, prompt and answer")
-    parser.add_argument("--parallel", type=int, default=4, help="requests answered at the same time")
+    parser.add_argument(
+        "--context-length", type=int, default=4096, help="tokens of one request, prompt and answer"
+    )
+    parser.add_argument(
+        "--parallel", type=int, default=4, help="requests answered at the same time"
+    )
     parser.add_argument("--threads", type=int, default=min(THREADS_MAXIMUM, os.cpu_count() or 1))
-    parser.add_argument("--prompt-cache-mib", type=int, default=256, help="memory for prompts seen before")
+    parser.add_argument(
+        "--prompt-cache-mib", type=int, default=256, help="memory for prompts seen before"
+    )
     return parser.parse_args(argv)
 
 
-def configure(arguments: argparse.Namespace, address: Address, secret: str) -> xllamacpp.CommonParams:
+def configure(
+    arguments: argparse.Namespace, address: Address, secret: str
+) -> xllamacpp.CommonParams:
     """
     Describe the server to llama.cpp.
 
@@ -63,7 +78,9 @@ def configure(arguments: argparse.Namespace, address: Address, secret: str) -> x
     """
     for name in ("context_length", "parallel", "threads"):
         if getattr(arguments, name) < 1:
-            raise StartRefused(f"`--{name.replace('_', '-')}` is below 1", fix="give a positive number")
+            raise StartRefused(
+                f"`--{name.replace('_', '-')}` is below 1", fix="give a positive number"
+            )
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model_file(arguments.model))
     parameters.model_alias = {arguments.name}
@@ -107,11 +124,13 @@ def model_file(path: Path) -> Path:
             magic = file.read(len(MAGIC))
     except OSError as error:
         raise StartRefused(
-            f"the model `{path}` cannot be read: {error.strerror}", fix="check `--model` and the file's owner"
+            f"the model `{path}` cannot be read: {error.strerror}",
+            fix="check `--model` and the file's owner",
         ) from error
     if magic != MAGIC:
         raise StartRefused(
-            f"`{path}` is not a GGUF file", fix="convert the model to GGUF, or choose the runtime of its format"
+            f"`{path}` is not a GGUF file",
+            fix="convert the model to GGUF, or choose the runtime of its format",
         )
     return path
 
@@ -137,8 +156,28 @@ def serve(parameters: xllamacpp.CommonParams, address: Address) -> None:
         sys.stderr.write(f"listening on {server.listening_address}\n")
         sys.stderr.flush()
         stop.recv(1)
-    del server  # joins the engine's threads: open requests end, the listener closes
-    address.remove()
+        address.remove()  # no new connections; those that are open may finish
+        drain(server, stop)
+    del server  # joins the engine's threads: what is still open is cut, the listener closes
+
+
+def drain(server: xllamacpp.Server, stop: socket.socket) -> None:
+    """Wait until no request is in work, `DRAIN_S` at most; a second signal ends the wait."""
+    deadline = time.monotonic() + DRAIN_S
+    stop.settimeout(DRAIN_STEP_S)
+    while working(server) and time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            stop.recv(1)
+            return
+
+
+def working(server: xllamacpp.Server) -> bool:
+    """Tell whether the engine has a request in a slot or in its queue."""
+    for line in str(server.handle_metrics()).splitlines():
+        name, _, value = line.partition(" ")
+        if name in GAUGES and float(value) > 0:
+            return True
+    return False
 
 
 if __name__ == "__main__":

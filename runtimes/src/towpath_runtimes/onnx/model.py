@@ -1,0 +1,285 @@
+"""
+An ONNX model as callers see it: named tensors in, named tensors out.
+
+A model whose inputs are token ids gets its tokenizer (`tokenizer.json` beside it) put in front, so that callers send
+text; where it answers with one vector per token, those become one unit vector per text.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as engine
+from tokenizers import Encoding, Tokenizer
+
+from towpath_runtimes.listening import StartRefused
+from towpath_runtimes.onnx.errors import Refused
+from towpath_runtimes.onnx.protocol import Answer, InferRequest
+from towpath_runtimes.onnx.tensors import TensorSpec
+
+ONNX_TYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+ENGINE_ERRORS = (
+    engine.EPFail,
+    engine.EngineError,
+    engine.Fail,
+    engine.InvalidArgument,
+    engine.InvalidGraph,
+    engine.InvalidProtobuf,
+    engine.NoSuchFile,
+    engine.NotImplemented,
+    engine.RuntimeException,
+)
+TOKEN_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+TEXT = TensorSpec("text", "BYTES", (-1,))
+LONGEST_TEXT = 1 << 20  # characters; tokenizing more would hold up the others for seconds
+TEXTS_AT_ONCE = 16  # texts of like length; more gain nothing on a CPU and only pad
+NORM_MINIMUM = 1e-12  # keeps a text of no weight from dividing by zero
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one request."""
+
+    batch: int
+    tokens: int
+
+
+class Model:
+    """A loaded model. `infer` may be called from several threads at once."""
+
+    def __init__(
+        self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer | None, limits: Limits
+    ) -> None:
+        self._session = session
+        self._limits = limits
+        taken = [_spec(node) for node in session.get_inputs()]
+        given = [_spec(node) for node in session.get_outputs()]
+        self._raw_outputs = given
+        self.inputs = taken
+        self.outputs = given
+        self._answer: Callable[[InferRequest], Answer] = self._tensors
+        if tokenizer is not None:
+            self._tokenizer = tokenizer
+            self._token_inputs = [spec.name for spec in taken]
+            self._vector = given[0]
+            self.inputs = [TEXT]
+            self.outputs = [TensorSpec("embedding", "FP32", (-1, given[0].shape[-1]))]
+            self._answer = self._embeddings
+
+    def infer(self, request: InferRequest) -> Answer:
+        """
+        Answer a request.
+
+        Raises:
+            Refused: The request does not fit the model, or the model failed on it.
+        """
+        self._check(request)
+        try:
+            return self._answer(request)
+        except ENGINE_ERRORS as error:
+            raise Refused(
+                f"the model failed on these inputs: {_first_line(error)}", status=500
+            ) from error
+
+    def _check(self, request: InferRequest) -> None:
+        known = {spec.name: spec for spec in self.inputs}
+        listed = ", ".join(f"`{name}`" for name in known)
+        for name, array in request.inputs.items():
+            spec = known.get(name)
+            if spec is None:
+                raise Refused(f"the model has no input `{name}`, it takes {listed}")
+            if request.datatypes[name] != spec.datatype:
+                raise Refused(
+                    f"input `{name}` is `{request.datatypes[name]}`, the model takes `{spec.datatype}`"
+                )
+            spec.check(array.shape)
+            if array.ndim and array.shape[0] > self._limits.batch:
+                raise Refused(
+                    f"input `{name}` has {array.shape[0]} rows, at most {self._limits.batch} are taken"
+                )
+        for name in known:
+            if name not in request.inputs:
+                raise Refused(f"input `{name}` is missing, the model takes {listed}")
+        rows = {a.shape[0] for n, a in request.inputs.items() if known[n].shape[:1] == (-1,)}
+        if len(rows) > 1:
+            raise Refused(
+                f"the inputs differ in their number of rows: {', '.join(map(str, sorted(rows)))}"
+            )
+
+    def _tensors(self, request: InferRequest) -> Answer:
+        if request.parameters:
+            raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
+        values = self._session.run([spec.name for spec in self.outputs], request.inputs)
+        return Answer(
+            {
+                spec.name: (spec.datatype, value)
+                for spec, value in zip(self.outputs, values, strict=True)
+            }
+        )
+
+    def _embeddings(self, request: InferRequest) -> Answer:
+        cut = _truncate(request.parameters)
+        texts = list(request.inputs[TEXT.name])
+        for at, text in enumerate(texts):
+            if len(text) > LONGEST_TEXT:
+                raise Refused(
+                    f"input `text`: value {at} has {len(text)} characters, at most {LONGEST_TEXT} are taken"
+                )
+        encoded = self._tokenizer.encode_batch(texts)
+        if cut:
+            for one in encoded:
+                one.truncate(self._limits.tokens)
+        for at, one in enumerate(encoded):
+            if len(one) > self._limits.tokens:
+                raise Refused(
+                    f"input `text`: value {at} has {len(one)} tokens, the model reads {self._limits.tokens}; "
+                    "shorten or split it, or send the parameter `truncate: true` to have its end cut off"
+                )
+        by_length = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
+        size = max(self.outputs[0].shape[-1], 0)
+        vectors = np.empty((len(encoded), size), dtype=np.float32)
+        for start in range(0, len(by_length), TEXTS_AT_ONCE):
+            places = by_length[start : start + TEXTS_AT_ONCE]
+            vectors[places] = self._vectors_of([encoded[at] for at in places])
+        tokens = sum(len(one) for one in encoded)
+        return Answer({"embedding": ("FP32", vectors)}, {"input_tokens": tokens})
+
+    def _vectors_of(self, encoded: list[Encoding]) -> np.ndarray:
+        width = max(len(one) for one in encoded)
+        feed = {
+            name: np.zeros((len(encoded), width), dtype=np.int64) for name in self._token_inputs
+        }
+        mask = np.zeros((len(encoded), width, 1), dtype=np.float32)
+        for row, one in enumerate(encoded):
+            columns = {
+                "input_ids": one.ids,
+                "attention_mask": one.attention_mask,
+                "token_type_ids": one.type_ids,
+            }
+            for name, values in feed.items():
+                values[row, : len(one)] = columns[name]
+            mask[row, : len(one)] = 1
+        value = self._session.run([self._vector.name], feed)[0]
+        pooled = (value * mask).sum(axis=1) / mask.sum(axis=1) if value.ndim == 3 else value
+        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
+        return (pooled / np.maximum(norms, NORM_MINIMUM)).astype(np.float32, copy=False)
+
+
+def load(path: Path, *, limits: Limits) -> Model:
+    """
+    Load the model of a folder or file.
+
+    Raises:
+        StartRefused: There is no model, it is damaged, or it needs a tokenizer that is not there.
+    """
+    file = model_file(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = (
+        1  # a request computes on one core; requests run beside each other
+    )
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
+    except ENGINE_ERRORS as error:
+        raise StartRefused(
+            f"`{file}` cannot be loaded: {_first_line(error)}",
+            fix="check that it is a whole ONNX file, with its external data beside it",
+        ) from error
+    names = {node.name for node in session.get_inputs()}
+    tokenizer = _tokenizer(file, names, limits) if "input_ids" in names else None
+    return Model(session, tokenizer, limits)
+
+
+def model_file(path: Path) -> Path:
+    """
+    Find the ONNX file of a folder: `model.onnx`, or the only one.
+
+    Raises:
+        StartRefused: There is none, or the choice is not clear.
+    """
+    if path.is_file():
+        return path
+    found = sorted(path.glob("*.onnx")) if path.is_dir() else []
+    if path / "model.onnx" in found:
+        return path / "model.onnx"
+    if len(found) != 1:
+        raise StartRefused(
+            f"`{path}` holds {len(found)} ONNX files"
+            if path.is_dir()
+            else f"there is no model at `{path}`",
+            fix="name the model `model.onnx`, or point `--model` at the file",
+        )
+    return found[0]
+
+
+def _tokenizer(file: Path, names: set[str], limits: Limits) -> Tokenizer:
+    place = file.parent / "tokenizer.json"
+    if not place.is_file():
+        raise StartRefused(
+            f"the model's inputs are {', '.join(sorted(names))}, and there is no tokenizer beside `{file}`",
+            fix="put the model's `tokenizer.json` into its folder",
+        )
+    if names - TOKEN_INPUTS:
+        raise StartRefused(
+            f"the model has the inputs {', '.join(sorted(names - TOKEN_INPUTS))} beside its tokens",
+            fix="export it with token inputs alone: input_ids, attention_mask, token_type_ids",
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(place))
+    except Exception as error:  # noqa: BLE001 - the library raises nothing more precise
+        raise StartRefused(
+            f"`{place}` is not a tokenizer: {error}", fix="take the model's own file"
+        ) from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if limits.tokens < tokenizer.num_special_tokens_to_add(is_pair=False) + 1:
+        raise StartRefused(
+            f"`--max-tokens {limits.tokens}` leaves no room for text", fix="give a larger number"
+        )
+    return tokenizer
+
+
+def _spec(node: Any) -> TensorSpec:
+    if node.type not in ONNX_TYPES:
+        raise StartRefused(
+            f"`{node.name}` is of type {node.type}, which the protocol does not have",
+            fix="export the model with plain tensors (for scikit-learn: `options={'zipmap': False}`)",
+        )
+    shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
+    return TensorSpec(node.name, ONNX_TYPES[node.type], shape)
+
+
+def _truncate(parameters: dict[str, Any]) -> bool:
+    for name in parameters:
+        if name != "truncate":
+            raise Refused(f"the model takes no parameter `{name}`, it takes `truncate`")
+    value = parameters.get("truncate", False)
+    if not isinstance(value, bool):
+        raise Refused("the parameter `truncate` must be true or false")
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
