@@ -15,6 +15,7 @@ from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
+from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.endpoints import routes as endpoints
 from towpath_server.domains.keys import routes as keys
 from towpath_server.domains.keys import service as key_service
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     models.blobs,
     runtimes.router,
+    deployments.router,
     endpoints.router,
     providers.router,
     nodes.router,

@@ -38,6 +38,8 @@ class Finding:
     pointer: str
     detail: str
     fix: str | None = None
+    line: int | None = None
+    """Where it stands in a payload that came as text with lines."""
 
 
 class TowpathError(Exception):

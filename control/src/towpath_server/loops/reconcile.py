@@ -67,6 +67,13 @@ class ReconcileLoop:
             except TimeoutError:
                 continue
 
+    async def close(self) -> None:
+        """Give the lease up, once `run` was cancelled."""
+        try:
+            await self._lease.release()
+        except TowpathError as error:  # it ends by itself
+            log.warning("loop.lease_kept", code=error.code, **error.log)
+
     async def round(self) -> bool:
         """Bring everything as far as it goes now; tell whether this instance may."""
         try:

@@ -73,6 +73,7 @@ class PayloadProblem(BaseModel):
     pointer: str | None = Field(None, description="JSON pointer into the body.")
     parameter: str | None = Field(None, description="Name of a query parameter.")
     header: str | None = Field(None, description="Name of a header.")
+    line: int | None = Field(None, description="Line of a YAML body.")
     fix: str | None = None
 
 
@@ -216,14 +217,16 @@ def _finding(entry: Any, model: type[BaseModel] | None) -> Finding:
     return Finding(f"header:{name}" if place == "header" else f"?{name}", detail)
 
 
-def _entry(finding: Finding) -> dict[str, str]:
-    entry = {"detail": finding.detail}
+def _entry(finding: Finding) -> dict[str, str | int]:
+    entry: dict[str, str | int] = {"detail": finding.detail}
     if finding.pointer.startswith("?"):
         entry["parameter"] = finding.pointer[1:]
     elif finding.pointer.startswith("header:"):
         entry["header"] = finding.pointer.removeprefix("header:")
     else:
         entry["pointer"] = finding.pointer
+    if finding.line is not None:
+        entry["line"] = finding.line
     if finding.fix:
         entry["fix"] = finding.fix
     return entry

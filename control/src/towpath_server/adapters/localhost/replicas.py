@@ -108,7 +108,7 @@ class LocalReplicas:
             await asyncio.to_thread(keeper.remove, self._place(replica))
         self._turns.pop(replica, None)
 
-    async def stop_all(self, *, grace_s: float = self._limits.grace_s) -> None:
+    async def stop_all(self) -> None:
         """End every replica, side by side; their logs stay."""
         await asyncio.gather(*(self._end(replica) for replica in self.ids()))
 

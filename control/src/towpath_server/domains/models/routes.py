@@ -67,9 +67,7 @@ async def update(
     model: Ref, body: ModelUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
 ) -> ModelOut:
     """Change who sees a model, or its description."""
-    return ModelOut.of(
-        await models.update(tx, caller, model, body.changes(), if_match=if_match)
-    )
+    return ModelOut.of(await models.update(tx, caller, model, body.changes(), if_match=if_match))
 
 
 @router.delete(
@@ -89,17 +87,13 @@ async def create_version(
     model: Ref, body: VersionCreate, caller: Caller, tx: WriteTx, response: Response
 ) -> VersionOut:
     """Register uploaded files as the next version; 200 when the newest one is just that."""
-    version, fresh = await models.add_version(
-        tx, caller, model, body.draft(), project=body.project
-    )
+    version, fresh = await models.add_version(tx, caller, model, body.draft(), project=body.project)
     response.status_code = 201 if fresh else 200
     return VersionOut.of(version)
 
 
 @router.get("/{model}/versions", responses=problems(NotFound))
-async def list_versions(
-    model: Ref, caller: Caller, tx: ReadTx, window: Paging
-) -> Page[VersionOut]:
+async def list_versions(model: Ref, caller: Caller, tx: ReadTx, window: Paging) -> Page[VersionOut]:
     """List the versions of a model, oldest first."""
     return Page.of(await models.list_versions(tx, caller, model, window), VersionOut.of)
 
@@ -113,24 +107,18 @@ async def get_version(model: Ref, version: int, caller: Caller, tx: ReadTx) -> V
 @blobs.put(
     "/{digest}",
     status_code=201,
-    responses=problems(
-        Forbidden, DigestMalformed, DigestMismatch, ArtifactTooLarge, StorageFull
-    ),
+    responses=problems(Forbidden, DigestMalformed, DigestMismatch, ArtifactTooLarge, StorageFull),
 )
 async def upload(
     digest: str, request: Request, caller: Caller, platform: Platform, machine: Machine
 ) -> BlobOut:
     """Upload content under its digest (`sha256:…`); the body is the bytes themselves."""
-    size = await models.upload(
-        platform.db, machine.artifacts, caller, digest, request.stream()
-    )
+    size = await models.upload(platform.db, machine.artifacts, caller, digest, request.stream())
     return BlobOut(digest=digest, size=size)
 
 
 @blobs.head("/{digest}", responses=problems(Forbidden, DigestMalformed, ArtifactMissing))
-async def check(
-    digest: str, caller: Caller, platform: Platform, machine: Machine
-) -> Response:
+async def check(digest: str, caller: Caller, platform: Platform, machine: Machine) -> Response:
     """Tell whether you need not upload this content, because you or your team already did."""
     async with platform.db.read() as tx:
         size = await models.uploaded_size(tx, machine.artifacts, caller, digest)

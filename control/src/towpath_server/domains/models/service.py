@@ -65,6 +65,11 @@ async def get(tx: Tx, caller: Principal, ref: str, *, verb: Verb = Verb.READ) ->
     return model
 
 
+async def find(tx: Tx, ref: str) -> Model | None:
+    """Find a model by id or name, whoever asks."""
+    return await store.find(tx, ref)
+
+
 async def list(tx: Tx, caller: Principal, window: Window) -> Slice[Model]:  # noqa: A001
     """List the models that the caller may use."""
     return Slice.cut(await store.page(tx, _reach(caller), _teams(caller), window), window)
@@ -194,9 +199,7 @@ async def suggestion(tx: Tx, caller: Principal, name: str) -> str | None:
     return suggest.did_you_mean(name, [model.name for model in known])
 
 
-async def list_versions(
-    tx: Tx, caller: Principal, ref: str, window: Window
-) -> Slice[ModelVersion]:
+async def list_versions(tx: Tx, caller: Principal, ref: str, window: Window) -> Slice[ModelVersion]:
     """
     List the versions of a model, oldest first.
 
@@ -234,9 +237,7 @@ async def upload(
     return size
 
 
-async def uploaded_size(
-    tx: Tx, artifacts: FolderStore, caller: Principal, digest: str
-) -> int:
+async def uploaded_size(tx: Tx, artifacts: FolderStore, caller: Principal, digest: str) -> int:
     """
     Return the size of content that the caller, or their team, has uploaded.
 

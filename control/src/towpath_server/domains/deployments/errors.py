@@ -1,0 +1,46 @@
+"""What can be wrong with a deployment."""
+
+from collections.abc import Sequence
+
+from towpath_server.core.errors import Finding, Kind, TowpathError
+
+
+class ManifestInvalid(TowpathError):
+    """The manifest was refused; `findings` hold everything that is wrong, each with its fix."""
+
+    code = "manifest_invalid"
+    kind = Kind.INVALID
+    title = "Manifest was refused"
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        count = len(findings)
+        first = findings[0]
+        more = f" ({count - 1} more in `errors`)" if count > 1 else ""
+        super().__init__(
+            f"The manifest is refused at `{first.pointer}`: {first.detail}{more} "
+            "Nothing was changed.",
+            fix=first.fix or "Correct what `errors` names and send it again.",
+            findings=findings,
+        )
+
+
+class ManifestUnreadable(TowpathError):
+    """The body is neither a JSON nor a YAML document that can be a manifest."""
+
+    code = "manifest_unreadable"
+    kind = Kind.INVALID
+    title = "Manifest cannot be read"
+
+
+class BeingDeleted(TowpathError):
+    """A deployment of this name is still on its way out."""
+
+    code = "being_deleted"
+    kind = Kind.CONFLICT
+    title = "Deployment is being deleted"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The deployment `{name}` is being deleted; its model servers are still ending.",
+            fix="Repeat the request in a few seconds.",
+        )

@@ -1,0 +1,290 @@
+"""A deployment: what was declared, what is derived from it, and what is observed."""
+
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from towpath_server.adapters.objectstore.folder import StoredFile
+from towpath_server.core.errors import Finding
+from towpath_server.domains.endpoints.models import AccessDraft, Timeouts
+from towpath_server.domains.providers.models import Price
+
+
+class Phase(enum.StrEnum):
+    """Where a deployment stands, in one word."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+
+
+class Step(enum.StrEnum):
+    """The conditions, in the order in which they come true."""
+
+    CHECKED = "Checked"
+    FETCHED = "Fetched"
+    PROVISIONED = "Provisioned"
+    LOADED = "Loaded"
+    EXPOSED = "Exposed"
+
+
+class Status(enum.StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One step of a deployment: whether it is done, why, and what to do when it is bad news."""
+
+    type: Step
+    status: Status
+    reason: str
+    message: str
+    fix: str | None = None
+    changed_at_ms: int = 0
+
+
+@dataclass(frozen=True)
+class MetadataDraft:
+    """Who it is."""
+
+    name: str
+    project: str | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ModelDraft:
+    """Which registry version is to be served."""
+
+    name: str
+    version: int
+    format: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True)
+class RuntimeDraft:
+    """What serves it, and with which arguments."""
+
+    name: str | None = None
+    version: str | None = None
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What it asks for, and what it may take at most."""
+
+    cpu_milli: int | None = None
+    memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ProbeDraft:
+    """How health is asked for, where it differs from the runtime's own way."""
+
+    path: str | None = None
+    period_s: float | None = None
+    failures: int | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A manifest as far as it could be read; a part that could not be is none."""
+
+    metadata: MetadataDraft | None
+    model: ModelDraft | None
+    runtime: RuntimeDraft | None
+    resources: Resources | None
+    replicas: int | None
+    startup: ProbeDraft | None
+    readiness: ProbeDraft | None
+    access: AccessDraft | None
+    max_data_class: str
+    price_nano: tuple[int, int] | None
+    timeouts: Timeouts | None
+    document: Mapping[str, Any]
+    findings: tuple[Finding, ...] = ()
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Line of each JSON pointer, where the manifest came as YAML."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """All that a replica's process depends on; equal ones can stand for each other."""
+
+    model: str
+    version: int
+    model_digest: str
+    files: tuple[StoredFile, ...]
+    runtime: str
+    runtime_version: str
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    threads: int
+    memory_limit_bytes: int | None
+    startup: ProbeDraft
+    readiness: ProbeDraft
+
+    @property
+    def digest(self) -> str:
+        """Digest over all of it."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """All that the gateway must know of a revision, beside its replicas."""
+
+    dialect: str
+    operations: tuple[str, ...]
+    request_fields: Mapping[str, Mapping[str, float]]
+    signature: Mapping[str, Any] | None
+    max_data_class: str
+    context_length: int | None
+    modalities: tuple[str, ...]
+    owned_by: str
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One immutable declaration of a deployment."""
+
+    deployment_id: str
+    number: int
+    manifest: Mapping[str, Any]
+    workload: Workload
+    serving: Serving
+    replicas: int
+    memory_bytes: int
+    price: Price | None
+    created_at_ms: int
+    created_by: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A name in one environment, and the model servers behind it."""
+
+    id: str
+    revision: int
+    """Number of the newest revision, and the `ETag`."""
+    created_at_ms: int
+    updated_at_ms: int
+    name: str
+    environment: str
+    team_id: str
+    project_id: str
+    endpoint_id: str
+    serving: int
+    """Number of the revision that takes the traffic; 0 before the first was ready."""
+    phase: Phase
+    conditions: tuple[Condition, ...]
+    first_ready_at_ms: int | None
+    deleting_at_ms: int | None
+    project_path: str = ""
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is on its way out."""
+        return self.deleting_at_ms is not None
+
+
+class ReplicaState(enum.StrEnum):
+    """Where a replica stands."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    BACKOFF = "backoff"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One model server of a deployment."""
+
+    id: str
+    deployment_id: str
+    number: int
+    """The revision it serves."""
+    ordinal: int
+    workload: str
+    credential_id: str
+    state: ReplicaState = ReplicaState.PENDING
+    address: str | None = None
+    restarts: int = 0
+    crashes: int = 0
+    reason: str | None = None
+    message: str | None = None
+    retire_at_ms: int | None = None
+    """When it may be stopped: it takes no new traffic any more."""
+    created_at_ms: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer."""
+        return self.state is ReplicaState.READY and self.address is not None
+
+    @property
+    def retiring(self) -> bool:
+        """Whether it is on its way out."""
+        return self.retire_at_ms is not None
+
+
+@dataclass(frozen=True)
+class View:
+    """A deployment with all that belongs to it."""
+
+    deployment: Deployment
+    current: Revision
+    serving: Revision | None
+    replicas: tuple[Replica, ...]
+
+    def of(self, number: int) -> tuple[Replica, ...]:
+        """Return the replicas of a revision that are not on their way out."""
+        return tuple(r for r in self.replicas if r.number == number and not r.retiring)
+
+    @property
+    def exposed(self) -> tuple[Replica, ...]:
+        """Return the replicas that take traffic now."""
+        return tuple(r for r in self.of(self.deployment.serving) if r.ready)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a manifest comes to, once every check has passed."""
+
+    name: str
+    environment: str
+    team_id: str
+    project_id: str
+    project_path: str
+    deployment_id: str | None
+    workload: Workload
+    serving: Serving
+    replicas: int
+    memory_bytes: int
+    price_nano: tuple[int, int] | None
+    access: AccessDraft
+    timeouts: Timeouts
+    manifest: Mapping[str, Any]
+    message: str
+    """What the check found, in a sentence."""

@@ -1,0 +1,176 @@
+"""What a deployment's state comes to: phase, conditions, and the sentence for who asks for it."""
+
+from dataclasses import dataclass
+
+from towpath_server.core.errors import TowpathError
+from towpath_server.domains.deployments.models import (
+    Condition,
+    Phase,
+    Replica,
+    ReplicaState,
+    Status,
+    Step,
+    View,
+)
+
+CRASH_LOOP = 3  # crashes in a row; one may be an accident, and the second its echo
+
+_FIXES = {
+    "CannotStart": "Check that the runtime is installed where the control plane runs.",
+    "StartupTimeout": "Raise `startupProbe.failureThreshold` if it needs longer to load; else read "
+    "its log: `towpath logs NAME`.",
+    "MemoryLimit": "Raise `resources.limits.memory`, or lower what `runtime.args` ask for.",
+    "NotResponding": "It is restarted when it does not recover; its log says what it does: "
+    "`towpath logs NAME`.",
+}
+_CRASH_FIX = (
+    "Correct the model or `runtime.args` by what its last lines say, and deploy again; "
+    "all of the log: `towpath logs NAME`."
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be written on the deployment."""
+
+    phase: Phase
+    conditions: tuple[Condition, ...]
+    note: str | None
+    """Why nothing can answer, where nothing can."""
+
+
+def judge(view: View, fetch: TowpathError | None, launch: TowpathError | None) -> Verdict:
+    """
+    Say where a deployment stands.
+
+    Args:
+        fetch: Why the artifact cannot be had.
+        launch: Why no process can be started at all.
+    """
+    name = view.deployment.name
+    newest = view.of(view.current.number)
+    ready = [replica for replica in newest if replica.ready]
+    failing = _worst(newest)
+    conditions = (
+        view.deployment.conditions[0],
+        _fetched(view, fetch),
+        _provisioned(view, newest, fetch, launch),
+        _loaded(view, newest, ready, failing),
+        _exposed(view, name),
+    )
+    trouble = fetch is not None or launch is not None or failing is not None
+    phase = _phase(view, ready, trouble=trouble)
+    note = None if view.exposed else _note(conditions)
+    return Verdict(phase, conditions, note)
+
+
+def _phase(view: View, ready: list[Replica], *, trouble: bool) -> Phase:
+    wanted = view.current.replicas
+    serving = view.deployment.serving
+    if serving == view.current.number and len(ready) >= wanted:
+        return Phase.READY
+    if view.exposed:
+        return Phase.DEGRADED if trouble or serving == view.current.number else Phase.PROGRESSING
+    if trouble:
+        return Phase.FAILED
+    return Phase.PENDING if not view.replicas else Phase.PROGRESSING
+
+
+def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
+    """Return the replica that is in the deepest trouble, if one is in any."""
+    found = [
+        replica
+        for replica in replicas
+        if replica.crashes >= CRASH_LOOP or replica.reason in {"CannotStart", "MemoryLimit"}
+    ]
+    return max(found, key=lambda replica: replica.crashes, default=None)
+
+
+def _fetched(view: View, fetch: TowpathError | None) -> Condition:
+    workload = view.current.workload
+    if fetch is not None:
+        return _bad(Step.FETCHED, "ArtifactUnavailable", fetch.detail, fetch.fix)
+    size = sum(file.size for file in workload.files)
+    return _good(Step.FETCHED, "Verified", f"{workload.model_digest}, {_size(size)}.")
+
+
+def _provisioned(
+    view: View,
+    newest: tuple[Replica, ...],
+    fetch: TowpathError | None,
+    launch: TowpathError | None,
+) -> Condition:
+    wanted = view.current.replicas
+    if launch is not None:
+        return _bad(Step.PROVISIONED, "CannotStart", launch.detail, launch.fix)
+    if fetch is not None:
+        return _waiting(Step.PROVISIONED, "The artifact comes first.")
+    blocked = next((replica for replica in newest if replica.reason == "CannotStart"), None)
+    if blocked is not None:
+        return _bad(Step.PROVISIONED, "CannotStart", blocked.message or "", _FIXES["CannotStart"])
+    started = [replica for replica in newest if replica.state is not ReplicaState.PENDING]
+    if len(started) < wanted:
+        return _waiting(Step.PROVISIONED, f"{len(started)} of {wanted} model servers started.")
+    return _good(Step.PROVISIONED, "Started", f"{_count(wanted)} on this machine.")
+
+
+def _loaded(
+    view: View, newest: tuple[Replica, ...], ready: list[Replica], failing: Replica | None
+) -> Condition:
+    wanted = view.current.replicas
+    if failing is not None and failing.reason != "CannotStart":
+        reason = "CrashLoop" if failing.crashes >= CRASH_LOOP else failing.reason or "Failed"
+        times = f"Replica {failing.ordinal} failed {failing.crashes} times in a row. "
+        fix = _FIXES.get(failing.reason or "", _CRASH_FIX)
+        fix = fix.replace("NAME", view.deployment.name)
+        return _bad(Step.LOADED, reason, times + (failing.message or ""), fix)
+    if len(ready) >= wanted:
+        runtime = view.current.workload.runtime
+        return _good(Step.LOADED, "Healthy", f"{runtime}, {_count(wanted)}.")
+    ailing = next((replica for replica in newest if replica.message), None)
+    if ailing is not None:
+        fix = _FIXES.get(ailing.reason or "", _CRASH_FIX).replace("NAME", view.deployment.name)
+        return _bad(Step.LOADED, ailing.reason or "Failed", ailing.message or "", fix)
+    return _waiting(Step.LOADED, f"{len(ready)} of {wanted} replicas are healthy.")
+
+
+def _exposed(view: View, name: str) -> Condition:
+    serving = view.deployment.serving
+    if serving == 0:
+        return _waiting(Step.EXPOSED, "It takes traffic once it is healthy.")
+    if serving != view.current.number:
+        return _waiting(
+            Step.EXPOSED, f"Revision {serving} takes the traffic until this one is healthy."
+        )
+    if not view.exposed:
+        fix = f"Its log says why: `towpath logs {name}`."
+        return _bad(Step.EXPOSED, "NothingReady", "None of its replicas is healthy.", fix)
+    return _good(Step.EXPOSED, "Serving", f"100 % of the traffic of `{name}`.")
+
+
+def _note(conditions: tuple[Condition, ...]) -> str:
+    """Say in a sentence why nothing can answer."""
+    bad = next((c for c in conditions if c.status is Status.FALSE), None)
+    late = next((c for c in conditions if c.status is Status.UNKNOWN), None)
+    found = bad or late
+    return found.message.partition("\n")[0] if found else "It is being deployed."
+
+
+def _good(step: Step, reason: str, message: str) -> Condition:
+    return Condition(step, Status.TRUE, reason, message)
+
+
+def _bad(step: Step, reason: str, message: str, fix: str | None) -> Condition:
+    return Condition(step, Status.FALSE, reason, message, fix)
+
+
+def _waiting(step: Step, message: str) -> Condition:
+    return Condition(step, Status.UNKNOWN, "Waiting", message)
+
+
+def _count(number: int) -> str:
+    return f"{number} replica{'s' if number != 1 else ''}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 1_000_000 else f"{size} bytes"

@@ -1,0 +1,243 @@
+"""
+One step of one deployment.
+
+Desired and observed state are compared anew each time; what a step does may be done twice, and a crash
+between any two leaves what the next look completes.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.adapters.localhost.replicas import LocalReplicas
+from towpath_server.adapters.localhost.spec import Observation
+from towpath_server.core.db import Database
+from towpath_server.core.errors import TowpathError
+from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.deployments.models import (
+    Replica,
+    ReplicaState,
+    Revision,
+    View,
+)
+from towpath_server.domains.deployments.reconcile import conditions, launch
+from towpath_server.domains.runtimes import service as runtimes
+
+
+class Reconciler:
+    """Brings deployments and the processes of this machine together."""
+
+    def __init__(self, db: Database, facilities: Facilities, replicas: LocalReplicas) -> None:
+        self._db = db
+        self._facilities = facilities
+        self._replicas = replicas
+
+    async def pending(self) -> Sequence[str]:
+        """Return what must be looked at: every deployment, since any process may have died."""
+        async with self._db.read() as tx:
+            return await deployments.pending(tx)
+
+    async def step(self, deployment_id: str) -> bool:
+        """Take one step; tell whether there was one to take."""
+        async with self._db.read() as tx:
+            view = await deployments.load(tx, deployment_id)
+        if view is None:
+            return False
+        if view.deployment.deleting:
+            return await self._take_away(view)
+        fetch, launching = await self._run(view)
+        takes: Sequence[Callable[[], Awaitable[bool]]] = (
+            lambda: self._observe(view),
+            lambda: self._grow(view, fetch),
+            lambda: self._switch(view),
+            lambda: self._shrink(view),
+            lambda: self._end_retired(view),
+            lambda: self._conclude(view, fetch, launching),
+        )
+        for take in takes:
+            if await take():
+                return True
+        return False
+
+    async def stray(self) -> Sequence[str]:
+        """Return replicas that run here and that nobody declared any more."""
+        async with self._db.read() as tx:
+            known = await deployments.known_replicas(tx)
+        return sorted(self._replicas.ids() - known)
+
+    async def end_stray(self, replica_id: str) -> bool:
+        """End a replica that nobody declared."""
+        await self._replicas.stop(replica_id)
+        return False
+
+    async def _run(self, view: View) -> tuple[TowpathError | None, TowpathError | None]:
+        """Have every declared replica's process kept running; say what keeps that from happening."""
+        fetch: TowpathError | None = None
+        launching: TowpathError | None = None
+        for revision in _revisions(view):
+            try:
+                folder = await self._facilities.artifacts.tree(revision.workload.files)
+            except TowpathError as error:
+                fetch = error if revision is view.current else fetch
+                continue
+            for replica in view.of(revision.number):
+                try:
+                    await self._ensure(view, revision, replica, folder)
+                except TowpathError as error:
+                    launching = error if revision is view.current else launching
+        return fetch, launching
+
+    async def _ensure(self, view: View, revision: Revision, replica: Replica, folder: Path) -> None:
+        async with self._db.read() as tx:
+            secret = await deployments.secret_of(tx, replica)
+        if secret is None:  # it was taken away since the view was read
+            return
+        wanted = launch.spec(
+            runtimes.catalog(self._facilities.runtimes_dir),
+            revision,
+            replica,
+            name=view.deployment.name,
+            folder=folder,
+            secret=secret,
+        )
+        await self._replicas.ensure(wanted)
+
+    async def _observe(self, view: View) -> bool:
+        """Write what has changed of the replicas that run."""
+        changed = []
+        for replica in view.replicas:
+            seen = self._replicas.observe(replica.id)
+            now = _observed(replica, seen)
+            if now != replica:
+                changed.append((replica, now))
+        if not changed:
+            return False
+        async with self._db.write() as tx:
+            for former, now in changed:
+                await deployments.replica_changed(tx, view, former, now)
+        return True
+
+    async def _grow(self, view: View, fetch: TowpathError | None) -> bool:
+        """Declare one replica that is missing."""
+        if fetch is not None:
+            return False
+        there = {replica.ordinal for replica in view.of(view.current.number)}
+        missing = [n for n in range(view.current.replicas) if n not in there]
+        if not missing:
+            return False
+        async with self._db.write() as tx:
+            fresh = await deployments.load(tx, view.deployment.id)
+            if fresh is not None and fresh == view:
+                await deployments.add_replica(tx, fresh, missing[0])
+        return True
+
+    async def _switch(self, view: View) -> bool:
+        """Give the traffic to the newest revision once it can take it."""
+        number = view.current.number
+        if view.deployment.serving == number:
+            return False
+        ready = [replica for replica in view.of(number) if replica.ready]
+        whole = len(ready) >= view.current.replicas
+        if not whole and (view.exposed or not ready):
+            return False
+        async with self._db.write() as tx:
+            fresh = await deployments.load(tx, view.deployment.id)
+            if fresh is not None and fresh == view:
+                await deployments.expose(tx, fresh)
+        return True
+
+    async def _shrink(self, view: View) -> bool:
+        """Take what the newest revision has replaced, or has too much of, out of the traffic."""
+        current = view.current
+        surplus = [
+            replica
+            for replica in view.replicas
+            if not replica.retiring and not _wanted(view, current, replica)
+        ]
+        if not surplus:
+            return False
+        async with self._db.write() as tx:
+            for replica in surplus:
+                took = replica.number == view.deployment.serving and replica.ready
+                former = view.deployment.serving != replica.number and replica.ready
+                after = deployments.DRAIN_MS if took or former else 0
+                await deployments.retire(tx, replica, after_ms=after)
+        return True
+
+    async def _end_retired(self, view: View) -> bool:
+        """End one replica that takes no traffic any more."""
+        async with self._db.read() as tx:
+            now = tx.now_ms
+        for replica in view.replicas:
+            if replica.retire_at_ms is not None and replica.retire_at_ms <= now:
+                await self._replicas.stop(replica.id)
+                async with self._db.write() as tx:
+                    await deployments.forget_replica(tx, replica)
+                return True
+        return False
+
+    async def _take_away(self, view: View) -> bool:
+        if await self._end_retired(view):
+            return True
+        async with self._db.write() as tx:
+            fresh = await deployments.load(tx, view.deployment.id)
+            if fresh is None:
+                return False
+            for replica in fresh.replicas:
+                if await deployments.retire(tx, replica, after_ms=0):
+                    return True
+            if fresh.replicas:
+                return False
+            await deployments.forget(tx, fresh.deployment)
+        return True
+
+    async def _conclude(
+        self, view: View, fetch: TowpathError | None, launching: TowpathError | None
+    ) -> bool:
+        verdict = conditions.judge(view, fetch, launching)
+        deployment = view.deployment
+        if verdict.phase is deployment.phase and _same(verdict.conditions, view):
+            return False
+        async with self._db.write() as tx:
+            fresh = await deployments.load(tx, deployment.id)
+            if fresh is None or fresh != view:
+                return True
+            return await deployments.conclude(
+                tx, fresh, verdict.phase, verdict.conditions, verdict.note
+            )
+
+
+def _revisions(view: View) -> Sequence[Revision]:
+    serving = view.serving
+    if serving is None or serving.number == view.current.number:
+        return [view.current]
+    return [serving, view.current]
+
+
+def _wanted(view: View, current: Revision, replica: Replica) -> bool:
+    if replica.number == current.number:
+        return replica.ordinal < current.replicas
+    # What serves stays until the newest revision has taken over.
+    return replica.number == view.deployment.serving
+
+
+def _observed(replica: Replica, seen: Observation | None) -> Replica:
+    if seen is None:
+        return replica
+    return replace(
+        replica,
+        state=ReplicaState(seen.state),
+        address=seen.address,
+        restarts=seen.restarts,
+        crashes=seen.crashes,
+        reason=seen.reason,
+        message=seen.message,
+    )
+
+
+def _same(found: Sequence[conditions.Condition], view: View) -> bool:
+    known = view.deployment.conditions
+    return [replace(c, changed_at_ms=0) for c in found] == [
+        replace(c, changed_at_ms=0) for c in known
+    ]

@@ -1,0 +1,139 @@
+"""Routes of deployments."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query, Request, Response
+
+from towpath_server.adapters import facilities
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.adapters.localhost import logs
+from towpath_server.core.errors import Forbidden, InUse, InvalidRequest, NotFound, RevisionConflict
+from towpath_server.domains.deployments import schemas
+from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.deployments.errors import (
+    BeingDeleted,
+    ManifestInvalid,
+    ManifestUnreadable,
+)
+from towpath_server.domains.deployments.schemas import CheckedOut, DeploymentOut, LogsOut
+from towpath_server.web import edge
+from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, WriteTx
+from towpath_server.web.paging import Page
+from towpath_server.web.problems import problems
+from towpath_server.web.schemas import Ref
+
+router = edge.router("deployment", "/deployments")
+Machine = Annotated[Facilities, Depends(facilities.of)]
+Environment = Literal["sandbox", "staging", "production"]
+InEnvironment = Annotated[Environment | None, Query(description="Only this environment.")]
+
+_MANIFEST = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "application/yaml": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=DeploymentOut | CheckedOut,
+    openapi_extra=_MANIFEST,
+    responses=problems(
+        NotFound, Forbidden, BeingDeleted, RevisionConflict, ManifestUnreadable, ManifestInvalid
+    ),
+)
+async def create(
+    request: Request,
+    response: Response,
+    caller: Caller,
+    tx: WriteTx,
+    machine: Machine,
+    environment: Annotated[Environment, Query(description="Where it is to be served.")],
+    if_match: IfMatch,
+    dry_run: Annotated[bool, Query(description="Check only; nothing is changed.")] = False,  # noqa: FBT002
+) -> DeploymentOut | CheckedOut:
+    """
+    Deploy a `ModelDeployment` manifest (JSON or YAML); the same name again is its next revision.
+
+    Everything that is wrong is answered at once. Model servers follow; the conditions tell how far
+    they are.
+    """
+    draft = schemas.read_bytes(await request.body(), request.headers.get("content-type", ""))
+    if dry_run:
+        response.status_code = 200
+        checked = await deployments.check(
+            tx, caller, draft, environment=environment, facilities=machine
+        )
+        return CheckedOut.of(checked)
+    deployment = await deployments.apply(
+        tx, caller, draft, environment=environment, facilities=machine, if_match=if_match
+    )
+    response.status_code = 201 if deployment.revision == 1 else 200
+    return DeploymentOut.of(await deployments.get(tx, caller, deployment.id))
+
+
+@router.get("", responses=problems(NotFound))
+async def list(  # noqa: A001
+    caller: Caller,
+    tx: ReadTx,
+    window: Paging,
+    environment: InEnvironment = None,
+    project: Annotated[Ref | None, Query(description="Only this project's.")] = None,
+) -> Page[DeploymentOut]:
+    """List deployments, each with how far it is."""
+    found = await deployments.list(tx, caller, window, environment=environment, project=project)
+    return Page.of(found, DeploymentOut.of)
+
+
+@router.get("/{deployment}", responses=problems(NotFound, InvalidRequest))
+async def get(
+    deployment: Ref, caller: Caller, tx: ReadTx, environment: InEnvironment = None
+) -> DeploymentOut:
+    """Return a deployment, by id or name."""
+    return DeploymentOut.of(await deployments.get(tx, caller, deployment, environment=environment))
+
+
+@router.delete(
+    "/{deployment}",
+    status_code=204,
+    responses=problems(NotFound, Forbidden, InUse, RevisionConflict, InvalidRequest),
+)
+async def delete(
+    deployment: Ref,
+    caller: Caller,
+    tx: WriteTx,
+    if_match: IfMatch,
+    environment: InEnvironment = None,
+) -> None:
+    """Take a deployment and its endpoint away; its model servers end in order."""
+    await deployments.delete(tx, caller, deployment, environment=environment, if_match=if_match)
+
+
+@router.get("/{deployment}/logs", responses=problems(NotFound, InvalidRequest))
+async def read_logs(
+    deployment: Ref,
+    caller: Caller,
+    tx: ReadTx,
+    machine: Machine,
+    environment: InEnvironment = None,
+    replica: Annotated[
+        str | None, Query(max_length=64, description="Id or ordinal of one replica.")
+    ] = None,
+    tail: Annotated[int, Query(ge=1, le=1_000, description="Lines of each replica.")] = 100,
+) -> LogsOut:
+    """Return the last lines that the model servers wrote."""
+    view = await deployments.get(tx, caller, deployment, environment=environment)
+    chosen = [r for r in view.replicas if replica in {None, r.id, str(r.ordinal)}]
+    if not chosen and replica is not None:
+        raise NotFound("replica", replica)
+    found = []
+    for one in chosen:
+        path = machine.folder.replicas / one.id / "log"
+        found.append((one, await asyncio.to_thread(logs.tail, path, tail)))
+    return LogsOut.of(found)

@@ -1,0 +1,9 @@
+"""Deployments on the wire: the manifest in, the deployment out."""
+
+from towpath_server.domains.deployments.schemas.out import CheckedOut as CheckedOut
+from towpath_server.domains.deployments.schemas.out import DeploymentOut as DeploymentOut
+from towpath_server.domains.deployments.schemas.out import LogsOut as LogsOut
+from towpath_server.domains.deployments.schemas.reading import read as read
+from towpath_server.domains.deployments.schemas.reading import read_bytes as read_bytes
+
+__all__ = ["CheckedOut", "DeploymentOut", "LogsOut", "read", "read_bytes"]

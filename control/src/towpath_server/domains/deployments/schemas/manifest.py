@@ -1,0 +1,334 @@
+"""
+The manifest, section by section.
+
+Each section is read by itself, so that everything that is wrong comes to light at once. Whatever the
+full manifest knows and this version does not do yet is refused by name: nothing is silently ignored.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic.alias_generators import to_camel
+
+from towpath_server.core import suggest
+from towpath_server.domains.deployments.models import (
+    MetadataDraft,
+    ModelDraft,
+    ProbeDraft,
+    Resources,
+    RuntimeDraft,
+)
+from towpath_server.domains.deployments.schemas.quantity import duration_ms, quantity
+from towpath_server.domains.endpoints.models import AccessDraft, Timeouts, Visibility
+from towpath_server.domains.providers.models import to_nano
+
+MAX_REPLICAS = 64  # of one deployment on one machine
+_MAX_MILLISECONDS = 3_600_000
+_SCHEMES = ("models", "file", "s3", "hf", "oci", "https")
+_MODEL_URI = re.compile(r"/?/?([a-z0-9-]{1,63})/([0-9]{1,9})")
+_RESERVED_ENV = ("TOWPATH_", "LD_", "DYLD_", "PYTHON", "PATH", "HOME", "LANG")
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Environment = Literal["sandbox", "staging", "production"]
+
+
+class Section(BaseModel):
+    """Base of the manifest's parts: camelCase, strict, and closed."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, validate_by_name=False
+    )
+
+
+class Metadata(Section):
+    """Who it is."""
+
+    name: Name
+    project: Word | None = None
+    labels: dict[str, Annotated[str, StringConstraints(max_length=128)]] = Field(
+        default_factory=dict, max_length=64
+    )
+    annotations: dict[str, Annotated[str, StringConstraints(max_length=2_000)]] = Field(
+        default_factory=dict, max_length=64
+    )
+
+    def draft(self) -> MetadataDraft:
+        """Read it."""
+        return MetadataDraft(self.name, self.project, self.labels, self.annotations)
+
+
+class Model(Section):
+    """Which version is to be served."""
+
+    uri: Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+    format: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")] | None = None
+    digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+
+    @field_validator("uri")
+    @classmethod
+    def _supported(cls, value: str) -> str:
+        scheme, separator, rest = value.partition(":")
+        if not separator:
+            raise ValueError("has no scheme; write `models:/name/version`")
+        if scheme not in _SCHEMES:
+            hint = suggest.did_you_mean(scheme, _SCHEMES)
+            raise ValueError(f"has the unknown scheme `{scheme}:`. {hint or ''}".strip())
+        if scheme == "file":
+            raise ValueError(
+                "names a file; the server does not read its own paths for callers. "
+                "`towpath deploy` uploads the file and fills in its version"
+            )
+        if scheme != "models":
+            raise ValueError(
+                f"has the scheme `{scheme}:`, which is not supported yet; "
+                "register the model and write `models:/name/version`"
+            )
+        if "@" in rest:
+            raise ValueError("names an alias, which is not supported yet; write a version number")
+        if not _MODEL_URI.fullmatch(rest):
+            raise ValueError("must be `models:/name/version`, such as `models:/triage/3`")
+        return value
+
+    def draft(self) -> ModelDraft:
+        """Read it."""
+        match = _MODEL_URI.fullmatch(self.uri.partition(":")[2])
+        if match is None:
+            raise ValueError("the URI was checked before")
+        return ModelDraft(match.group(1), int(match.group(2)), self.format, self.digest)
+
+
+class EnvEntry(Section):
+    """A variable of the model server."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+    value: Annotated[str, StringConstraints(max_length=8_192, pattern=r"^[^\x00]*$")]
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value.upper().startswith(_RESERVED_ENV):
+            raise ValueError("is reserved: the platform sets it, or it would change the program")
+        return value
+
+
+class Runtime(Section):
+    """What serves it."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
+    version: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = None
+    args: list[Annotated[str, StringConstraints(min_length=1, max_length=500)]] = Field(
+        default_factory=list, max_length=100
+    )
+    env: list[EnvEntry] = Field(default_factory=list, max_length=100)
+
+    @field_validator("env")
+    @classmethod
+    def _once(cls, value: list[EnvEntry]) -> list[EnvEntry]:
+        names = [entry.name for entry in value]
+        if len(set(names)) != len(names):
+            raise ValueError("names a variable twice")
+        return value
+
+    def draft(self) -> RuntimeDraft:
+        """Read it."""
+        env = {entry.name: entry.value for entry in self.env}
+        return RuntimeDraft(self.name, self.version, tuple(self.args), env)
+
+
+class Amounts(Section):
+    """Amounts of what a machine has."""
+
+    cpu: str | int | None = None
+    memory: str | int | None = None
+
+    @field_validator("cpu", "memory")
+    @classmethod
+    def _quantity(cls, value: str | int | None) -> str | int | None:
+        if value is not None and quantity(value) <= 0:
+            raise ValueError("must be above 0")
+        return value
+
+
+class ResourceNeeds(Section):
+    """What it asks for, and what it may take at most."""
+
+    requests: Amounts = Field(default_factory=Amounts)
+    limits: Amounts = Field(default_factory=Amounts)
+
+    @field_validator("limits")
+    @classmethod
+    def _no_cpu(cls, value: Amounts) -> Amounts:
+        if value.cpu is not None:
+            raise ValueError(
+                "`cpu` is not limited on this platform; `requests.cpu` sets the server's threads"
+            )
+        return value
+
+    def draft(self) -> Resources:
+        """Read it."""
+        cpu, memory, most = self.requests.cpu, self.requests.memory, self.limits.memory
+        return Resources(
+            cpu_milli=None if cpu is None else int(quantity(cpu) * 1000),
+            memory_bytes=None if memory is None else int(quantity(memory)),
+            memory_limit_bytes=None if most is None else int(quantity(most)),
+        )
+
+
+class Scaling(Section):
+    """How many replicas."""
+
+    min_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS)
+    max_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS)
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _fixed(cls, value: int | None, info: Any) -> int | None:
+        least = info.data.get("min_replicas")
+        if value is not None and least is not None and value != least:
+            raise ValueError(
+                f"must equal `minReplicas` ({least}): scaling by load is not supported yet"
+            )
+        return value
+
+    def draft(self) -> int:
+        """Read it."""
+        return self.min_replicas or self.max_replicas or 1
+
+
+class HttpGet(Section):
+    """Which path is asked."""
+
+    path: Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,500}$")]
+
+
+class Probe(Section):
+    """How health is asked for."""
+
+    http_get: HttpGet | None = None
+    period_seconds: float | None = Field(None, gt=0, le=300)
+    failure_threshold: int | None = Field(None, ge=1, le=100_000)
+    timeout_seconds: float | None = Field(None, gt=0, le=60)
+
+    def draft(self) -> ProbeDraft:
+        """Read it."""
+        return ProbeDraft(
+            path=self.http_get.path if self.http_get else None,
+            period_s=self.period_seconds,
+            failures=self.failure_threshold,
+            timeout_s=self.timeout_seconds,
+        )
+
+
+class AllowEntry(Section):
+    """One more team or project that may call."""
+
+    team: Word | None = None
+    project: Word | None = None
+
+    @field_validator("project")
+    @classmethod
+    def _one(cls, value: str | None, info: Any) -> str | None:
+        if value is not None and info.data.get("team") is not None:
+            raise ValueError("stands beside `team`; write two entries")
+        return value
+
+    def pair(self) -> tuple[str, str]:
+        """Return kind and reference."""
+        return ("team", self.team) if self.team else ("project", self.project or "")
+
+
+class Access(Section):
+    """Who may call, with which data."""
+
+    visibility: Literal["project", "team", "organization"] | None = None
+    allow: list[AllowEntry] = Field(default_factory=list, max_length=1_000)
+    callers: list[Environment] | None = None
+    max_data_class: Literal["public", "internal", "confidential", "restricted"] = "public"
+
+    def draft(self) -> AccessDraft:
+        """Read it."""
+        return AccessDraft(
+            visibility=Visibility(self.visibility) if self.visibility else None,
+            allow=tuple(entry.pair() for entry in self.allow if entry.team or entry.project),
+            callers=tuple(self.callers) if self.callers is not None else None,
+        )
+
+
+class Price(Section):
+    """What a million tokens cost, in decimal strings."""
+
+    input_per_million: Annotated[str, StringConstraints(max_length=40)]
+    output_per_million: Annotated[str, StringConstraints(max_length=40)]
+
+    @field_validator("input_per_million", "output_per_million")
+    @classmethod
+    def _exact(cls, value: str) -> str:
+        to_nano(value)
+        return value
+
+    def draft(self) -> tuple[int, int]:
+        """Read it, in nano-units."""
+        return to_nano(self.input_per_million), to_nano(self.output_per_million)
+
+
+class TimeoutLimits(Section):
+    """How long each phase of a call may take."""
+
+    connect: str | None = None
+    first_byte: str | None = None
+    silence: str | None = None
+    total: str | None = None
+
+    @field_validator("connect", "first_byte", "silence", "total")
+    @classmethod
+    def _duration(cls, value: str | None) -> str | None:
+        if value is not None and not 1 <= duration_ms(value) <= _MAX_MILLISECONDS:
+            raise ValueError("must be between 1ms and 1h")
+        return value
+
+    def draft(self) -> Timeouts:
+        """Read it."""
+        given = {name: duration_ms(text) for name, text in self.model_dump().items() if text}
+        return Timeouts(**{f"{name}_ms": value for name, value in given.items()})
+
+
+SECTIONS: Mapping[str, type[Section]] = {
+    "model": Model,
+    "runtime": Runtime,
+    "resources": ResourceNeeds,
+    "scaling": Scaling,
+    "startupProbe": Probe,
+    "readinessProbe": Probe,
+    "access": Access,
+    "price": Price,
+    "timeouts": TimeoutLimits,
+}
+"""The parts of `spec` that this version does."""
+
+LATER: Mapping[str, str] = {
+    "accelerator": "this version serves on CPUs",
+    "slo": "service levels are not watched yet",
+    "smokeTests": "no requests are sent before traffic yet",
+    "gates": "nothing is evaluated before traffic yet",
+    "rollout": "a new revision takes all traffic once it is ready",
+    "fallback": "create an endpoint with `fallback` instead",
+    "overrides": "write one manifest per environment",
+    "model.adapters": "adapters are not loaded yet",
+    "runtime.env.*.valueFrom": "secrets are not handed to model servers yet",
+    "resources.requests.nvidia.com/gpu": "this version serves on CPUs",
+    "resources.limits.nvidia.com/gpu": "this version serves on CPUs",
+    "scaling.metric": "the number of replicas is fixed",
+    "scaling.target": "the number of replicas is fixed",
+    "scaling.maxConcurrency": "concurrency is not limited per replica yet",
+    "scaling.idleTimeout": "models stay loaded",
+    "scaling.schedule": "the number of replicas is fixed",
+    "scaling.coldStart": "models stay loaded",
+    "startupProbe.httpGet.port": "the platform chooses where a server listens",
+    "readinessProbe.httpGet.port": "the platform chooses where a server listens",
+    "startupProbe.initialDelaySeconds": "`failureThreshold` bounds the start",
+    "readinessProbe.initialDelaySeconds": "`startupProbe` covers the start",
+}
+"""What the full manifest knows and this version does not do yet, and why."""

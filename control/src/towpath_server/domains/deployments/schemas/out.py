@@ -1,0 +1,210 @@
+"""Deployments as they are answered."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from towpath_server.domains.deployments.models import Checked, Condition, Replica, View
+from towpath_server.domains.providers.models import from_nano
+from towpath_server.web.schemas import Out, Resource, at, at_or_none
+
+
+class ConditionOut(Out):
+    """One step: whether it is done, why, and what to do when it is bad news."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+    fix: str | None = None
+    changed_at: datetime
+
+    @classmethod
+    def of(cls, condition: Condition) -> "ConditionOut":
+        """Write a condition."""
+        return cls(
+            type=condition.type,
+            status=condition.status,
+            reason=condition.reason,
+            message=condition.message,
+            fix=condition.fix,
+            changed_at=at(condition.changed_at_ms),
+        )
+
+
+class ModelOut(Out):
+    """The registry version behind it."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class RuntimeOut(Out):
+    """What serves it."""
+
+    name: str
+    version: str
+    args: list[str]
+
+
+class ReplicaOut(Out):
+    """One model server."""
+
+    id: str
+    ordinal: int
+    revision: int = Field(description="The revision it serves.")
+    state: str
+    restarts: int
+    reason: str | None = None
+    message: str | None = None
+    retiring: bool = False
+
+    @classmethod
+    def of(cls, replica: Replica) -> "ReplicaOut":
+        """Write a replica; where it listens stays inside."""
+        return cls(
+            id=replica.id,
+            ordinal=replica.ordinal,
+            revision=replica.number,
+            state=replica.state,
+            restarts=replica.restarts,
+            reason=replica.reason,
+            message=replica.message,
+            retiring=replica.retiring,
+        )
+
+
+class DeploymentOut(Resource):
+    """A model that is served, and how far it is."""
+
+    name: str
+    environment: str
+    project: str
+    endpoint: str = Field(description="Name of the endpoint it declares.")
+    phase: str
+    conditions: list[ConditionOut]
+    serving_revision: int | None = Field(description="The revision that takes the traffic.")
+    model: ModelOut
+    runtime: RuntimeOut
+    operations: list[str]
+    replicas: list[ReplicaOut]
+    replicas_wanted: int
+    replicas_ready: int
+    price: dict[str, str] | None
+    manifest: dict[str, Any]
+    first_ready_at: datetime | None
+
+    @classmethod
+    def of(cls, view: View) -> "DeploymentOut":
+        """Write a deployment."""
+        deployment, current = view.deployment, view.current
+        workload, price = current.workload, current.price
+        return cls(
+            id=deployment.id,
+            revision=deployment.revision,
+            created_at=at(deployment.created_at_ms),
+            updated_at=at(deployment.updated_at_ms),
+            name=deployment.name,
+            environment=deployment.environment,
+            project=deployment.project_path,
+            endpoint=deployment.name,
+            phase=deployment.phase,
+            conditions=[ConditionOut.of(condition) for condition in deployment.conditions],
+            serving_revision=deployment.serving or None,
+            model=_model(workload.model, workload.version, workload.model_digest),
+            runtime=RuntimeOut(
+                name=workload.runtime,
+                version=workload.runtime_version,
+                args=list(workload.args),
+            ),
+            operations=list(current.serving.operations),
+            replicas=[ReplicaOut.of(replica) for replica in view.replicas],
+            replicas_wanted=current.replicas,
+            replicas_ready=len(view.exposed),
+            price=_price((price.input_nano_per_million, price.output_nano_per_million))
+            if price
+            else None,
+            manifest=dict(current.manifest),
+            first_ready_at=at_or_none(deployment.first_ready_at_ms),
+        )
+
+
+class CheckedOut(Out):
+    """What a manifest would come to; nothing was changed."""
+
+    dry_run: bool = True
+    name: str
+    environment: str
+    project: str
+    deployment: str | None = Field(description="Id of the deployment it would change.")
+    message: str
+    model: ModelOut
+    runtime: RuntimeOut
+    operations: list[str]
+    replicas_wanted: int
+    price: dict[str, str] | None
+
+    @classmethod
+    def of(cls, checked: Checked) -> "CheckedOut":
+        """Write the outcome of a check."""
+        workload = checked.workload
+        return cls(
+            name=checked.name,
+            environment=checked.environment,
+            project=checked.project_path,
+            deployment=checked.deployment_id,
+            message=checked.message,
+            model=_model(workload.model, workload.version, workload.model_digest),
+            runtime=RuntimeOut(
+                name=workload.runtime,
+                version=workload.runtime_version,
+                args=list(workload.args),
+            ),
+            operations=list(checked.serving.operations),
+            replicas_wanted=checked.replicas,
+            price=_price(checked.price_nano) if checked.price_nano else None,
+        )
+
+
+class ReplicaLogOut(Out):
+    """The last lines that one model server wrote."""
+
+    replica: str
+    ordinal: int
+    revision: int
+    lines: list[str]
+
+
+class LogsOut(Out):
+    """The last lines that the model servers wrote."""
+
+    items: list[ReplicaLogOut]
+    next: None = None
+
+    @classmethod
+    def of(cls, found: list[tuple[Replica, list[str]]]) -> "LogsOut":
+        """Write logs."""
+        return cls(
+            items=[
+                ReplicaLogOut(
+                    replica=replica.id,
+                    ordinal=replica.ordinal,
+                    revision=replica.number,
+                    lines=lines,
+                )
+                for replica, lines in found
+            ]
+        )
+
+
+def _model(name: str, version: int, digest: str) -> ModelOut:
+    return ModelOut(name=name, version=version, digest=digest)
+
+
+def _price(nano: tuple[int, int]) -> dict[str, str]:
+    return {
+        "input_per_million": from_nano(nano[0]),
+        "output_per_million": from_nano(nano[1]),
+    }

@@ -1,0 +1,211 @@
+"""From a document to a draft, with everything that is wrong in it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from towpath_server.core import suggest
+from towpath_server.core.errors import Finding
+from towpath_server.domains.deployments.models import Draft, ProbeDraft, Resources, RuntimeDraft
+from towpath_server.domains.deployments.schemas import document as documents
+from towpath_server.domains.deployments.schemas import manifest
+from towpath_server.domains.endpoints.models import AccessDraft, Timeouts
+
+API_VERSION = "towpath.dev/v1alpha1"
+KIND = "ModelDeployment"
+_TOP = ("apiVersion", "kind", "metadata", "spec")
+
+S = TypeVar("S", bound=manifest.Section)
+
+
+def read_bytes(body: bytes, content_type: str) -> Draft:
+    """
+    Read a manifest as it was sent.
+
+    Raises:
+        ManifestUnreadable: It is no document at all.
+    """
+    document, lines = documents.read(body, content_type)
+    return read(document, lines)
+
+
+def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
+    """Read a manifest; what is wrong is listed in the draft and never raised."""
+    reader = _Reader()
+    top = reader.object(document, "#")
+    reader.known(top, _TOP, "#")
+    reader.constant(top, "apiVersion", API_VERSION)
+    reader.constant(top, "kind", KIND)
+    spec = reader.object(top.get("spec", {}), "#/spec")
+    reader.known_spec(spec)
+    metadata = reader.section(manifest.Metadata, top.get("metadata"), "#/metadata", needed=True)
+    model = reader.section(manifest.Model, spec.get("model"), "#/spec/model", needed=True)
+    runtime = reader.section(manifest.Runtime, spec.get("runtime"), "#/spec/runtime")
+    needs = reader.section(manifest.ResourceNeeds, spec.get("resources"), "#/spec/resources")
+    scaling = reader.section(manifest.Scaling, spec.get("scaling"), "#/spec/scaling")
+    startup = reader.section(manifest.Probe, spec.get("startupProbe"), "#/spec/startupProbe")
+    ready = reader.section(manifest.Probe, spec.get("readinessProbe"), "#/spec/readinessProbe")
+    access = reader.section(manifest.Access, spec.get("access"), "#/spec/access")
+    price = reader.section(manifest.Price, spec.get("price"), "#/spec/price")
+    timeouts = reader.section(manifest.TimeoutLimits, spec.get("timeouts"), "#/spec/timeouts")
+    broken = reader.broken
+    return Draft(
+        metadata=metadata.draft() if metadata else None,
+        model=model.draft() if model else None,
+        runtime=_or(runtime, "runtime", broken, RuntimeDraft()),
+        resources=_or(needs, "resources", broken, Resources()),
+        replicas=_or(scaling, "scaling", broken, 1),
+        startup=_or(startup, "startupProbe", broken, ProbeDraft()),
+        readiness=_or(ready, "readinessProbe", broken, ProbeDraft()),
+        access=_or(access, "access", broken, AccessDraft()),
+        max_data_class=access.max_data_class if access else "public",
+        price_nano=price.draft() if price else None,
+        timeouts=_or(timeouts, "timeouts", broken, Timeouts()),
+        document=top,
+        findings=tuple(reader.findings),
+        lines=lines or {},
+    )
+
+
+def _or(section: Any, name: str, broken: set[str], default: Any) -> Any:
+    if section is not None:
+        return section.draft()
+    return None if f"#/spec/{name}" in broken else default
+
+
+class _Reader:
+    """Reads parts, and collects what is wrong in any of them."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.broken: set[str] = set()
+        """Places of sections that could not be read."""
+
+    def object(self, value: Any, at: str) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        self.findings.append(
+            Finding(at, "This must be an object.", f"Begin with `apiVersion: {API_VERSION}`.")
+        )
+        self.broken.add(at)
+        return {}
+
+    def known(self, found: Mapping[str, Any], names: Sequence[str], at: str) -> None:
+        for name in found:
+            if name == "status":
+                detail = "`status` is written by the platform."
+                self.findings.append(Finding(f"{at}/status", detail, "Leave it out."))
+            elif name not in names:
+                self._unknown(str(name), names, at)
+
+    def known_spec(self, spec: Mapping[str, Any]) -> None:
+        for name in spec:
+            if name in manifest.LATER:
+                self._later(f"#/spec/{name}", name)
+            elif name not in manifest.SECTIONS:
+                self._unknown(str(name), [*manifest.SECTIONS, *_SPEC_LATER], "#/spec")
+
+    def constant(self, top: Mapping[str, Any], name: str, value: str) -> None:
+        if top.get(name) == value or "#" in self.broken:
+            return
+        given = top.get(name)
+        detail = f"`{name}` is missing." if given is None else f"`{name}` is not `{value}`."
+        self.findings.append(Finding(f"#/{name}", detail, f"Write `{name}: {value}`."))
+
+    def section(self, kind: type[S], value: Any, at: str, *, needed: bool = False) -> S | None:
+        if value is None:
+            if needed:
+                name = at.rpartition("/")[2]
+                self.findings.append(Finding(at, f"`{name}` is missing.", _example(name)))
+                self.broken.add(at)
+            return None
+        try:
+            return kind.model_validate(value)
+        except ValidationError as error:
+            for entry in error.errors(include_url=False):
+                self._entry(kind, entry, at)
+            self.broken.add(at)
+            return None
+
+    def _entry(self, kind: type[BaseModel], entry: Any, at: str) -> None:
+        path = [part for part in entry["loc"] if part not in {"str", "int"}]
+        place = at + "".join(f"/{_escaped(part)}" for part in path)
+        if entry["type"] == "extra_forbidden":
+            dotted = ".".join("*" if isinstance(part, int) else str(part) for part in path)
+            section = at.removeprefix("#/spec/")
+            if f"{section}.{dotted}" in manifest.LATER:
+                self._later(place, f"{section}.{dotted}")
+            else:
+                names = _fields(kind, path[:-1])
+                self._unknown(str(path[-1]), names, place.rpartition("/")[0])
+            return
+        if any(finding.pointer == place for finding in self.findings):
+            return  # a union reports each of its alternatives
+        name = str(path[-1]) if path else at.rpartition("/")[2]
+        self.findings.append(_finding(entry, place, name))
+
+    def _later(self, place: str, dotted: str) -> None:
+        name = dotted.rpartition(".")[2] if "/" not in dotted else place.rpartition("/")[2]
+        detail = f"`{name}` is not supported yet: {manifest.LATER[dotted]}."
+        self.findings.append(Finding(place, detail, "Leave it out."))
+
+    def _unknown(self, name: str, names: Sequence[str], at: str) -> None:
+        hint = suggest.did_you_mean(name, names)
+        known = ", ".join(f"`{one}`" for one in names)
+        self.findings.append(
+            Finding(
+                f"{at}/{_escaped(name)}",
+                f"`{name}` is not a field here.",
+                hint or (f"Fields here: {known}." if known else "Leave it out."),
+            )
+        )
+
+
+_SPEC_LATER = [name for name in manifest.LATER if "." not in name]
+
+
+def _finding(entry: Any, place: str, name: str) -> Finding:
+    message = str(entry["msg"])
+    if entry["type"] == "value_error":
+        return Finding(place, f"`{name}` {message.removeprefix('Value error, ')}.")
+    if entry["type"] == "missing":
+        return Finding(place, f"`{name}` is missing.", _example(name))
+    if entry["type"] == "string_type":
+        return Finding(place, f"`{name}` must be a text.", "Put it in quotes.")
+    if entry["type"] == "string_pattern_mismatch" and name == "name":
+        fix = "Use lower-case letters, digits and hyphens, at most 63."
+        return Finding(place, "`name` is not a name.", fix)
+    return Finding(place, f"`{name}`: {message[:1].lower()}{message[1:]}.")
+
+
+def _example(name: str) -> str | None:
+    return {
+        "metadata": "Give `metadata.name` and `metadata.project`.",
+        "name": "Give it a name of lower-case letters, digits and hyphens.",
+        "model": "Give `spec.model.uri`, such as `models:/triage/3`.",
+        "uri": "Write it as `models:/triage/3`.",
+    }.get(name)
+
+
+def _fields(kind: Any, path: Sequence[object]) -> list[str]:
+    """List the fields of the part that stands at `path` in `kind`."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        info = next((i for i in kind.model_fields.values() if i.alias == part), None)
+        kind = _inner(info.annotation) if info else None
+        if kind is None:
+            return []
+    return [info.alias or name for name, info in kind.model_fields.items()]
+
+
+def _inner(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_inner(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((found for found in inner if found is not None), None)
+
+
+def _escaped(part: object) -> str:
+    return str(part).replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,223 @@
+"""Applying a manifest, and taking a deployment away."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core import ids, revision, uses
+from towpath_server.core.access import Principal, Verb
+from towpath_server.core.db import Tx
+from towpath_server.domains.audit import service as audit
+from towpath_server.domains.deployments.models import (
+    Checked,
+    Condition,
+    Deployment,
+    Draft,
+    Phase,
+    Revision,
+    Status,
+    Step,
+)
+from towpath_server.domains.deployments.service import observe, read
+from towpath_server.domains.deployments.service.check import check as _check
+from towpath_server.domains.deployments.store import deployments as store
+from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.domains.endpoints.models import Declaration
+from towpath_server.domains.models import service as models
+from towpath_server.domains.providers.models import Price
+
+DRAIN_MS = (
+    2_000  # gateways stop choosing a replica within milliseconds; one that polls anew, within this
+)
+
+
+async def check(
+    tx: Tx, caller: Principal, draft: Draft, *, environment: str, facilities: Facilities
+) -> Checked:
+    """
+    Say what a manifest would come to; nothing is changed.
+
+    Raises:
+        NotFound: There is no such project that the caller may see.
+        Forbidden: The caller may not deploy there.
+        BeingDeleted: A deployment of this name is on its way out.
+        ManifestInvalid: Something else is wrong; every finding is listed.
+    """
+    checked, _ = await _check(tx, caller, draft, environment=environment, facilities=facilities)
+    return checked
+
+
+async def apply(
+    tx: Tx,
+    caller: Principal,
+    draft: Draft,
+    *,
+    environment: str,
+    facilities: Facilities,
+    if_match: int | None = None,
+) -> Deployment:
+    """
+    Declare a deployment, or its next revision; model servers follow by reconciliation.
+
+    Raises:
+        NotFound: There is no such project that the caller may see.
+        Forbidden: The caller may not deploy there.
+        BeingDeleted: A deployment of this name is on its way out.
+        RevisionConflict: It is no longer at `if_match`.
+        ManifestInvalid: Something else is wrong; every finding is listed.
+    """
+    checked, present = await _check(
+        tx, caller, draft, environment=environment, facilities=facilities
+    )
+    if present is not None:
+        revision.match(if_match, present.revision)
+    deployment_id = present.id if present else ids.new("dep")
+    endpoint = await endpoints.declare(
+        tx,
+        caller,
+        Declaration(
+            deployment_id=deployment_id,
+            name=checked.name,
+            environment=environment,
+            team_id=checked.team_id,
+            project_id=checked.project_id,
+            access=checked.access,
+            timeouts=checked.timeouts,
+        ),
+    )
+    if present is None:
+        deployment = _fresh(tx, checked, deployment_id, endpoint.id)
+        await store.insert(tx, deployment)
+    else:
+        await store.advance(tx, present)
+        deployment = replace(present, revision=present.revision + 1, updated_at_ms=tx.now_ms)
+        await store.observe(tx, deployment.id, {"conditions": _conditions(tx, checked)})
+    await _insert_revision(tx, caller, deployment, checked)
+    await revision.bump(tx, "target", deployment.id)
+    await _note(tx, caller, deployment, "updated" if present else "created", checked)
+    await observe.carry(tx, deployment.id)
+    view = await read.load(tx, deployment.id)
+    return view.deployment if view else deployment
+
+
+async def delete(
+    tx: Tx, caller: Principal, ref: str, *, environment: str | None, if_match: int | None
+) -> None:
+    """
+    Take a deployment and its endpoint away; its model servers end by reconciliation.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller may not delete it.
+        RevisionConflict: It is no longer at `if_match`.
+        InUse: Other endpoints have it as a target.
+    """
+    view = await read.get(tx, caller, ref, verb=Verb.DELETE, environment=environment)
+    deployment = view.deployment
+    revision.match(if_match, deployment.revision)
+    if deployment.deleting:
+        return
+    await endpoints.withdraw(tx, caller, deployment.id, deployment.name, deployment.environment)
+    await store.observe(tx, deployment.id, {"deleting_at_ms": tx.now_ms, "phase": Phase.DELETING})
+    for replica in view.replicas:
+        await observe.retire(tx, replica, after_ms=DRAIN_MS)
+    for one in {view.current, view.serving or view.current}:
+        if one.price is not None:
+            await revision.bump(tx, "price", one.price.id)
+    await _note(tx, caller, deployment, "deleted", None)
+
+
+@uses.of("project")
+async def _uses_of_project(tx: Tx, project_id: str) -> Sequence[str]:
+    return [f"deployment {name}" for name in await store.of_project(tx, project_id)]
+
+
+@uses.of("model")
+async def _uses_of_model(tx: Tx, model_id: str) -> Sequence[str]:
+    model = await models.find(tx, model_id)
+    names = await store.serving_model(tx, model.name) if model else []
+    return [f"deployment {name}" for name in names]
+
+
+def _fresh(tx: Tx, checked: Checked, deployment_id: str, endpoint_id: str) -> Deployment:
+    return Deployment(
+        id=deployment_id,
+        revision=1,
+        created_at_ms=tx.now_ms,
+        updated_at_ms=tx.now_ms,
+        name=checked.name,
+        environment=checked.environment,
+        team_id=checked.team_id,
+        project_id=checked.project_id,
+        endpoint_id=endpoint_id,
+        serving=0,
+        phase=Phase.PENDING,
+        conditions=_conditions(tx, checked),
+        first_ready_at_ms=None,
+        deleting_at_ms=None,
+    )
+
+
+def _conditions(tx: Tx, checked: Checked) -> tuple[Condition, ...]:
+    """Start the conditions of a revision: checked, and nothing else yet."""
+    first = Condition(
+        Step.CHECKED, Status.TRUE, "Accepted", f"{checked.message}.", changed_at_ms=tx.now_ms
+    )
+    waiting = [
+        Condition(step, Status.UNKNOWN, "Waiting", "Not begun yet.", changed_at_ms=tx.now_ms)
+        for step in Step
+        if step is not Step.CHECKED
+    ]
+    return (first, *waiting)
+
+
+async def _insert_revision(
+    tx: Tx, caller: Principal, deployment: Deployment, checked: Checked
+) -> None:
+    price = None
+    if checked.price_nano is not None:
+        price = Price(ids.new("prc"), *checked.price_nano)
+        former = (await read.view(tx, deployment.id, number=deployment.revision - 1)) or None
+        known = former.price if former else None
+        if known is not None and replace(price, id=known.id) == known:
+            price = known
+        await revision.bump(tx, "price", price.id)
+    await store.insert_revision(
+        tx,
+        Revision(
+            deployment_id=deployment.id,
+            number=deployment.revision,
+            manifest=checked.manifest,
+            workload=checked.workload,
+            serving=checked.serving,
+            replicas=checked.replicas,
+            memory_bytes=checked.memory_bytes,
+            price=price,
+            created_at_ms=tx.now_ms,
+            created_by=caller.id,
+        ),
+    )
+
+
+async def _note(
+    tx: Tx, caller: Principal, deployment: Deployment, what: str, checked: Checked | None
+) -> None:
+    changes = None
+    if checked is not None:
+        changes = {
+            "name": checked.name,
+            "environment": checked.environment,
+            "revision": deployment.revision,
+            "model": f"models:/{checked.workload.model}/{checked.workload.version}",
+            "digest": checked.workload.model_digest,
+            "replicas": checked.replicas,
+        }
+    await audit.append(
+        tx,
+        caller,
+        action=f"deployment.{what}",
+        noun="deployment",
+        id=deployment.id,
+        team=deployment.team_id,
+        changes=changes,
+    )

@@ -1,0 +1,153 @@
+"""
+What the loop writes: replicas that come and go, which revision takes the traffic, and conditions.
+
+Each function is one step in one transaction, and says whether there was anything to write.
+"""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import replace
+
+from towpath_server.core import ids, revision
+from towpath_server.core.db import Tx
+from towpath_server.core.secret import Secret
+from towpath_server.domains.deployments.models import (
+    Condition,
+    Deployment,
+    Phase,
+    Replica,
+    View,
+)
+from towpath_server.domains.deployments.service import read
+from towpath_server.domains.deployments.store import deployments as store
+from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.endpoints import service as endpoints
+
+_SECRET_BYTES = 32
+
+
+async def add_replica(tx: Tx, view: View, ordinal: int) -> Replica:
+    """Note that a replica of the newest revision is wanted; it gets a secret of its own."""
+    replica = Replica(
+        id=ids.new("rep"),
+        deployment_id=view.deployment.id,
+        number=view.current.number,
+        ordinal=ordinal,
+        workload=view.current.workload.digest,
+        credential_id=ids.new("crd"),
+        created_at_ms=tx.now_ms,
+    )
+    secret = Secret(secrets.token_urlsafe(_SECRET_BYTES))
+    await replica_store.insert(tx, replica, tx.sealer.seal(secret, id=replica.credential_id))
+    await revision.bump(tx, "credential", replica.credential_id)
+    return replica
+
+
+async def secret_of(tx: Tx, replica: Replica) -> Secret | None:
+    """Open a replica's secret, to start its process with."""
+    sealed = await replica_store.sealed(tx, replica.id)
+    return None if sealed is None else tx.sealer.open(sealed, id=replica.credential_id)
+
+
+async def carry(tx: Tx, deployment_id: str) -> bool:
+    """
+    Let running replicas serve the newest revision, where it changes nothing that they depend on.
+
+    So a change of access or price loads no model again.
+    """
+    view = await read.load(tx, deployment_id)
+    if view is None:
+        return False
+    wanted = view.current.workload.digest
+    taken = {replica.ordinal for replica in view.of(view.current.number)}
+    carried = [
+        replica
+        for replica in view.replicas
+        if replica.workload == wanted
+        and replica.number != view.current.number
+        and replica.ordinal not in taken
+        and not replica.retiring
+    ]
+    carried = [replica for replica in carried if replica.ordinal < view.current.replicas]
+    for replica in carried:
+        await replica_store.change(tx, replica.id, {"number": view.current.number})
+    if carried and all(replica.number == view.deployment.serving for replica in carried):
+        await _serve(tx, view)
+    return bool(carried)
+
+
+async def replica_changed(tx: Tx, view: View, former: Replica, now: Replica) -> None:
+    """Write what was observed of a replica; gateways hear of it when it concerns the traffic."""
+    names = ("state", "address", "restarts", "crashes", "reason", "message")
+    await replica_store.change(tx, now.id, {name: getattr(now, name) for name in names})
+    moved = (former.ready, former.address if former.ready else None) != (
+        now.ready,
+        now.address if now.ready else None,
+    )
+    if moved and now.number == view.deployment.serving and not view.deployment.deleting:
+        await revision.bump(tx, "target", view.deployment.id)
+
+
+async def expose(tx: Tx, view: View) -> None:
+    """Give the traffic to the newest revision; gateways get all of it in one change."""
+    await _serve(tx, view)
+
+
+async def retire(tx: Tx, replica: Replica, *, after_ms: int) -> bool:
+    """Take a replica out of the traffic; it may be stopped after a while."""
+    if replica.retiring:
+        return False
+    await replica_store.change(tx, replica.id, {"retire_at_ms": tx.now_ms + after_ms})
+    await revision.bump(tx, "target", replica.deployment_id)
+    return True
+
+
+async def forget_replica(tx: Tx, replica: Replica) -> None:
+    """Remove a replica whose process is gone, and its secret."""
+    await replica_store.remove(tx, replica.id)
+    await revision.bump(tx, "credential", replica.credential_id)
+
+
+async def forget(tx: Tx, deployment: Deployment) -> None:
+    """Remove a deployment that has no replica left."""
+    await store.remove(tx, deployment.id)
+    await revision.bump(tx, "target", deployment.id)
+
+
+async def conclude(
+    tx: Tx, view: View, phase: Phase, conditions: Collection[Condition], note: str | None
+) -> bool:
+    """Write phase and conditions where they differ; tell whether they did."""
+    deployment = view.deployment
+    known = {condition.type: condition for condition in deployment.conditions}
+    merged = tuple(_kept(known.get(condition.type), condition, tx) for condition in conditions)
+    if phase is deployment.phase and merged == deployment.conditions:
+        return False
+    values = {"phase": phase, "conditions": merged}
+    if phase is Phase.READY and deployment.first_ready_at_ms is None:
+        values["first_ready_at_ms"] = tx.now_ms
+    await store.observe(tx, deployment.id, values)
+    await endpoints.observe(tx, deployment.id, ready=bool(view.exposed), note=note)
+    return True
+
+
+async def known_replicas(tx: Tx) -> set[str]:
+    """Return the ids of all replicas there should be."""
+    return await replica_store.all_ids(tx)
+
+
+async def _serve(tx: Tx, view: View) -> None:
+    """Let the newest revision take the traffic; the former one's price goes with it."""
+    await store.observe(tx, view.deployment.id, {"serving": view.current.number})
+    await revision.bump(tx, "target", view.deployment.id)
+    former = view.serving
+    if former is not None and former.price is not None and former.price != view.current.price:
+        await revision.bump(tx, "price", former.price.id)
+
+
+def _kept(former: Condition | None, now: Condition, tx: Tx) -> Condition:
+    """Keep the time of a condition that is as it was."""
+    if former is not None and replace(former, changed_at_ms=0) == replace(now, changed_at_ms=0):
+        return former
+    same = former is not None and former.status is now.status
+    return replace(now, changed_at_ms=former.changed_at_ms if same and former else tx.now_ms)

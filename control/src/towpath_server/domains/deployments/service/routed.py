@@ -1,0 +1,82 @@
+"""What the gateway needs of deployments."""
+
+from collections.abc import Collection, Sequence
+
+from towpath_server.core.db import Tx
+from towpath_server.domains.deployments.models import View
+from towpath_server.domains.deployments.service import read
+from towpath_server.domains.deployments.store import deployments as store
+from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.endpoints.models import Replica, RoutedTarget
+from towpath_server.domains.providers.models import Credential, Price
+
+
+async def routed_targets(
+    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
+) -> list[RoutedTarget]:
+    """
+    List deployments as targets by id, or all after one, in order of id.
+
+    One that is being deleted is none any more, whatever of it still runs.
+    """
+    found = await store.rows(tx, wanted=ids, after=after, limit=limit, live=True)
+    return [_target(view) for view in await read.views(tx, found)]
+
+
+async def routed_prices(
+    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
+) -> list[Price]:
+    """List the prices of revisions in use by id, or all after one, in order of id."""
+    return await store.prices(tx, wanted=ids, after=after, limit=limit)
+
+
+async def routed_credentials(
+    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
+) -> list[Credential]:
+    """List the secrets of replicas by id, or all after one, in order of id."""
+    return await replica_store.credentials(tx, wanted=ids, after=after, limit=limit)
+
+
+def _target(view: View) -> RoutedTarget:
+    deployment = view.deployment
+    shown = view.serving or view.current
+    workload, serving = shown.workload, shown.serving
+    return RoutedTarget(
+        id=deployment.id,
+        name=deployment.name,
+        kind="deployment",
+        dialect=serving.dialect,
+        replicas=_replicas(view),
+        upstream_model=deployment.name,
+        operations=serving.operations,
+        model={
+            "name": workload.model,
+            "version": workload.version,
+            "digest": workload.model_digest,
+        },
+        signature=serving.signature,
+        request_fields=serving.request_fields,
+        max_data_class=serving.max_data_class,
+        price=shown.price.id if shown.price else None,
+        context_length=serving.context_length,
+        modalities=serving.modalities,
+        owned_by=serving.owned_by,
+    )
+
+
+def _replicas(view: View) -> tuple[Replica, ...]:
+    found: Sequence[Replica] = [
+        Replica(
+            replica.id,
+            _base(replica.address or "", (view.serving or view.current).serving.dialect),
+            replica.credential_id,
+        )
+        for replica in view.exposed
+    ]
+    return tuple(found)
+
+
+def _base(address: str, dialect: str) -> str:
+    """For the OpenAI dialect an address is a base URL as clients know it, `/v1` included."""
+    over_http = address.startswith("http://")
+    return f"{address}/v1" if over_http and dialect == "openai" else address

@@ -1,0 +1,244 @@
+"""Queries of deployments and their revisions."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select, update
+
+from towpath_server.adapters.objectstore.folder import StoredFile
+from towpath_server.core import ids, queries
+from towpath_server.core.access import Reach
+from towpath_server.core.db import Tx
+from towpath_server.core.paging import Window
+from towpath_server.domains.deployments.models import (
+    Condition,
+    Deployment,
+    Phase,
+    ProbeDraft,
+    Revision,
+    Serving,
+    Status,
+    Step,
+    Workload,
+)
+from towpath_server.domains.deployments.tables import deployment_revisions, deployments
+from towpath_server.domains.providers.models import Price
+
+
+async def insert(tx: Tx, deployment: Deployment) -> None:
+    """Add a deployment, without its revisions."""
+    values = asdict(deployment)
+    values.pop("project_path")
+    await tx.execute(deployments.insert().values(**values))
+
+
+async def insert_revision(tx: Tx, revision: Revision) -> None:
+    """Add a revision."""
+    price = revision.price
+    await tx.execute(
+        deployment_revisions.insert().values(
+            deployment_id=revision.deployment_id,
+            number=revision.number,
+            manifest=dict(revision.manifest),
+            model=revision.workload.model,
+            workload=asdict(revision.workload),
+            serving=asdict(revision.serving),
+            replicas=revision.replicas,
+            memory_bytes=revision.memory_bytes,
+            price_id=price.id if price else None,
+            input_nano=price.input_nano_per_million if price else None,
+            output_nano=price.output_nano_per_million if price else None,
+            created_at_ms=revision.created_at_ms,
+            created_by=revision.created_by,
+        )
+    )
+
+
+async def advance(tx: Tx, deployment: Deployment) -> None:
+    """Count the revision up."""
+    await queries.change(tx, deployments, deployment.id, deployment.revision, {})
+
+
+async def remove(tx: Tx, deployment_id: str) -> None:
+    """Remove a deployment with its revisions."""
+    await tx.execute(delete(deployments).where(deployments.c.id == deployment_id))
+
+
+async def observe(tx: Tx, deployment_id: str, values: Mapping[str, Any]) -> None:
+    """Write what was observed; that is no change of what was declared."""
+    written = dict(values)
+    if "conditions" in written:
+        written["conditions"] = [asdict(condition) for condition in written["conditions"]]
+    await tx.execute(update(deployments).where(deployments.c.id == deployment_id).values(**written))
+
+
+async def find(tx: Tx, ref: str, environment: str | None = None) -> list[Deployment]:
+    """Find deployments by id, or by name in one or all environments, whoever asks."""
+    query = select(deployments)
+    if ids.is_id(ref, "dep"):
+        query = query.where(deployments.c.id == ref)
+    else:
+        query = query.where(deployments.c.name == ref).order_by(deployments.c.environment)
+        if environment is not None:
+            query = query.where(deployments.c.environment == environment)
+    return [_deployment(row) for row in await tx.execute(query)]
+
+
+async def page(
+    tx: Tx, reach: Reach, *, environment: str | None, project_id: str | None, window: Window
+) -> list[Deployment]:
+    """List one deployment more than the window has."""
+    columns = deployments.c
+    query = select(deployments)
+    query = query.where(queries.within(reach, team=columns.team_id, project=columns.project_id))
+    if environment is not None:
+        query = query.where(columns.environment == environment)
+    if project_id is not None:
+        query = query.where(columns.project_id == project_id)
+    rows = await tx.execute(queries.windowed(query, window, columns.id))
+    return [_deployment(row) for row in rows]
+
+
+async def rows(
+    tx: Tx,
+    *,
+    wanted: Collection[str] | None,
+    after: str = "",
+    limit: int = 5_000,
+    live: bool = False,
+) -> list[Deployment]:
+    """List deployments by id, or all after one, in order of id; `live`: none that is leaving."""
+    query = select(deployments)
+    if live:
+        query = query.where(deployments.c.deleting_at_ms.is_(None))
+    if wanted is None:
+        query = query.where(deployments.c.id > after).order_by(deployments.c.id).limit(limit)
+    else:
+        query = query.where(deployments.c.id.in_(sorted(wanted)))
+    return [_deployment(row) for row in await tx.execute(query)]
+
+
+async def all_ids(tx: Tx) -> list[str]:
+    """Return the ids of all deployments, in order of creation."""
+    return list((await tx.execute(select(deployments.c.id).order_by(deployments.c.id))).scalars())
+
+
+async def once_ready(tx: Tx, wanted: Collection[str]) -> set[str]:
+    """Return which of these have been ready once."""
+    query = select(deployments.c.id).where(
+        deployments.c.id.in_(sorted(wanted)), deployments.c.first_ready_at_ms.is_not(None)
+    )
+    return set((await tx.execute(query)).scalars())
+
+
+async def revisions(tx: Tx, wanted: Collection[tuple[str, int]]) -> dict[tuple[str, int], Revision]:
+    """Return revisions by deployment and number."""
+    if not wanted:
+        return {}
+    owners = sorted({deployment_id for deployment_id, _ in wanted})
+    numbers = sorted({number for _, number in wanted})
+    found = await tx.execute(
+        select(deployment_revisions).where(
+            deployment_revisions.c.deployment_id.in_(owners),
+            deployment_revisions.c.number.in_(numbers),
+        )
+    )
+    return {
+        (row.deployment_id, row.number): _revision(row)
+        for row in found
+        if (row.deployment_id, row.number) in wanted
+    }
+
+
+async def reserved_memory(tx: Tx, *, but: str | None) -> int:
+    """Return the memory that all deployments but one ask for, in their newest revisions."""
+    total = func.sum(deployment_revisions.c.memory_bytes * deployment_revisions.c.replicas)
+    query = (
+        select(total)
+        .join(deployments, deployments.c.id == deployment_revisions.c.deployment_id)
+        .where(deployments.c.revision == deployment_revisions.c.number)
+    )
+    if but is not None:
+        query = query.where(deployments.c.id != but)
+    return int((await tx.execute(query)).scalar_one_or_none() or 0)
+
+
+async def of_project(tx: Tx, project_id: str) -> list[str]:
+    """Return the names of a project's deployments."""
+    query = select(deployments.c.name).where(deployments.c.project_id == project_id).limit(10)
+    return list((await tx.execute(query)).scalars())
+
+
+async def serving_model(tx: Tx, model: str) -> list[str]:
+    """Return the names of the deployments that serve a model."""
+    query = (
+        select(deployments.c.name)
+        .join(deployment_revisions, deployments.c.id == deployment_revisions.c.deployment_id)
+        .where(deployment_revisions.c.model == model, _in_use())
+        .distinct()
+        .limit(10)
+    )
+    return list((await tx.execute(query)).scalars())
+
+
+async def prices(tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int) -> list[Price]:
+    """List the prices of revisions in use by id, or all after one, in order of id."""
+    column = deployment_revisions.c.price_id
+    query = (
+        select(column, deployment_revisions.c.input_nano, deployment_revisions.c.output_nano)
+        .join(deployments, deployments.c.id == deployment_revisions.c.deployment_id)
+        .where(column.is_not(None), _in_use(), deployments.c.deleting_at_ms.is_(None))
+        .distinct()
+    )
+    if wanted is None:
+        query = query.where(column > after).order_by(column).limit(limit)
+    else:
+        query = query.where(column.in_(sorted(wanted)))
+    return [Price(row.price_id, row.input_nano, row.output_nano) for row in await tx.execute(query)]
+
+
+def _in_use() -> Any:
+    number = deployment_revisions.c.number
+    return or_(number == deployments.c.revision, number == deployments.c.serving)
+
+
+def _deployment(row: Any) -> Deployment:
+    fields = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's way to read a row by name)
+    fields["phase"] = Phase(row.phase)
+    fields["conditions"] = tuple(
+        Condition(**{**entry, "type": Step(entry["type"]), "status": Status(entry["status"])})
+        for entry in row.conditions
+    )
+    return Deployment(**fields)
+
+
+def _revision(row: Any) -> Revision:
+    workload, serving = row.workload, row.serving
+    price = Price(row.price_id, row.input_nano, row.output_nano) if row.price_id else None
+    return Revision(
+        deployment_id=row.deployment_id,
+        number=row.number,
+        manifest=row.manifest,
+        workload=Workload(
+            **{
+                **workload,
+                "files": tuple(StoredFile(**file) for file in workload["files"]),
+                "args": tuple(workload["args"]),
+                "startup": ProbeDraft(**workload["startup"]),
+                "readiness": ProbeDraft(**workload["readiness"]),
+            }
+        ),
+        serving=Serving(
+            **{
+                **serving,
+                "operations": tuple(serving["operations"]),
+                "modalities": tuple(serving["modalities"]),
+            }
+        ),
+        replicas=row.replicas,
+        memory_bytes=row.memory_bytes,
+        price=price,
+        created_at_ms=row.created_at_ms,
+        created_by=row.created_by,
+    )

@@ -1,0 +1,82 @@
+"""Tables of deployments."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from towpath_server.core import queries
+from towpath_server.core.db import metadata
+
+deployments = Table(
+    "deployments",
+    metadata,
+    *queries.resource(),
+    Column("name", String(63), nullable=False),
+    Column("environment", String(32), nullable=False),
+    Column("team_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("endpoint_id", String(64), nullable=False),
+    Column("serving", Integer, nullable=False),
+    Column("phase", String(32), nullable=False),
+    Column("conditions", JSON, nullable=False),
+    Column("first_ready_at_ms", BigInteger),
+    Column("deleting_at_ms", BigInteger),
+    UniqueConstraint("name", "environment"),
+    Index(None, "project_id"),
+)
+
+deployment_revisions = Table(
+    "deployment_revisions",
+    metadata,
+    Column(
+        "deployment_id",
+        String(64),
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("manifest", JSON, nullable=False),
+    Column("model", String(63), nullable=False),
+    Column("workload", JSON, nullable=False),
+    Column("serving", JSON, nullable=False),
+    Column("replicas", Integer, nullable=False),
+    Column("memory_bytes", BigInteger, nullable=False),
+    Column("price_id", String(64)),
+    Column("input_nano", BigInteger),
+    Column("output_nano", BigInteger),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", String(64), nullable=False),
+    Index(None, "price_id"),
+    Index(None, "model"),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("deployment_id", String(64), ForeignKey("deployments.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("workload", String(64), nullable=False),
+    Column("credential_id", String(64), nullable=False),
+    Column("credential_sealed", Text, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("address", String(300)),
+    Column("restarts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("reason", String(63)),
+    Column("message", Text),
+    Column("retire_at_ms", BigInteger),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Index(None, "deployment_id"),
+    UniqueConstraint("credential_id"),
+)

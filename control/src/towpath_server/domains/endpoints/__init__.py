@@ -1,0 +1,1 @@
+"""The names that callers use, and the targets behind them."""

@@ -1,0 +1,85 @@
+"""Routes of endpoints."""
+
+from typing import Annotated
+
+from fastapi import Query
+
+from towpath_server.core.errors import (
+    Forbidden,
+    InvalidRequest,
+    NameTaken,
+    NotFound,
+    RevisionConflict,
+)
+from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.domains.endpoints.errors import EndpointDeclared
+from towpath_server.domains.endpoints.schemas import (
+    EndpointCreate,
+    EndpointOut,
+    EndpointUpdate,
+    Environment,
+)
+from towpath_server.domains.providers.errors import DialectUnsupported
+from towpath_server.web import edge
+from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, WriteTx
+from towpath_server.web.paging import Page
+from towpath_server.web.problems import problems
+from towpath_server.web.schemas import Ref
+
+router = edge.router("endpoint", "/endpoints")
+InEnvironment = Annotated[Environment | None, Query(description="Only this environment.")]
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(NotFound, Forbidden, NameTaken, DialectUnsupported, InvalidRequest),
+)
+async def create(body: EndpointCreate, caller: Caller, tx: WriteTx) -> EndpointOut:
+    """Create an endpoint; every target may be a deployment, a provider's model or a server by URL."""
+    return EndpointOut.of(await endpoints.create(tx, caller, body.draft()))
+
+
+@router.get("", responses=problems(NotFound))
+async def list(  # noqa: A001
+    caller: Caller,
+    tx: ReadTx,
+    window: Paging,
+    environment: InEnvironment = None,
+    project: Annotated[Ref | None, Query(description="Only this project's.")] = None,
+) -> Page[EndpointOut]:
+    """List the endpoints that you may use, each with whether it answers now."""
+    found = await endpoints.list(tx, caller, window, environment=environment, project=project)
+    return Page.of(found, EndpointOut.of)
+
+
+@router.get("/{endpoint}", responses=problems(NotFound, InvalidRequest))
+async def get(
+    endpoint: Ref, caller: Caller, tx: ReadTx, environment: InEnvironment = None
+) -> EndpointOut:
+    """Return an endpoint, by id or name."""
+    return EndpointOut.of(await endpoints.get(tx, caller, endpoint, environment=environment))
+
+
+@router.patch(
+    "/{endpoint}",
+    responses=problems(
+        NotFound, Forbidden, RevisionConflict, EndpointDeclared, DialectUnsupported, InvalidRequest
+    ),
+)
+async def update(
+    endpoint: Ref, body: EndpointUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
+) -> EndpointOut:
+    """Change targets, fallbacks, access or timeouts; a static target that stays keeps its secret."""
+    changed = await endpoints.update(tx, caller, endpoint, body.changes(), if_match=if_match)
+    return EndpointOut.of(changed)
+
+
+@router.delete(
+    "/{endpoint}",
+    status_code=204,
+    responses=problems(NotFound, Forbidden, RevisionConflict, EndpointDeclared),
+)
+async def delete(endpoint: Ref, caller: Caller, tx: WriteTx, if_match: IfMatch) -> None:
+    """Delete an endpoint; callers get 404 from then on."""
+    await endpoints.delete(tx, caller, endpoint, if_match=if_match)

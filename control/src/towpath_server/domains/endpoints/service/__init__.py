@@ -1,0 +1,41 @@
+"""Rules of endpoints."""
+
+from towpath_server.domains.endpoints.service.change import EndpointChanges as EndpointChanges
+from towpath_server.domains.endpoints.service.change import create as create
+from towpath_server.domains.endpoints.service.change import delete as delete
+from towpath_server.domains.endpoints.service.change import update as update
+from towpath_server.domains.endpoints.service.declared import check as check_declaration
+from towpath_server.domains.endpoints.service.declared import declare as declare
+from towpath_server.domains.endpoints.service.declared import (
+    ensure_withdrawable as ensure_withdrawable,
+)
+from towpath_server.domains.endpoints.service.declared import observe as observe
+from towpath_server.domains.endpoints.service.declared import of_deployment as of_deployment
+from towpath_server.domains.endpoints.service.declared import withdraw as withdraw
+from towpath_server.domains.endpoints.service.read import get as get
+from towpath_server.domains.endpoints.service.read import list as list  # noqa: A004
+from towpath_server.domains.endpoints.service.routed import routed as routed
+from towpath_server.domains.endpoints.service.routed import (
+    routed_credentials as routed_credentials,
+)
+from towpath_server.domains.endpoints.service.routed import routed_prices as routed_prices
+from towpath_server.domains.endpoints.service.routed import routed_targets as routed_targets
+
+__all__ = [
+    "EndpointChanges",
+    "check_declaration",
+    "create",
+    "declare",
+    "delete",
+    "ensure_withdrawable",
+    "get",
+    "list",
+    "observe",
+    "of_deployment",
+    "routed",
+    "routed_credentials",
+    "routed_prices",
+    "routed_targets",
+    "update",
+    "withdraw",
+]
