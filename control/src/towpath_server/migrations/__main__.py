@@ -22,7 +22,7 @@ from towpath_server.migrations import CHAINS, HERE, config
 
 def import_tables() -> None:
     """Import every module that declares tables, so that the metadata is whole."""
-    for module in ("core.revision", "web.idempotency", "loops.lease"):
+    for module in ("core.revision", "web.idempotency", "loops.lease", "gatewaylink.tables"):
         importlib.import_module(f"towpath_server.{module}")
     for domain in pkgutil.iter_modules(domains.__path__, f"{domains.__name__}."):
         if importlib.util.find_spec(f"{domain.name}.tables"):

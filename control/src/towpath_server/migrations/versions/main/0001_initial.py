@@ -71,6 +71,26 @@ def upgrade() -> None:
         op.f("ix_audit_events_team_id_id"), "audit_events", ["team_id", "id"], unique=False
     )
     op.create_table(
+        "deployments",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("environment", sa.String(length=32), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=False),
+        sa.Column("serving", sa.Integer(), nullable=False),
+        sa.Column("phase", sa.String(length=32), nullable=False),
+        sa.Column("conditions", sa.JSON(), nullable=False),
+        sa.Column("first_ready_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("deleting_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_deployments")),
+        sa.UniqueConstraint("name", "environment", name=op.f("uq_deployments_name_environment")),
+    )
+    op.create_index(op.f("ix_deployments_project_id"), "deployments", ["project_id"], unique=False)
+    op.create_table(
         "endpoint_names",
         sa.Column("name", sa.String(length=63), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=True),
@@ -170,6 +190,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_nodes_name")),
     )
     op.create_table(
+        "platform",
+        sa.Column("only", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("ready_when", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("only", name=op.f("pk_platform")),
+    )
+    op.create_table(
         "projects",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -266,6 +294,35 @@ def upgrade() -> None:
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
     )
     op.create_table(
+        "deployment_revisions",
+        sa.Column("deployment_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("manifest", sa.JSON(), nullable=False),
+        sa.Column("model", sa.String(length=63), nullable=False),
+        sa.Column("workload", sa.JSON(), nullable=False),
+        sa.Column("serving", sa.JSON(), nullable=False),
+        sa.Column("replicas", sa.Integer(), nullable=False),
+        sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("price_id", sa.String(length=64), nullable=True),
+        sa.Column("input_nano", sa.BigInteger(), nullable=True),
+        sa.Column("output_nano", sa.BigInteger(), nullable=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"],
+            ["deployments.id"],
+            name=op.f("fk_deployment_revisions_deployment_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("deployment_id", "number", name=op.f("pk_deployment_revisions")),
+    )
+    op.create_index(
+        op.f("ix_deployment_revisions_model"), "deployment_revisions", ["model"], unique=False
+    )
+    op.create_index(
+        op.f("ix_deployment_revisions_price_id"), "deployment_revisions", ["price_id"], unique=False
+    )
+    op.create_table(
         "endpoints",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -324,6 +381,30 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("provider_id", "name", name=op.f("pk_provider_models")),
         sa.UniqueConstraint("price_id", name=op.f("uq_provider_models_price_id")),
     )
+    op.create_table(
+        "replicas",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("deployment_id", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("ordinal", sa.Integer(), nullable=False),
+        sa.Column("workload", sa.String(length=64), nullable=False),
+        sa.Column("credential_id", sa.String(length=64), nullable=False),
+        sa.Column("credential_sealed", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=32), nullable=False),
+        sa.Column("address", sa.String(length=300), nullable=True),
+        sa.Column("restarts", sa.Integer(), nullable=False),
+        sa.Column("crashes", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.String(length=63), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("retire_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["deployment_id"], ["deployments.id"], name=op.f("fk_replicas_deployment_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replicas")),
+        sa.UniqueConstraint("credential_id", name=op.f("uq_replicas_credential_id")),
+    )
+    op.create_index(op.f("ix_replicas_deployment_id"), "replicas", ["deployment_id"], unique=False)
     op.create_table(
         "endpoint_allow",
         sa.Column("endpoint_id", sa.String(length=64), nullable=False),
