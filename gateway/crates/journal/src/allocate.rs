@@ -91,7 +91,7 @@ impl Allocator {
         let total = layout::slots(segment.bytes(), STRIDES[group]).count() as u32;
         let mut bits = vec![u64::MAX; total.div_ceil(64) as usize];
         if let Some(last) = bits.last_mut()
-            && total % 64 != 0
+            && !total.is_multiple_of(64)
         {
             *last = (1 << (total % 64)) - 1;
         }

@@ -306,7 +306,7 @@ fn one_open_record_does_not_hold_a_segment() {
     for _ in 0..20 {
         for _ in 0..1000 {
             let sequence = journal.append(&full_record("quick")).unwrap();
-            if sequence % 50 == 0 {
+            if sequence.is_multiple_of(50) {
                 journal.acknowledge(sequence);
             }
         }
