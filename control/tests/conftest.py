@@ -1,5 +1,6 @@
 """Fixtures: a fresh database on each engine, the application on it, and clients of it."""
 
+import io
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,21 @@ from fastapi import FastAPI
 from platform_api import ADMIN_KEY, Api
 
 from towpath_server.api import create_app
+from towpath_server.core import log
 from towpath_server.core.clock import FixedClock
-from towpath_server.core.config import Settings
+from towpath_server.core.config import LogSettings, Settings
 from towpath_server.core.db import Database
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.domains.users import service as users
+
+
+@pytest.fixture(autouse=True)
+def logged() -> io.StringIO:
+    """The log of a test, as the program writes it."""
+    stream = io.StringIO()
+    log.configure(LogSettings(level="debug"), stream)
+    return stream
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from postgres import Postgres
 
 from towpath_server import migrations
 from towpath_server.core.clock import Clock, SystemClock
-from towpath_server.core.db import Database
+from towpath_server.core.db import LEDGER_SCHEMA, Database, ledger_metadata, metadata
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.migrations.__main__ import import_tables
@@ -29,6 +29,8 @@ class Templates:
     folder: Path
     postgres: Postgres | None = None
     _ready: set[str] = field(default_factory=set)
+    _free: list[str] = field(default_factory=list)
+    """Databases of former tests: emptying one is ten times faster than making one."""
 
     @asynccontextmanager
     async def database(
@@ -49,8 +51,7 @@ class Templates:
                 yield db
             finally:
                 await db.close()
-                if self._server.running:
-                    await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+                await self._give_back(name)
 
     @property
     def _server(self) -> Postgres:
@@ -72,14 +73,26 @@ class Templates:
             await self._execute("CREATE DATABASE template_towpath")
             await _migrate(self._server.url("template_towpath"))
             self._ready.add("postgresql")
+        if self._free:
+            return self._free.pop()
         name = f"test_{next(_numbers)}"
         await self._execute(f"CREATE DATABASE {name} TEMPLATE template_towpath")
         return name
 
-    async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self._server.url())
+    async def _give_back(self, name: str) -> None:
+        if not self._server.running:
+            return
+        statements = [
+            f'DELETE FROM "{table}"' for table in [t.name for t in reversed(metadata.sorted_tables)]
+        ]
+        statements += [f'DELETE FROM {LEDGER_SCHEMA}."{table}"' for table in ledger_metadata.tables]
+        await self._execute(";".join(statements), name)
+        self._free.append(name)
+
+    async def _execute(self, statements: str, database: str = "postgres") -> None:
+        connection = await asyncpg.connect(self._server.url(database))
         try:
-            await connection.execute(statement)
+            await connection.execute(statements)
         finally:
             await connection.close()
 

@@ -62,6 +62,8 @@ def check(answer: httpx2.Response) -> None:
     if answer.status_code < 400:
         return
     assert answer.headers["content-type"] == "application/problem+json", answer.text
+    if answer.request.method == "HEAD":
+        return
     problem = answer.json()
     registered = REGISTRY[problem["code"]]
     assert STATUS[registered.kind] == answer.status_code == problem["status"]

@@ -1,0 +1,145 @@
+"""The table of access, over every route: own team, foreign team, lists, and what errors say."""
+
+import json
+import re
+
+import pytest
+from examples import EXAMPLES, World, build
+from platform_api import Api
+from routes import ROUTES, Route
+
+from towpath_server.core.access import TABLE, Role, Verb
+
+# What each actor holds where the thing belongs to `alpha/one`. Written down by hand: the test must not
+# ask the code under test.
+HELD: dict[str, set[Role]] = {
+    "platform": {Role.PLATFORM},
+    "auditor": {Role.AUDITOR},
+    "alpha admin": {Role.ADMIN},
+    "alpha developer": {Role.DEVELOPER},
+    "alpha viewer": {Role.VIEWER},
+    "alpha/one key": {Role.SCOPE_READ, Role.SCOPE_INVOKE},
+    "alpha/one invoke key": {Role.SCOPE_INVOKE},
+    "alpha/one account": {Role.SCOPE_READ, Role.SCOPE_INVOKE, Role.SCOPE_DEPLOY},
+    "beta admin": set(),
+    "beta/one key": set(),
+    "beta/one account": set(),
+    "newcomer": set(),
+}
+# An upload belongs to whoever sent it: roles in any team count.
+HELD_ANYWHERE = {
+    "beta admin": {Role.ADMIN},
+    "beta/one account": {Role.SCOPE_READ, Role.SCOPE_INVOKE, Role.SCOPE_DEPLOY},
+}
+ORGANISATION = {"user", "user_token", "provider", "runtime", "node"}
+
+
+@pytest.fixture
+def engine() -> str:
+    """Rules do not depend on the engine; the other suites run on both."""
+    return "sqlite"
+
+
+@pytest.fixture
+async def world(api: Api) -> World:
+    return await build(api)
+
+
+def test_every_route_has_an_example_and_every_example_a_route() -> None:
+    routes = {(route.method, route.path) for route in ROUTES if "HEAD" not in route.method}
+    unproven = {("GET", "/requests/{request}"), ("GET", "/requests/{request_id}")}
+
+    missing = {f"{m} {p}" for m, p in routes - set(EXAMPLES) - unproven if "{node}" not in p}
+    stale = {f"{m} {p}" for m, p in set(EXAMPLES) - {(r.method, r.path) for r in ROUTES}}
+
+    assert (missing, stale) == (set(), set())
+
+
+def test_every_route_is_of_a_noun_in_the_table() -> None:
+    assert {route.noun for route in ROUTES} <= set(TABLE)
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.has_example], ids=str)
+async def test_the_table_decides(route: Route, world: World) -> None:
+    allowed = TABLE[route.noun].get(route.verb, frozenset())
+    wrong = []
+    for actor, held in HELD.items():
+        call = await route.make(world)
+        answer = await world.api.as_(world.tokens[actor]).call(
+            route.method, call.path, call.body, content=call.content
+        )
+        if (route.noun, route.method) == ("artifact", "PUT"):
+            held = HELD_ANYWHERE.get(actor, held)
+        may = bool(held & allowed) or Role.ANYONE in allowed
+        if not _as_expected(route, answer.status_code, may=may, known=bool(held)):
+            wrong.append((actor, answer.status_code, answer.text[:200]))
+        elif answer.status_code >= 400 and route.method != "HEAD":
+            sent = call.path + json.dumps(call.body)
+            leaked = [i for i in _ids(answer.json()) if i not in sent]
+            assert not leaked, (actor, answer.text)
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.has_example], ids=str)
+async def test_without_a_valid_key_the_answer_is_401(route: Route, world: World) -> None:
+    call = await route.make(world)
+
+    for token in (None, "tp_sandbox_" + "x" * 38, "nonsense", world.tokens["newcomer"] + "x"):
+        answer = await world.api.as_(token).call(
+            route.method, call.path, call.body, content=call.content
+        )
+        assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.is_list], ids=str)
+async def test_a_list_shows_nothing_of_a_foreign_team(route: Route, world: World) -> None:
+    if route.noun in ORGANISATION:
+        pytest.skip("belongs to the organisation, not to a team")
+    for other in [r for r in ROUTES if r.noun == route.noun and r.method == "POST"]:
+        call = await other.make(world)
+        await world.api.call("POST", call.path, call.body)
+    for actor in ("beta admin", "beta/one key", "beta/one account", "newcomer"):
+        caller = world.api.as_(world.tokens[actor])
+        answer = await caller.call("GET", (await route.make(world)).path)
+        shown = json.dumps(answer.json())
+
+        assert world.teams["alpha"] not in shown
+        assert world.project not in shown
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r.has_example and "{" in r.path], ids=str)
+async def test_foreign_and_absent_things_answer_alike(route: Route, world: World) -> None:
+    if route.streaming or Role.ANYONE in TABLE[route.noun][Verb.READ]:
+        pytest.skip("everybody may see these")
+    call = await route.make(world)
+    parts = call.path.split("/")
+    absent = [re.sub(r"[0-9a-z]{26}", "0" * 26, part) for part in parts]
+    beta = world.api.as_(world.tokens["beta admin"])
+
+    foreign = await beta.call(route.method, call.path, call.body)
+    nothing = await beta.call(route.method, "/".join(absent), call.body)
+
+    assert _masked(foreign.text) == _masked(nothing.text)
+    assert foreign.status_code == nothing.status_code == 404
+
+
+def _as_expected(route: Route, status: int, *, may: bool, known: bool) -> bool:
+    if may:
+        return status < 300
+    if route.is_list:
+        return status in {200, 403}  # an empty list, or not for this kind of caller
+    if route.noun in ORGANISATION or (route.noun, route.method) == ("team", "POST"):
+        return status in {403, 404}
+    if route.noun == "artifact":
+        return status in {403, 404}
+    return status == 404 if not known else status in {403, 404}
+
+
+def _ids(problem: dict[str, object]) -> list[str]:
+    problem = {name: value for name, value in problem.items() if name != "request_id"}
+    return re.findall(r"[a-z]{2,4}_[0-9a-hjkmnp-tv-z]{26}", json.dumps(problem))
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"[0-9a-z]{26}", "*", text)

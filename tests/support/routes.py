@@ -1,0 +1,68 @@
+"""Every route of the API, as the tests over all of them see it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import serving_examples as serving_examples  # registers its examples
+from examples import EXAMPLES, Make
+from fastapi.routing import APIRoute
+
+from towpath_server.api import ROUTERS
+from towpath_server.core.access import Verb
+
+_VERBS = {
+    "GET": Verb.READ,
+    "HEAD": Verb.READ,
+    "POST": Verb.CREATE,
+    "PUT": Verb.CREATE,
+    "PATCH": Verb.UPDATE,
+    "DELETE": Verb.DELETE,
+}
+_OTHER_VERBS = {"/keys/{key}/rotate": Verb.UPDATE}
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method on a path."""
+
+    method: str
+    path: str
+    noun: str
+    streaming: bool
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def verb(self) -> Verb:
+        """What it does to its noun."""
+        return _OTHER_VERBS.get(self.path, _VERBS[self.method])
+
+    @property
+    def make(self) -> Make:
+        """The example."""
+        return EXAMPLES[self.method, self.path]
+
+    @property
+    def has_example(self) -> bool:
+        """Tell whether the registry knows it."""
+        return (self.method, self.path) in EXAMPLES
+
+    @property
+    def is_list(self) -> bool:
+        """Tell whether it lists, rather than returning one thing."""
+        return self.method == "GET" and "{" not in self.path
+
+
+def every_route() -> Iterator[Route]:
+    """List all routes with a principal."""
+    for router in ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                streaming = type(route).__name__ == "StreamingRoute"
+                for method in sorted(route.methods or ()):
+                    yield Route(method, route.path, str(route.tags[0]), streaming)
+
+
+ROUTES = tuple(every_route())
+WRITES = tuple(route for route in ROUTES if route.verb is not Verb.READ and not route.streaming)

@@ -1,0 +1,158 @@
+"""Examples of the routes about what is served and what was used; see `examples`."""
+
+import hashlib
+from typing import Any
+
+from examples import Call, World, example
+
+
+@example("POST", "/models")
+async def _(world: World) -> Call:
+    return Call("/models", {"name": world.name("model"), "project": world.project})
+
+
+@example("GET", "/models")
+async def _(world: World) -> Call:
+    return Call("/models")
+
+
+@example("GET", "/models/{model}")
+async def _(world: World) -> Call:
+    return Call(f"/models/{(await world.model())['id']}")
+
+
+@example("PATCH", "/models/{model}")
+async def _(world: World) -> Call:
+    return Call(f"/models/{(await world.model())['id']}", {"description": "finds the queue"})
+
+
+@example("DELETE", "/models/{model}")
+async def _(world: World) -> Call:
+    return Call(f"/models/{(await world.model())['id']}")
+
+
+async def _version(world: World) -> tuple[str, dict[str, Any]]:
+    model = await world.model()
+    return model["id"], {"format": "onnx", "files": [await world.blob()]}
+
+
+@example("POST", "/models/{model}/versions")
+async def _(world: World) -> Call:
+    model, body = await _version(world)
+    return Call(f"/models/{model}/versions", body)
+
+
+@example("GET", "/models/{model}/versions")
+async def _(world: World) -> Call:
+    return Call(f"/models/{(await world.model())['id']}/versions")
+
+
+@example("GET", "/models/{model}/versions/{version}")
+async def _(world: World) -> Call:
+    model, body = await _version(world)
+    version = await world.api.create(f"/models/{model}/versions", **body)
+    return Call(f"/models/{model}/versions/{version['version']}")
+
+
+@example("PUT", "/blobs/{digest}")
+async def _(world: World) -> Call:
+    content = world.name("weights").encode()
+    return Call(f"/blobs/sha256:{hashlib.sha256(content).hexdigest()}", content=content)
+
+
+@example("HEAD", "/blobs/{digest}")
+async def _(world: World) -> Call:
+    return Call(f"/blobs/{(await world.blob())['digest']}")
+
+
+@example("GET", "/runtimes")
+async def _(world: World) -> Call:
+    return Call("/runtimes")
+
+
+@example("GET", "/runtimes/{name}")
+async def _(world: World) -> Call:
+    return Call("/runtimes/llama.cpp")
+
+
+def _provider(world: World) -> dict[str, Any]:
+    return {
+        "name": world.name("provider"),
+        "dialect": "openai",
+        "base_url": "https://vendor.example/v1",
+        "credential": "a-vendor-key",
+        "models": [{"name": "large"}],
+    }
+
+
+@example("POST", "/providers")
+async def _(world: World) -> Call:
+    return Call("/providers", _provider(world))
+
+
+@example("GET", "/providers")
+async def _(world: World) -> Call:
+    return Call("/providers")
+
+
+async def _provider_path(world: World) -> str:
+    return f"/providers/{(await world.api.create('/providers', **_provider(world)))['id']}"
+
+
+@example("GET", "/providers/{provider}")
+async def _(world: World) -> Call:
+    return Call(await _provider_path(world))
+
+
+@example("PATCH", "/providers/{provider}")
+async def _(world: World) -> Call:
+    return Call(await _provider_path(world), {"credential": "another-vendor-key"})
+
+
+@example("DELETE", "/providers/{provider}")
+async def _(world: World) -> Call:
+    return Call(await _provider_path(world))
+
+
+@example("POST", "/endpoints")
+async def _(world: World) -> Call:
+    return Call("/endpoints", {**world.endpoint_body(), "project": world.project})
+
+
+@example("GET", "/endpoints")
+async def _(world: World) -> Call:
+    return Call("/endpoints")
+
+
+async def _endpoint_path(world: World) -> str:
+    return f"/endpoints/{(await world.api.create('/endpoints', **world.endpoint_body()))['id']}"
+
+
+@example("GET", "/endpoints/{endpoint}")
+async def _(world: World) -> Call:
+    return Call(await _endpoint_path(world))
+
+
+@example("PATCH", "/endpoints/{endpoint}")
+async def _(world: World) -> Call:
+    return Call(await _endpoint_path(world), {"access": {"visibility": "team"}})
+
+
+@example("DELETE", "/endpoints/{endpoint}")
+async def _(world: World) -> Call:
+    return Call(await _endpoint_path(world))
+
+
+@example("GET", "/nodes")
+async def _(world: World) -> Call:
+    return Call("/nodes")
+
+
+@example("GET", "/usage")
+async def _(world: World) -> Call:
+    return Call("/usage?group_by=project")
+
+
+@example("GET", "/requests")
+async def _(world: World) -> Call:
+    return Call("/requests")
