@@ -22,7 +22,7 @@ Id = Annotated[str, Field(min_length=1, max_length=64)]
 class _Up(BaseModel):
     """A newer gateway may say more than this version understands; it must not say less."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class Refusal(_Up):
@@ -46,7 +46,7 @@ class RoutingPoll(_Up):
 class UsageRecord(BaseModel):
     """One request, as it ended. Unknown fields are kept: the ledger stores the record whole."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
     schema_: Literal[1] = Field(alias="schema")
     id: Id
