@@ -193,4 +193,8 @@ def save_profile(path: Path, name: str, values: Mapping[str, str]) -> None:
 
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 else c for c in escaped) + '"'
+    return (
+        '"'
+        + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c == "\x7f" else c for c in escaped)
+        + '"'
+    )

@@ -1,6 +1,8 @@
 """`towpath chat`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -61,9 +63,10 @@ def answer(current: Session, client: Towpath, asked: dict[str, Any]) -> str:
     elapsed = stopwatch(current.now)
     tokens: tuple[int | None, int | None] = (None, None)
     said: list[str] = []
-    with client.chat.completions.create(
+    stream = client.chat.completions.create(
         stream=True, stream_options={"include_usage": True}, **asked
-    ) as stream:
+    )
+    with stream, ending_line(said):
         stream.on_comment = lambda text: output.note(f"  {output.clean(text)}")
         for chunk in stream:
             if chunk.usage is not None:
@@ -73,11 +76,20 @@ def answer(current: Session, client: Towpath, asked: dict[str, Any]) -> str:
                     said.append(choice.delta.content)
                     sys.stdout.write(safe(choice.delta.content))
                     sys.stdout.flush()
-    sys.stdout.write("\n")
-    sys.stdout.flush()
     cost = cost_of(client, asked["model"], stream.headers, tokens)
     closing_line(asked["model"], elapsed(), tokens, cost, stream.request_id)
     return "".join(said)
+
+
+@contextmanager
+def ending_line(said: list[str]) -> Iterator[None]:
+    """End the answer's line, however the answer ends."""
+    try:
+        yield
+    finally:
+        if said:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
 
 
 def safe(text: str) -> str:

@@ -162,7 +162,7 @@ def refused(manifest: Manifest, environment: str, error: APIStatusError, *, as_j
     count = len(error.findings)
     word = "finding" if count == 1 else "findings"
     output.error(
-        f"{manifest.name or manifest.file.name} → {environment}: refused, nothing was changed "
+        f"{manifest.name or manifest.file.name} → {environment}: refused, nothing was deployed "
         f"({count} {word})",
         findings=[
             {"where": manifest.where(one.pointer), "detail": one.detail, "fix": one.fix or ""}
@@ -170,5 +170,6 @@ def refused(manifest: Manifest, environment: str, error: APIStatusError, *, as_j
         ],
     )
     if error.request_id:
-        output.note(f"     {error.request_id}")
+        output.note()
+        output.note(f"  {error.request_id}")
     return 1

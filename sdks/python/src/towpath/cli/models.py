@@ -36,7 +36,9 @@ def list_(current: Session, as_json: bool) -> None:
     ]
     output.table(columns, [row(model) for model in sorted(found.data, key=lambda one: one.id)])
     output.note()
-    output.note(f'Next: `towpath chat {found.data[0].id} "…"`, or in a program: `towpath connect`')
+    chats = [one.id for one in found.data if one.context_length]
+    first = f"towpath chat {chats[0]}" if chats else f"towpath predict {found.data[0].id}"
+    output.note(f'Next: `{first} "…"`, or in a program: `towpath connect`')
 
 
 def row(model: CallableModel) -> list[str]:

@@ -6,6 +6,7 @@ when the stream is no terminal or `NO_COLOR` is set.
 """
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -107,10 +108,9 @@ def money(nano: int | None, currency: str | None) -> str:
         return "–"
     unit = _SYMBOLS.get(currency or "", currency or "")
     value = nano / 1_000_000_000
-    digits = 2 if nano == 0 or value >= 0.01 else 9 if value < 0.000_001 else 6
-    text = f"{value:,.{digits}f}"
-    if digits > 2:
-        text = text.rstrip("0")
+    # Two digits that say something: a price of 0.0000014 is not nothing.
+    digits = 2 if nano == 0 or value >= 0.01 else 1 - math.floor(math.log10(value))
+    text = f"{value:,.{min(digits, 9)}f}"
     return f"{text} {unit}".rstrip()
 
 

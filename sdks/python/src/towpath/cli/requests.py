@@ -94,11 +94,21 @@ def tail(current: Session, client: Towpath, wanted: dict[str, object], *, as_jso
             if as_json:
                 output.data(record.to_json())
             else:
-                output.data("  ".join(row(record)))
+                output.data(tail_line(record))
         seen.update(dict.fromkeys(one.id for one in fresh))
         for old in list(seen)[: -2 * FOLLOW_ROWS]:
             del seen[old]
         current.sleep(FOLLOW_S)
+
+
+def tail_line(record: RequestRecord) -> str:
+    """Write one request in 80 columns whose widths do not depend on the others."""
+    when, endpoint, end, tokens_in, tokens_out, took, id_ = row(record)
+    counted = record.input_tokens is not None or record.output_tokens is not None
+    middle = (
+        f"{output.shortened(end, 9):<9} {tokens_in:>4} {tokens_out:>4}" if counted else f"{end:<19}"
+    )
+    return f"{when} {output.shortened(endpoint, 12):<12} {output.shortened(middle, 19)} {took:>6} {id_}"
 
 
 @command.command()

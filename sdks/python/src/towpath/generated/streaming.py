@@ -91,7 +91,7 @@ class Stream(Generic[T]):
 
     def _cut(self, count: int) -> APIStreamError:
         return APIStreamError(
-            f"The stream broke off after {count} chunks; what came is incomplete.",
+            f"The stream broke off; the {count} chunks that came are incomplete.",
             code="stream_cut",
             fix="ask again; the log says why it ended: "
             f"`towpath requests show {self.request_id or 'ID'}`",
