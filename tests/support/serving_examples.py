@@ -156,3 +156,55 @@ async def _(world: World) -> Call:
 @example("GET", "/requests")
 async def _(world: World) -> Call:
     return Call("/requests")
+
+
+SIGNATURE = {
+    "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+    "outputs": [{"name": "label", "datatype": "BYTES", "shape": [-1]}],
+}
+
+
+async def _manifest(world: World) -> dict[str, Any]:
+    model = await world.model()
+    file = await world.blob()
+    await world.api.create(
+        f"/models/{model['id']}/versions", format="onnx", files=[file], signature=SIGNATURE
+    )
+    return {
+        "apiVersion": "towpath.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": world.name("deployment"), "project": "alpha/one"},
+        "spec": {"model": {"uri": f"models:/{model['name']}/1"}, "runtime": {"name": "onnx"}},
+    }
+
+
+async def _deployment_path(world: World) -> str:
+    answer = await world.api.call(
+        "POST", "/deployments?environment=sandbox", await _manifest(world), status=201
+    )
+    return f"/deployments/{answer.json()['id']}"
+
+
+@example("POST", "/deployments")
+async def _(world: World) -> Call:
+    return Call("/deployments?environment=sandbox", await _manifest(world))
+
+
+@example("GET", "/deployments")
+async def _(world: World) -> Call:
+    return Call("/deployments")
+
+
+@example("GET", "/deployments/{deployment}")
+async def _(world: World) -> Call:
+    return Call(await _deployment_path(world))
+
+
+@example("DELETE", "/deployments/{deployment}")
+async def _(world: World) -> Call:
+    return Call(await _deployment_path(world))
+
+
+@example("GET", "/deployments/{deployment}/logs")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/logs")

@@ -121,8 +121,8 @@ async def delete(
     await store.observe(tx, deployment.id, {"deleting_at_ms": tx.now_ms, "phase": Phase.DELETING})
     for replica in view.replicas:
         await observe.retire(tx, replica, after_ms=DRAIN_MS)
-    for one in {view.current, view.serving or view.current}:
-        if one.price is not None:
+    for one in (view.current, view.serving):
+        if one is not None and one.price is not None:
             await revision.bump(tx, "price", one.price.id)
     await _note(tx, caller, deployment, "deleted", None)
 

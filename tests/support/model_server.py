@@ -1,0 +1,89 @@
+"""
+A tiny real model server, for tests of what keeps model servers running.
+
+`python model_server.py --listen unix:/path|127.0.0.1:port [--crash-at-start] [--sick-until FILE] …`
+It answers `GET /health` (200, or 503 while a file says so), `GET /crash` (ends at once), `GET /env` (its
+environment), and everything else with 404.
+"""
+
+import argparse
+import http.server
+import json
+import os
+import signal
+import socketserver
+import sys
+from pathlib import Path
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    sick: Path | None = None
+
+    def do_GET(self) -> None:
+        if self.path == "/crash":
+            print("the engine found no tensor called `text`", flush=True)
+            os._exit(3)
+        if self.path == "/env":
+            self._answer(200, json.dumps(dict(os.environ)).encode())
+        elif self.path == "/health":
+            self._answer(503 if self.sick and self.sick.exists() else 200, b"ok")
+        else:
+            self._answer(404, b"")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def address_string(self) -> str:
+        return "caller"
+
+    def log_message(self, *args: object) -> None:
+        return
+
+
+class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+class PortServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--listen", required=True)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--name", default="")
+    parser.add_argument("--threads", default="")
+    parser.add_argument("--sick-while", type=Path)
+    parser.add_argument("--crash-while", type=Path)
+    parser.add_argument("--deaf", action="store_true")
+    parser.add_argument("--stubborn", action="store_true")
+    parser.add_argument("--shout", type=int, default=0)
+    parser.add_argument("--eat-mib", type=int, default=0)
+    given = parser.parse_args()
+    print(f"starting {given.name}", flush=True)
+    for _ in range(given.shout):
+        print("x" * 1000, flush=True)
+    if given.crash_while and given.crash_while.exists():
+        print("cannot load the model: bad magic", flush=True)
+        sys.exit(7)
+    eaten = bytearray(os.urandom(1024) * 1024 * given.eat_mib)
+    if given.stubborn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if given.deaf:
+        signal.pause()
+    Handler.sick = given.sick_while
+    if given.listen.startswith("unix:"):
+        server: socketserver.BaseServer = UnixServer(given.listen.removeprefix("unix:"), Handler)
+    else:
+        host, _, port = given.listen.rpartition(":")
+        server = PortServer((host, int(port)), Handler)
+    server.serve_forever()
+    del eaten
+
+
+if __name__ == "__main__":
+    main()
