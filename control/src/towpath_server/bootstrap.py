@@ -1,0 +1,203 @@
+"""
+The first start: an admin key, and the demo that makes the first call work within minutes.
+
+Everything is created in one transaction through the domains' own services, so a start that is
+interrupted leaves nothing half-created. Keys are announced before the commit: whoever announces
+last is the one that committed, and no key can be in force that nobody was told.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core import log as logging
+from towpath_server.core import revision
+from towpath_server.core.access import SYSTEM
+from towpath_server.core.config import Settings
+from towpath_server.core.db import Database, Tx
+from towpath_server.core.errors import InvalidRequest, TowpathError, Unavailable
+from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.deployments.models import Deployment
+from towpath_server.domains.deployments.schemas import document as documents
+from towpath_server.domains.deployments.schemas import read as read_manifest
+from towpath_server.domains.keys import service as keys
+from towpath_server.domains.keys.models import Environment
+from towpath_server.domains.models import service as models
+from towpath_server.domains.models.models import VersionDraft, Visibility
+from towpath_server.domains.projects import service as projects
+from towpath_server.domains.projects.models import Project
+from towpath_server.domains.projects.service import applications
+from towpath_server.domains.teams import service as teams
+from towpath_server.domains.users import service as users
+from towpath_server.gatewaylink import platform
+from towpath_server.gatewaylink.watch import Watch
+
+log = logging.get(__name__)
+
+TEAM, PROJECT, APPLICATION = "demo", "quickstart", "first-steps"
+# The person who starts the platform tries everything with this key, deploying included.
+DEMO_SCOPES = ("invoke", "read", "deploy")
+_RETRY_S = 0.5
+
+
+class Say(Protocol):
+    """Tell the supervisor something."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Send one event."""
+        ...
+
+
+async def first_start(db: Database, settings: Settings, facilities: Facilities, say: Say) -> None:
+    """Create what a platform must have, and on an empty database the demo; once is enough."""
+    async with db.write() as tx:
+        await platform.declare(tx, name=settings.organization, currency=settings.currency)
+        admin = await users.ensure_admin_key(tx, settings.admin_key)
+        told: dict[str, object] = {"admin_key": admin.reveal()} if admin else {}
+        names: list[str] = []
+        if settings.demo and not await teams.exists(tx):
+            project, demo_key = await _project(tx)
+            told["demo_key"] = demo_key
+            created = await _deployments(tx, facilities, project, demo_folder(settings))
+            names = [deployment.name for deployment in created]
+            if created:
+                await platform.await_endpoints(tx, [found.endpoint_id for found in created])
+        if told:
+            say("keys", **told)
+        say("models", names=names)
+
+
+async def settle(db: Database, watch: Watch) -> None:
+    """Watch the demo's models until each has been ready once, then let readiness forget them."""
+    while not watch.closed:
+        try:
+            async with db.read() as tx:
+                seen = await revision.current(tx)
+                waiting = await platform.awaited(tx)
+            if not waiting:
+                return
+            async with db.write() as tx:
+                if await platform.settle(tx):
+                    return
+        except Unavailable:
+            await asyncio.sleep(_RETRY_S)
+            continue
+        await watch.beyond(seen)
+
+
+def demo_folder(settings: Settings) -> Path | None:
+    """Find the prepared models: as set, else installed, else as a source checkout builds them."""
+    if settings.demo_dir is not None:
+        return settings.demo_dir
+    environment = Path(sys.prefix)
+    places = (environment / "share" / "towpath" / "demo", environment.parent / ".build/artifacts")
+    return next((place for place in places if place.is_dir()), None)
+
+
+async def _project(tx: Tx) -> tuple[Project, str]:
+    await teams.create(tx, SYSTEM, name=TEAM)
+    project = await projects.create(tx, SYSTEM, team=TEAM, name=PROJECT)
+    path = f"{TEAM}/{PROJECT}"
+    await applications.create(
+        tx,
+        SYSTEM,
+        project=path,
+        name=APPLICATION,
+        owner=None,
+        contact=None,
+        use_case="Trying the platform out.",
+    )
+    _, secret = await keys.create(
+        tx,
+        SYSTEM,
+        project=path,
+        environment=Environment.SANDBOX,
+        name="first key",
+        application=APPLICATION,
+        scopes=DEMO_SCOPES,
+    )
+    return project, secret.reveal()
+
+
+async def _deployments(
+    tx: Tx, facilities: Facilities, project: Project, folder: Path | None
+) -> list[Deployment]:
+    """Deploy every prepared model; one that cannot be is left out, and the log says why."""
+    if folder is None:
+        log.warning("demo.models_missing", fix="`make setup` prepares them")
+        return []
+    created = []
+    for manifest in await asyncio.to_thread(_manifests, folder):
+        try:
+            async with tx.connection.begin_nested():
+                created.append(await _deploy(tx, facilities, project, manifest))
+        except TowpathError as error:
+            found = [finding.detail for finding in error.findings]
+            log.warning("demo.model_skipped", manifest=str(manifest), why=error.detail, found=found)
+    return created
+
+
+async def _deploy(tx: Tx, facilities: Facilities, project: Project, manifest: Path) -> Deployment:
+    folder = manifest.parent
+    content = await asyncio.to_thread(manifest.read_bytes)
+    document, lines = documents.read(content, "application/yaml")
+    name, model = _named(document, manifest)
+    version = await models.import_version(
+        tx,
+        SYSTEM,
+        facilities.artifacts,
+        owner=(project, Visibility.ORGANIZATION),
+        source=_source(folder, str(model.get("uri", ""))),
+        draft=VersionDraft(
+            format=str(model.get("format", "")),
+            signature=_json(folder / "signature.json"),
+            card=_text(folder / "card.md"),
+            licence=document["metadata"].get("annotations", {}).get("licence"),
+        ),
+        name=name,
+    )
+    # What the command line does for a user's own file: upload it, then deploy by the registry's
+    # name.
+    model["uri"] = version.uri
+    document["metadata"]["project"] = f"{TEAM}/{PROJECT}"
+    draft = read_manifest(document, lines)
+    return await deployments.apply(
+        tx, SYSTEM, draft, environment=Environment.SANDBOX, facilities=facilities
+    )
+
+
+def _manifests(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/towpath.yaml"))
+
+
+def _named(document: Any, manifest: Path) -> tuple[str, dict[str, Any]]:
+    """Return the name and the model section, which must be there before anything is imported."""
+    try:
+        name, model = document["metadata"]["name"], document["spec"]["model"]
+    except (KeyError, TypeError) as error:
+        raise InvalidRequest(
+            f"`{manifest}` names no model.", fix="It needs `metadata.name` and `spec.model`."
+        ) from error
+    return str(name), model
+
+
+def _source(folder: Path, uri: str) -> Path:
+    path = (folder / uri.removeprefix("file:")).resolve()
+    if not uri.startswith("file:") or not path.is_relative_to(folder.resolve()):
+        raise InvalidRequest(
+            f"`{uri}` is not a file beside the manifest.", fix="Write it as `file:./model`."
+        )
+    return path
+
+
+def _json(path: Path) -> Mapping[str, Any] | None:
+    text = _text(path)
+    return json.loads(text) if text else None
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None

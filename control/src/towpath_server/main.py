@@ -1,0 +1,366 @@
+"""
+The control plane's program: settings in, listeners served, everything ended in order.
+
+`serve` is the composition root. Every long-lived task belongs to the one task group opened here, so
+an end is ordered: no more intake, the link's polls answered, loops stopped, model servers stopped,
+the database closed. A crash stops nothing of this, and the next process adopts the model servers.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+
+from towpath_server import bootstrap, migrations, supervisor
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.adapters.localhost.replicas import LocalReplicas
+from towpath_server.adapters.localhost.spec import Limits
+from towpath_server.api import create_app
+from towpath_server.core import config
+from towpath_server.core import log as logging
+from towpath_server.core.clock import SystemClock
+from towpath_server.core.config import Settings, SettingsInvalid
+from towpath_server.core.db import Database
+from towpath_server.core.errors import InvalidRequest, TowpathError, Unavailable
+from towpath_server.core.folder import DataFolder
+from towpath_server.core.seal import Sealer
+from towpath_server.core.secret import Secret
+from towpath_server.domains.deployments import reconcile
+from towpath_server.gatewaylink.app import Link
+from towpath_server.gatewaylink.catalog import catalog
+from towpath_server.gatewaylink.gateways import Gateways
+from towpath_server.gatewaylink.validator import Validator
+from towpath_server.gatewaylink.watch import Watch
+from towpath_server.supervisor.plan import find_gateway
+from towpath_server.web.serving import Gate, Server, bind, inherited
+
+log = logging.get(__name__)
+
+# `sysexits.h`: EX_CONFIG. The supervisor shows what was said, and does not try again.
+EXIT_NOT_STARTABLE = 78
+# The control plane's requests take milliseconds; a large upload is repeated by its client.
+API_DRAIN_S = 5
+# Polls are answered at once when the link closes; a batch of usage takes less than this.
+LINK_DRAIN_S = 2
+_FIRST_RETRY_S = 0.1
+_MAX_RETRY_S = 2.0
+_HOLDER_CHARS = 200  # as long as the lease's column
+
+
+class Announcer:
+    """Tells the supervisor what it must know, over a pipe: keys shown once never touch a disk."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def say(self, event: str, **fields: object) -> None:
+        """Write a line, if there is somebody to read it."""
+        if self._descriptor is None:
+            return
+        line = json.dumps({"event": event, **fields}) + "\n"
+        try:
+            os.write(self._descriptor, line.encode())
+        except OSError:
+            self._descriptor = None  # the supervisor is gone; what follows is for nobody
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """The sockets to serve on."""
+
+    api: socket
+    link: socket
+
+
+@dataclass
+class Composition:
+    """The parts, put together but not started."""
+
+    settings: Settings
+    facilities: Facilities
+    db: Database
+    watch: Watch
+    gateways: Gateways
+    validator: Validator | None
+    link: Link
+    replicas: LocalReplicas
+
+
+async def compose(settings: Settings) -> Composition:
+    """Put the parts together; nothing is started and no connection made."""
+    facilities = Facilities.of(settings)
+    db = await open_database(settings)
+    kinds = catalog(settings.currency)
+    watch, gateways = Watch(db), Gateways()
+    program = find_gateway(settings)
+    validator = Validator(program, kinds) if program else None
+    if validator:
+        db.before_commit.append(validator.before_commit)
+    else:
+        log.warning("validator.missing", fix="put `towpath-gateway` beside this Python")
+    credential = _required(settings.link_credential, "TOWPATH_LINK_CREDENTIAL")
+    compute = settings.compute
+    return Composition(
+        settings=settings,
+        facilities=facilities,
+        db=db,
+        watch=watch,
+        gateways=gateways,
+        validator=validator,
+        link=Link(db, kinds, watch, gateways, credential),
+        replicas=LocalReplicas(
+            facilities.folder, Limits(grace_s=compute.stop_timeout_s, log_bytes=compute.log_bytes)
+        ),
+    )
+
+
+async def open_database(settings: Settings) -> Database:
+    """Prepare the database that the settings name; by default SQLite in the data folder."""
+    folder = DataFolder.at(settings.data)
+    return await Database.open(
+        settings.database_url or f"sqlite:///{folder.database}",
+        settings.ledger_url,
+        SystemClock(),
+        sealer=Sealer(_required(settings.secret_key, "TOWPATH_SECRET_KEY")),
+    )
+
+
+def _required(value: Secret | None, variable: str) -> Secret:
+    if value is None:
+        raise SettingsInvalid(
+            f"`{variable}` is not set.",
+            fix="Set it to at least 32 characters, the same for control plane and gateway; "
+            "`towpath up` makes one by itself.",
+        )
+    return value
+
+
+class ControlPlane:
+    """One run, from the first signal of life to the ordered end."""
+
+    def __init__(self, parts: Composition, listeners: Listeners, announcer: Announcer) -> None:
+        self._parts = parts
+        self._listeners = listeners
+        self._announcer = announcer
+        self._stopping = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self.refusal: TowpathError | None = None
+        """Why it cannot be started, where trying again would not help."""
+        reason = "it has not reached its database yet"
+        self._api_gate, self._link_gate = Gate(reason), Gate(reason)
+
+    async def run(self) -> None:
+        """Serve until told to stop, then end in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        api, link = (
+            Server(self._api_gate, drain_s=API_DRAIN_S),
+            Server(self._link_gate, drain_s=LINK_DRAIN_S),
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(api.serve(sockets=[self._listeners.api]))
+            group.create_task(link.serve(sockets=[self._listeners.link]))
+            work = group.create_task(self._work())
+            await self._stopping.wait()
+            api.stop()
+            link.stop()
+            self._parts.watch.close()
+            work.cancel()
+            await asyncio.wait([work])
+            await self._end_models()
+        if self._parts.validator:
+            await self._parts.validator.close()
+        await self._parts.db.close()
+
+    def _signalled(self) -> None:
+        if self._stopping.is_set():
+            self._at_once.set()
+        self._stopping.set()
+
+    async def _work(self) -> None:
+        """Start what needs the database, then run the loops."""
+        parts = self._parts
+        try:
+            await self._prepare()
+        except TowpathError as error:
+            self.refusal = error
+            self._stopping.set()
+            return
+        self._api_gate.open(create_app(parts.db, parts.settings, applied=self._applied))
+        self._link_gate.open(parts.link.app())
+        self._announcer.say("ready")
+        log.info("control.ready")
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(parts.watch.run())
+            loops.create_task(bootstrap.settle(parts.db, parts.watch))
+            if parts.settings.compute.enabled:
+                await parts.replicas.start()
+                holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
+                loop = reconcile.loop(parts.db, parts.facilities, parts.replicas, holder=holder)
+                parts.db.after_commit.append(lambda _revision: loop.wake())
+                loops.create_task(loop.run())
+
+    async def _prepare(self) -> None:
+        """
+        Migrate, and create what a first start creates.
+
+        While the database is away, try again, and let API and supervisor say so.
+
+        Raises:
+            DatabaseNewer: Trying again cannot help.
+        """
+        parts = self._parts
+        retry_s = _FIRST_RETRY_S
+        while True:
+            try:
+                done = await migrations.upgrade(parts.db)
+                say = self._announcer.say
+                await bootstrap.first_start(parts.db, parts.settings, parts.facilities, say)
+            except Unavailable as error:
+                self._api_gate.reason = self._link_gate.reason = error.detail.rstrip(".")
+                self._announcer.say("waiting", reason=error.detail)
+                log.warning("database.awaited", detail=error.detail, **error.log)
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, _MAX_RETRY_S)
+            else:
+                log.info("database.migrated", done=done)
+                return
+
+    async def _applied(self, revision: int) -> bool:
+        within_s = self._parts.settings.api.applied_wait_ms / 1000
+        return await self._parts.gateways.applied(revision, within_s=within_s)
+
+    async def _end_models(self) -> None:
+        """End the model servers in order, or at once when a second signal says so."""
+        ending = asyncio.ensure_future(self._parts.replicas.stop_all())
+        at_once = asyncio.ensure_future(self._at_once.wait())
+        await asyncio.wait({ending, at_once}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            ending.cancel()
+            await self._parts.replicas.stop_all(grace_s=0)
+        at_once.cancel()
+
+
+async def run(settings: Settings, listeners: Listeners, announcer: Announcer) -> None:
+    """
+    Run a control plane from start to end.
+
+    Raises:
+        TowpathError: It cannot be started, and trying again would not help.
+    """
+    plane = ControlPlane(await compose(settings), listeners, announcer)
+    await plane.run()
+    if plane.refusal is not None:
+        raise plane.refusal
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Run the control plane."""
+    announcer = Announcer(options.announce_fd)
+    try:
+        settings = _settings(options)
+        logging.configure(settings.log)
+        asyncio.run(run(settings, _listeners(options), announcer))
+    except TowpathError as error:
+        announcer.say("failed", detail=error.detail, fix=error.fix)
+        return _fail(error)
+    return 0
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Bring the database to this version's tables."""
+
+    async def work() -> list[str]:
+        db = await open_database(_settings(options))
+        try:
+            return await migrations.upgrade(db)
+        finally:
+            await db.close()
+
+    try:
+        done = asyncio.run(work())
+    except TowpathError as error:
+        return _fail(error)
+    sys.stdout.write("\n".join(done or ["nothing to do"]) + "\n")
+    return 0
+
+
+def _fail(error: TowpathError) -> int:
+    fix = f"\n\nfix: {error.fix}" if error.fix else ""
+    sys.stderr.write(f"error: {error.detail}{fix}\n")
+    return EXIT_NOT_STARTABLE
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return config.load(
+        options.config,
+        data=options.data,
+        database_url=options.database_url,
+        demo=False if getattr(options, "no_demo", False) else None,
+    )
+
+
+def _listeners(options: argparse.Namespace) -> Listeners:
+    """
+    Take or bind both listeners.
+
+    Raises:
+        InvalidRequest: One of them cannot be had.
+    """
+    sockets = []
+    for name in ("api", "link"):
+        descriptor, address = getattr(options, f"{name}_fd"), getattr(options, name)
+        try:
+            if descriptor is not None:
+                sockets.append(inherited(descriptor))
+            elif address is not None:
+                sockets.append(bind(address))
+            else:
+                raise ValueError(f"neither --{name} nor --{name}-fd is given")
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(
+                f"The {name} listener cannot be had: {error}.",
+                fix=f"Give `--{name} unix:PATH` or `--{name} HOST:PORT`.",
+            ) from error
+    return Listeners(*sockets)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line of `towpath-server`."""
+    top = argparse.ArgumentParser(prog="towpath-server", description="The control plane.")
+    commands = top.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="run the control plane", description=serve.__doc__)
+    for name, what in (("api", "the API"), ("link", "the gateways")):
+        serving.add_argument(f"--{name}", help=f"address for {what}: `unix:PATH` or `HOST:PORT`")
+        serving.add_argument(f"--{name}-fd", type=int, help="the same, bound by the parent process")
+    serving.add_argument("--announce-fd", type=int, help="where to tell the parent process")
+    serving.add_argument("--no-demo", action="store_true", help="do not create the demo")
+    migrating = commands.add_parser("migrate", help="migrate the database and end")
+    for command in (serving, migrating):
+        command.add_argument("--data", type=Path, help="folder that holds all state")
+        command.add_argument("--database-url", help="PostgreSQL instead of SQLite")
+        command.add_argument("--config", type=Path, help="settings file")
+    commands.add_parser("up", help="run the whole platform on this machine", add_help=False)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `towpath-server`."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["up"]:
+        return supervisor.up(given[1:])
+    options = parser().parse_args(given)
+    return serve(options) if options.command == "serve" else migrate(options)
+
+
+def run_script() -> None:
+    """Run as the script `towpath-server`."""
+    sys.exit(main())
