@@ -51,7 +51,9 @@ def deployment(phase: str, *conditions: dict[str, Any]) -> dict[str, Any]:
         "environment": "sandbox",
         "phase": phase,
         "conditions": list(conditions),
-        "endpoint": "/v1/models/triage/predict",
+        "endpoint": "triage",
+        "operations": ["predict"],
+        "serving_revision": 1 if phase == "Ready" else None,
     }
 
 
@@ -208,10 +210,10 @@ triage → sandbox
   ✓ Checked       fits                                                 0.0 s
   ✗ Loaded        the server ended 4 times                             0.0 s
 
-error: `triage` failed: Loaded: the server ended 4 times
+error: `triage` is not ready: Loaded: the server ended 4 times
 
 fix: look at its inputs
-     dep_1; its log: `towpath logs triage`
+  dep_1; its log: `towpath logs triage`
 """,
         )
     )

@@ -81,6 +81,9 @@ DEPLOYMENT = {
     "environment": "sandbox",
     "project": "care/triage",
     "phase": "Progressing",
+    "operations": ["predict"],
+    "replicas_wanted": 1,
+    "replicas_ready": 0,
     "conditions": [
         {"type": "Checked", "status": "True", "reason": "Fits", "message": "fits in 0.4 of 2 GiB"},
         {
@@ -283,8 +286,8 @@ Call one: `towpath chat NAME "…"`, `towpath predict NAME "…"`
             "deployments": (
                 0,
                 """\
-deployment  environment  phase        since       id
-triage      sandbox      Progressing  2026-01-05  dep_01jd0000000000000000000000
+deployment  environment  phase        replicas  id
+triage      sandbox      Progressing       0/1  dep_01jd0000000000000000000000
 """,
                 """\
 
@@ -632,22 +635,22 @@ def test_logs_are_printed_as_they_are(cli: Any) -> None:
     cli.fake.answer(
         "GET",
         "/api/v1/deployments/triage/logs",
-        Answer(body="line 1\nline 2\n", headers={"content-type": "text/plain; charset=utf-8"}),
+        Answer(body={"items": [{"replica": "rep_1", "ordinal": 0, "lines": ["one", "two"]}]}),
     )
 
-    done = cli("logs", "triage", "--lines", "2")
+    done = cli("logs", "triage", "--tail", "2")
 
     assert (done.code, done.out, done.err) == snapshot(
         (
             0,
             """\
-line 1
-line 2
+one
+two
 """,
             "",
         )
     )
-    assert cli.fake.calls[0].query == {"lines": "2"}
+    assert cli.fake.calls[0].query == {"tail": "2"}
 
 
 def test_control_characters_of_others_do_not_reach_the_terminal(cli: Any, home: Path) -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import importlib.metadata
+import json
 import pickle
 import runpy
+import socket
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -79,14 +82,12 @@ def test_what_is_no_address_is_told_before_any_call(address: str) -> None:
 def test_a_broken_file_is_told_with_its_path(home: Path) -> None:
     (home / "config.toml").write_text("[profiles")
 
-    with pytest.raises(ConfigurationError, match="config.toml cannot be read"):
+    with pytest.raises(ConfigurationError, match=r"config\.toml cannot be read"):
         Towpath()
 
 
 @given(st.text(max_size=40))
 def test_any_key_survives_saving(key: str) -> None:
-    from tempfile import TemporaryDirectory  # a fresh folder for each example
-
     with TemporaryDirectory() as folder:
         path = Path(folder) / "config.toml"
         save_profile(path, "default", {"key": key})
@@ -158,8 +159,6 @@ def test_no_answer_breaks_the_reading_of_errors(status: int, content: bytes) -> 
     )
 )
 def test_no_json_breaks_the_reading_of_errors(body: Any) -> None:
-    import json  # next to its only use
-
     error = of_answer(400, {}, json.dumps(body).encode())
 
     assert error.message
@@ -238,8 +237,6 @@ def test_leaving_a_stream_early_closes_it(fake: FakeTowpath) -> None:
 
 
 def test_a_silent_server_is_a_timeout(fake: FakeTowpath) -> None:
-    import socket  # a server that never answers
-
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
         with (
@@ -252,8 +249,6 @@ def test_a_silent_server_is_a_timeout(fake: FakeTowpath) -> None:
 
 
 async def test_a_silent_server_is_a_timeout_for_asyncio_too() -> None:
-    import socket  # a server that never answers
-
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"http://127.0.0.1:{mute.getsockname()[1]}"
         async with AsyncTowpath(

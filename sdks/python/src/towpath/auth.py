@@ -193,8 +193,6 @@ def save_profile(path: Path, name: str, values: Mapping[str, str]) -> None:
 
 def _quoted(value: str) -> str:
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        '"'
-        + "".join(f"\\u{ord(c):04x}" if ord(c) < 32 or c == "\x7f" else c for c in escaped)
-        + '"'
-    )
+    # TOML takes no control character as it is, and DEL is one.
+    written = (f"\\u{ord(c):04x}" if ord(c) < 32 or ord(c) == 127 else c for c in escaped)
+    return f'"{"".join(written)}"'

@@ -11,6 +11,7 @@ with FakeTowpath() as fake:
 """
 
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,13 @@ NOT_SCRIPTED = Answer(
 )
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a caller that hung up; everything else is a mistake of this file."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class FakeTowpath:
     """A server on a free port of this machine; answers are scripted by method and path."""
 
@@ -78,7 +86,7 @@ class FakeTowpath:
         self.calls: list[Call] = []
         self._scripts: dict[tuple[str, str], deque[Answer]] = {}
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True

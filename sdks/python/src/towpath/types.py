@@ -185,7 +185,7 @@ class Condition(Model):
     reason: str | None
     message: str | None
     fix: str | None
-    at: datetime | None
+    changed_at: datetime | None
 
 
 class Team(Resource):
@@ -339,15 +339,84 @@ class Endpoint(Resource):
     status: EndpointStatus
 
 
+class DeployedModel(Model):
+    """The registry version behind a deployment."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class DeployedRuntime(Model):
+    """What serves a deployment."""
+
+    name: str
+    version: str
+    args: list[str]
+
+
+class Replica(Model):
+    """One model server of a deployment."""
+
+    id: str
+    ordinal: int
+    revision: int
+    state: str
+    restarts: int
+    reason: str | None
+    message: str | None
+    retiring: bool
+
+
 class Deployment(Resource):
-    """A model version, served."""
+    """A model version, served, and how far that is; `phase` sums `conditions` up."""
 
     name: str
     environment: Environment
     project: str
+    endpoint: str
     phase: str
     conditions: list[Condition]
-    endpoint: str | None
+    serving_revision: int | None
+    model: DeployedModel
+    runtime: DeployedRuntime
+    operations: list[str]
+    replicas: list[Replica]
+    replicas_wanted: int
+    replicas_ready: int
+    price: dict[str, str] | None
+    manifest: dict[str, Any]
+    first_ready_at: datetime | None
+
+
+class DeploymentCheck(Model):
+    """What a manifest would come to; nothing was changed."""
+
+    name: str
+    environment: Environment
+    project: str
+    deployment: str | None
+    message: str
+    model: DeployedModel
+    runtime: DeployedRuntime
+    operations: list[str]
+    replicas_wanted: int
+    price: dict[str, str] | None
+
+
+class ReplicaLog(Model):
+    """The last lines that one model server wrote."""
+
+    replica: str
+    ordinal: int
+    revision: int
+    lines: list[str]
+
+
+class DeploymentLogs(Model):
+    """The last lines that the model servers of a deployment wrote."""
+
+    items: list[ReplicaLog]
 
 
 class RegisteredModel(Resource):

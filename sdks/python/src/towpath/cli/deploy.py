@@ -7,15 +7,20 @@ import click
 
 from towpath.cli import manifest as manifests
 from towpath.cli import output
+from towpath.cli.deployments import verb
 from towpath.cli.manifest import Manifest, ModelFile
-from towpath.cli.progress import Steps, is_bad
+from towpath.cli.progress import Steps
 from towpath.cli.session import Session, environment_option, json_option, session
 from towpath.errors import APIStatusError, TowpathError
 from towpath.generated.client import Towpath
-from towpath.types import Deployment, Environment
+from towpath.types import Condition, Deployment, DeploymentCheck, Environment
 
 POLL_S = 0.25
-OVER = frozenset({"Ready", "Idle", "Failed"})
+PATHS = {
+    "chat": "/v1/chat/completions",
+    "embed": "/v1/embeddings",
+    "predict": "/v1/models/{name}/predict",
+}
 
 
 @click.command(short_help="Deploy a model from its manifest.")
@@ -23,6 +28,7 @@ OVER = frozenset({"Ready", "Idle", "Failed"})
     "file", type=click.Path(path_type=Path), default=Path("towpath.yaml"), metavar="[FILE]"
 )
 @environment_option("sandbox")
+@click.option("--dry-run", is_flag=True, help="Check only; what is local is uploaded.")
 @click.option("--no-wait", is_flag=True, help="Do not watch it become ready.")
 @click.option(
     "--timeout",
@@ -38,6 +44,7 @@ def command(
     *,
     file: Path,
     environment: Environment,
+    dry_run: bool,
     no_wait: bool,
     timeout: int,
     as_json: bool,
@@ -56,6 +63,9 @@ def command(
     if manifest.uri.startswith("file:"):
         document = manifest.with_uri(upload(client, manifest, steps))
     try:
+        if dry_run:
+            checked = client.deployments.check(manifest=document, environment=environment)
+            return would_do(checked, steps, as_json=as_json)
         made = client.deployments.create(manifest=document, environment=environment)
     except APIStatusError as error:
         if not error.findings:
@@ -64,6 +74,17 @@ def command(
     if not no_wait:
         made = watch(current, client, made, steps, timeout)
     return finish(made, client.address, as_json=as_json)
+
+
+def would_do(checked: DeploymentCheck, steps: Steps, *, as_json: bool) -> int:
+    """Say what a manifest would come to."""
+    if as_json:
+        output.document(checked.to_dict())
+        return 0
+    steps.done("Checked", checked.message)
+    output.note()
+    output.note("Nothing was changed. Next: the same without `--dry-run`")
+    return 0
 
 
 def upload(client: Towpath, manifest: Manifest, steps: Steps) -> str:
@@ -120,37 +141,48 @@ def watch(
         for condition in made.conditions:
             if not steps.condition(condition):
                 break
-        if made.phase in OVER or current.now() >= end:
+        if over(made) or current.now() >= end:
             steps.clear()
             return made
         current.sleep(POLL_S)
         made = client.deployments.get(made.id)
 
 
+def over(made: Deployment) -> bool:
+    """Tell whether there is nothing more to wait for."""
+    if made.phase == "Ready":
+        return made.serving_revision == made.revision
+    return made.phase == "Failed" or (made.phase == "Degraded" and trouble(made) is not None)
+
+
+def trouble(made: Deployment) -> Condition | None:
+    """Return the step that keeps it from being ready, if one is bad news."""
+    return next((one for one in made.conditions if one.status == "False"), None)
+
+
 def finish(made: Deployment, address: str, *, as_json: bool) -> int:
     """Say how it ended, and what to do next."""
+    failed = over(made) and made.phase != "Ready"
     if as_json:
         output.document(made.to_dict())
-        return 1 if made.phase == "Failed" else 0
+        return 1 if failed else 0
     output.note()
-    if made.phase == "Failed":
-        bad = next((one for one in made.conditions if is_bad(one)), None)
-        what = f"{bad.type}: {bad.message or bad.reason}" if bad else "see its conditions"
+    if failed:
+        bad = trouble(made)
+        what = f"{bad.type}: {bad.message or bad.reason}" if bad else "see its steps"
+        still = "; the former revision still serves" if made.serving_revision else ""
         output.error(
-            f"`{made.name}` failed: {what}",
+            f"`{made.name}` is not ready{still}: {what}",
             fix=(bad.fix if bad else None) or f"`towpath logs {made.name}`",
         )
-        output.note(f"     {made.id}; its log: `towpath logs {made.name}`")
+        output.note(f"  {made.id}; its log: `towpath logs {made.name}`")
         return 1
-    if made.phase not in OVER:
+    if not over(made):
         output.note(f"Not ready yet ({made.phase}). See `towpath deployments show {made.id}`")
         return 0
     output.note(f"  {made.id}")
-    path = made.to_dict().get("endpoint")
-    if isinstance(path, str) and path.startswith("/"):
-        output.data(f"POST {address}{path}")
-    verb = "predict" if not isinstance(path, str) or path.endswith("/predict") else "chat"
-    output.note(f'  Next: `towpath {verb} {made.name} "…"`')
+    output.data(f"POST {address}{PATHS[verb(made)].format(name=made.name)}")
+    output.note(f'  Next: `towpath {verb(made)} {made.name} "…"`')
     return 0
 
 

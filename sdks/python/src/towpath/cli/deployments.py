@@ -36,10 +36,16 @@ def list_(
             Column("deployment"),
             Column("environment"),
             Column("phase"),
-            Column("since"),
+            Column("replicas", right=True),
             Column("id"),
         ],
-        lambda one: [one.name, one.environment, one.phase, output.ago(one.updated_at), one.id],
+        lambda one: [
+            one.name,
+            one.environment,
+            one.phase,
+            f"{one.replicas_ready}/{one.replicas_wanted}",
+            one.id,
+        ],
         as_json=as_json,
         empty="Nothing is deployed yet: `towpath deploy FILE`",
         then="Why one is not ready: `towpath deployments show ID`; its log: `towpath logs NAME`",
@@ -48,11 +54,12 @@ def list_(
 
 @command.command()
 @click.argument("deployment")
+@environment_option(None)
 @json_option
 @session
-def show(current: Session, deployment: str, as_json: bool) -> None:
+def show(current: Session, deployment: str, environment: str | None, as_json: bool) -> None:
     """Show one deployment, with the state of every step."""
-    found = current.client().deployments.get(deployment)
+    found = current.client().deployments.get(deployment, environment=environment)
     if as_json:
         output.document(found.to_dict())
         return
@@ -68,17 +75,26 @@ def show(current: Session, deployment: str, as_json: bool) -> None:
     output.note(advice(found))
 
 
+def verb(found: Deployment) -> str:
+    """Return the command that calls it."""
+    for operation, command_name in (("chat", "chat"), ("embeddings", "embed")):
+        if operation in (found.operations or []):
+            return command_name
+    return "predict"
+
+
 def advice(found: Deployment) -> str:
     """Say what to do next."""
     if found.phase == "Ready":
-        return f'Call it: `towpath chat {found.name} "…"` or `towpath predict {found.name} "…"`'
+        return f'Call it: `towpath {verb(found)} {found.name} "…"`'
     return f"Its log: `towpath logs {found.name}`"
 
 
 @command.command()
 @click.argument("deployment")
+@environment_option(None)
 @session
-def delete(current: Session, deployment: str) -> None:
+def delete(current: Session, deployment: str, environment: str | None) -> None:
     """Stop a deployment and take its endpoint away."""
-    current.client().deployments.delete(deployment)
+    current.client().deployments.delete(deployment, environment=environment)
     output.note(f"`{deployment}` is being stopped.")

@@ -70,7 +70,7 @@ def target(one: Target) -> str:
 @session
 def show(current: Session, endpoint: str, environment: Environment | None, as_json: bool) -> None:
     """Show one endpoint, by id or by name in an environment."""
-    found = current.client().endpoints.find(endpoint, environment=environment)
+    found = current.client().endpoints.get(endpoint, environment=environment)
     if as_json:
         output.document(found.to_dict())
         return
@@ -167,8 +167,9 @@ def target_of(
 
 @command.command()
 @click.argument("endpoint")
+@environment_option(None)
 @session
-def delete(current: Session, endpoint: str) -> None:
+def delete(current: Session, endpoint: str, environment: str | None) -> None:
     """Delete an endpoint; calls to it are refused from now on."""
-    current.client().endpoints.delete(endpoint)
+    current.client().endpoints.delete(endpoint, environment=environment)
     output.note(f"Deleted `{endpoint}`.")

@@ -59,13 +59,5 @@ class Steps:
         if status not in MARKS:
             self.waiting(condition.type, text)
             return False
-        if status == "false" and not is_bad(condition):
-            self.waiting(condition.type, text)
-            return False
         self.done(condition.type, text, status)
         return True
-
-
-def is_bad(condition: Condition) -> bool:
-    """Tell bad news from what has not happened yet: only bad news has a fix."""
-    return str(condition.status).lower() == "false" and bool(condition.fix)

@@ -105,10 +105,10 @@ def tail_line(record: RequestRecord) -> str:
     """Write one request in 80 columns whose widths do not depend on the others."""
     when, endpoint, end, tokens_in, tokens_out, took, id_ = row(record)
     counted = record.input_tokens is not None or record.output_tokens is not None
-    middle = (
-        f"{output.shortened(end, 9):<9} {tokens_in:>4} {tokens_out:>4}" if counted else f"{end:<19}"
-    )
-    return f"{when} {output.shortened(endpoint, 12):<12} {output.shortened(middle, 19)} {took:>6} {id_}"
+    both = f"{output.shortened(end, 9):<9} {tokens_in:>4} {tokens_out:>4}"
+    middle = both if counted else f"{end:<19}"
+    name = f"{output.shortened(endpoint, 12):<12}"
+    return f"{when} {name} {output.shortened(middle, 19)} {took:>6} {id_}"
 
 
 @command.command()

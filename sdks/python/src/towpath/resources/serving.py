@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from towpath.paging import AsyncPages
-from towpath.resources.noun import AsyncNoun
-from towpath.types import Deployment, Endpoint, Environment, Node, Provider
+from towpath.resources.noun import AsyncNoun, AsyncPlacedNoun, matching
+from towpath.types import (
+    Deployment,
+    DeploymentCheck,
+    DeploymentLogs,
+    Endpoint,
+    Environment,
+    Node,
+    Provider,
+)
 
 
 class EndpointCreate(TypedDict):
@@ -20,49 +28,72 @@ class EndpointCreate(TypedDict):
     timeouts: NotRequired[Mapping[str, int]]
 
 
-class AsyncDeployments(AsyncNoun[Deployment]):
+class AsyncDeployments(AsyncPlacedNoun[Deployment]):
     """Models, served from a manifest."""
 
     _path = "/api/v1/deployments"
     _kind = Deployment
 
     async def create(
-        self, *, manifest: Mapping[str, Any], environment: Environment = "sandbox"
+        self,
+        *,
+        manifest: Mapping[str, Any],
+        environment: Environment = "sandbox",
+        if_match: int | None = None,
     ) -> Deployment:
         """
-        Deploy, or change what is deployed under the manifest's name.
+        Deploy, or change what is deployed under the manifest's name; model servers follow.
 
         Raises:
             UnprocessableError: Nothing was changed; `findings` has all that is wrong.
         """
         answer = await self._client.call(
-            "POST", self._path, body=manifest, query={"environment": environment}
+            "POST",
+            self._path,
+            body=manifest,
+            query={"environment": environment},
+            headers=matching(if_match),
         )
         return Deployment.of(*answer)
 
-    async def logs(self, ref: str, *, replica: int | None = None, lines: int | None = None) -> str:
-        """Return the end of a deployment's log."""
-        text, _ = await self._client.call(
-            "GET", self._at(ref, "logs"), query={"replica": replica, "lines": lines}
+    async def check(
+        self, *, manifest: Mapping[str, Any], environment: Environment = "sandbox"
+    ) -> DeploymentCheck:
+        """
+        Say what a manifest would come to, and change nothing.
+
+        Raises:
+            UnprocessableError: `findings` has all that is wrong.
+        """
+        query = {"environment": environment, "dry_run": True}
+        return DeploymentCheck.of(
+            *await self._client.call("POST", self._path, body=manifest, query=query)
         )
-        return text if isinstance(text, str) else ""
+
+    async def logs(
+        self,
+        ref: str,
+        *,
+        environment: Environment | None = None,
+        replica: str | None = None,
+        tail: int | None = None,
+    ) -> DeploymentLogs:
+        """Return the last lines of the model servers; `replica` is an id or an ordinal."""
+        query = {"environment": environment, "replica": replica, "tail": tail}
+        return DeploymentLogs.of(
+            *await self._client.call("GET", self._at(ref, "logs"), query=query)
+        )
 
     def list(self, **query: Any) -> AsyncPages[Deployment]:
         """List deployments; filters: `project`, `environment`."""
         return self._listed(query)
 
 
-class AsyncEndpoints(AsyncNoun[Endpoint]):
+class AsyncEndpoints(AsyncPlacedNoun[Endpoint]):
     """Names that callers use, in their environments."""
 
     _path = "/api/v1/endpoints"
     _kind = Endpoint
-
-    async def find(self, ref: str, *, environment: Environment | None = None) -> Endpoint:
-        """Return one by id, or by name in an environment."""
-        return Endpoint.of(
-            *await self._client.call("GET", self._at(ref), query={"environment": environment})
-        )
 
     async def create(self, **endpoint: Unpack[EndpointCreate]) -> Endpoint:
         """Create an endpoint."""

@@ -71,6 +71,27 @@ class Noun(Generic[T]):
         return pages(self._client, path or self._path, kind or self._kind, query)
 
 
+class PlacedNoun(Noun[T]):
+    """Resources that have one name in several environments."""
+
+    def get(self, ref: str, *, environment: str | None = None) -> T:
+        """Return one by id, or by name and environment where the name alone is not enough."""
+        query = {"environment": environment}
+        return self._kind.of(*self._client.call("GET", self._at(ref), query=query))
+
+    def delete(
+        self, ref: str, *, environment: str | None = None, if_match: int | None = None
+    ) -> None:
+        """
+        Delete one.
+
+        Args:
+            if_match: Only when it still is at this revision.
+        """
+        query = {"environment": environment}
+        self._client.call("DELETE", self._at(ref), query=query, headers=matching(if_match))
+
+
 def pages(client: Caller, path: str, kind: type[T], query: Mapping[str, Any]) -> Pages[T]:
     """Return a list that is fetched page by page."""
 

@@ -4,8 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from towpath.generated.paging import Pages
-from towpath.generated.resources.noun import Noun
-from towpath.types import Deployment, Endpoint, Environment, Node, Provider
+from towpath.generated.resources.noun import Noun, PlacedNoun, matching
+from towpath.types import (
+    Deployment,
+    DeploymentCheck,
+    DeploymentLogs,
+    Endpoint,
+    Environment,
+    Node,
+    Provider,
+)
 
 
 class EndpointCreate(TypedDict):
@@ -20,49 +28,72 @@ class EndpointCreate(TypedDict):
     timeouts: NotRequired[Mapping[str, int]]
 
 
-class Deployments(Noun[Deployment]):
+class Deployments(PlacedNoun[Deployment]):
     """Models, served from a manifest."""
 
     _path = "/api/v1/deployments"
     _kind = Deployment
 
     def create(
-        self, *, manifest: Mapping[str, Any], environment: Environment = "sandbox"
+        self,
+        *,
+        manifest: Mapping[str, Any],
+        environment: Environment = "sandbox",
+        if_match: int | None = None,
     ) -> Deployment:
         """
-        Deploy, or change what is deployed under the manifest's name.
+        Deploy, or change what is deployed under the manifest's name; model servers follow.
 
         Raises:
             UnprocessableError: Nothing was changed; `findings` has all that is wrong.
         """
         answer = self._client.call(
-            "POST", self._path, body=manifest, query={"environment": environment}
+            "POST",
+            self._path,
+            body=manifest,
+            query={"environment": environment},
+            headers=matching(if_match),
         )
         return Deployment.of(*answer)
 
-    def logs(self, ref: str, *, replica: int | None = None, lines: int | None = None) -> str:
-        """Return the end of a deployment's log."""
-        text, _ = self._client.call(
-            "GET", self._at(ref, "logs"), query={"replica": replica, "lines": lines}
+    def check(
+        self, *, manifest: Mapping[str, Any], environment: Environment = "sandbox"
+    ) -> DeploymentCheck:
+        """
+        Say what a manifest would come to, and change nothing.
+
+        Raises:
+            UnprocessableError: `findings` has all that is wrong.
+        """
+        query = {"environment": environment, "dry_run": True}
+        return DeploymentCheck.of(
+            *self._client.call("POST", self._path, body=manifest, query=query)
         )
-        return text if isinstance(text, str) else ""
+
+    def logs(
+        self,
+        ref: str,
+        *,
+        environment: Environment | None = None,
+        replica: str | None = None,
+        tail: int | None = None,
+    ) -> DeploymentLogs:
+        """Return the last lines of the model servers; `replica` is an id or an ordinal."""
+        query = {"environment": environment, "replica": replica, "tail": tail}
+        return DeploymentLogs.of(
+            *self._client.call("GET", self._at(ref, "logs"), query=query)
+        )
 
     def list(self, **query: Any) -> Pages[Deployment]:
         """List deployments; filters: `project`, `environment`."""
         return self._listed(query)
 
 
-class Endpoints(Noun[Endpoint]):
+class Endpoints(PlacedNoun[Endpoint]):
     """Names that callers use, in their environments."""
 
     _path = "/api/v1/endpoints"
     _kind = Endpoint
-
-    def find(self, ref: str, *, environment: Environment | None = None) -> Endpoint:
-        """Return one by id, or by name in an environment."""
-        return Endpoint.of(
-            *self._client.call("GET", self._at(ref), query={"environment": environment})
-        )
 
     def create(self, **endpoint: Unpack[EndpointCreate]) -> Endpoint:
         """Create an endpoint."""
