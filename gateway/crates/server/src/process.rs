@@ -122,9 +122,6 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         serve(&shared, link, store, position, stop, stopped, workers).await
     });
     served?;
-    if let Err(error) = shared.journal.flush() {
-        log::event(Level::Error, "journal.not_synced", &[("cause", &error)]);
-    }
     log::event(Level::Info, "gateway.stopped", &[]);
     Ok(())
 }
@@ -168,6 +165,10 @@ async fn serve(
     });
     let _ = joined.await;
     shared.refusals.flush(&shared.journal, &shared.metrics, i64::MAX);
+    // Only what is on disk is shipped.
+    if let Err(error) = shared.journal.flush() {
+        log::event(Level::Error, "journal.not_synced", &[("cause", &error)]);
+    }
     if let Some(link) = &link {
         link::finish(shared, link).await;
     }

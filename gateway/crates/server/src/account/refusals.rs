@@ -96,6 +96,3 @@ fn append(journal: &Journal, metrics: &Metrics, record: &UsageRecord) {
         metrics.unrecorded_refusals.fetch_add(record.count, Ordering::Relaxed);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -207,6 +207,3 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     };
     write().map_err(|source| failed("write", path, source))
 }
-
-#[cfg(test)]
-mod tests;

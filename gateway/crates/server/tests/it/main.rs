@@ -1,6 +1,19 @@
-#![allow(unused)]
 //! The gateway as a whole: a real process between a scripted upstream and a control plane that speaks
 //! the link.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "all of it is tests, helpers included"
+)]
+
+mod bad_input;
+mod bounds;
 mod calls;
+mod faults;
+mod frontdoor;
+mod life;
+mod link;
+mod streams;
 mod support;

@@ -1,5 +1,6 @@
 //! A gateway process with a control plane and a scripted upstream, each of its own.
 
+pub mod api;
 pub mod client;
 pub mod control;
 pub mod tables;
