@@ -10,6 +10,9 @@ use crate::json::{self, Cursor};
 use crate::predict::{Column, Outputs, Tensor, V2Answer, V2Call, write_call};
 use crate::request::{Encoding, Input, OpenAiRequest, RequestCode, RequestError};
 
+/// Fields of a request that have a meaning here.
+const FIELDS: [&str; 4] = ["model", "input", "encoding_format", "dimensions"];
+
 /// Translate the request.
 ///
 /// # Errors
@@ -27,6 +30,11 @@ pub fn to_v2(request: &OpenAiRequest, signature: &Signature) -> Result<V2Call, R
                 .about("dimensions")
                 .fix("Remove `dimensions`."));
         }
+    }
+    if let Some(name) = request.field_besides(&FIELDS) {
+        let message = format!("`{}` does not take the field `{name}`", request.model());
+        let fix = format!("Remove `{name}`; it takes `input`, `encoding_format`.");
+        return Err(RequestError::new(RequestCode::UnsupportedField, message).about(name).fix(fix));
     }
     if request.input() == Input::Tokens {
         let message = "`input` holds token ids, which this model does not take".to_owned();

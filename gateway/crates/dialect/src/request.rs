@@ -140,6 +140,16 @@ impl OpenAiRequest {
         self.dimensions
     }
 
+    /// The first field that is none of these, has a value, and is not a client's bookkeeping.
+    pub(crate) fn field_besides(&self, known: &[&str]) -> Option<String> {
+        let unknown = |field: &&Field| {
+            let is = |name: &&str| field.name.is(&self.body, name);
+            let null = self.body.get(field.value.clone()) == Some(b"null");
+            !null && !known.iter().any(is) && !rewrite::BOOKKEEPING.iter().any(is)
+        };
+        self.fields.iter().find(unknown).map(|field| shown(&self.body, field.name))
+    }
+
     /// Where the value of a top-level field is.
     pub(crate) fn value_of(&self, name: &str) -> Option<Range<usize>> {
         self.fields.iter().find(|f| f.name.is(&self.body, name)).map(|f| f.value.clone())

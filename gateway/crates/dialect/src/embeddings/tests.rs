@@ -86,6 +86,12 @@ fn what_the_model_cannot_do_is_refused() {
         message(json!({"model": "m", "input": "a", "dimensions": 64})),
         "the vectors of this model have 2 dimensions, not 64"
     );
+    assert_eq!(
+        message(
+            json!({"model": "m", "input": "a", "user": "u", "truncate": null, "pooling": "cls"})
+        ),
+        "`m` does not take the field `pooling`"
+    );
     let classifier = Signature { outputs: vec![], ..minilm() };
     let error = to_v2(&request(&json!({"model": "m", "input": "a"})), &classifier).unwrap_err();
     assert_eq!(error.code, RequestCode::UnsupportedOperation);

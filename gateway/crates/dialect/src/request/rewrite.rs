@@ -20,7 +20,7 @@ pub struct Rewrite<'a> {
 
 /// Fields that client libraries send for the vendor's own bookkeeping. An engine has no use for them, so
 /// where it does not list them they are left out instead of refused.
-const BOOKKEEPING: [&str; 6] =
+pub(crate) const BOOKKEEPING: [&str; 6] =
     ["user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"];
 
 /// Values that mean "as if this field were not there". Client libraries write their defaults out; left
@@ -214,6 +214,7 @@ pub(crate) fn check_range(name: &str, value: &[u8], rule: &FieldRule) -> Result<
         return Ok(());
     }
     let allowed = match (rule.minimum, rule.maximum) {
+        (Some(low), Some(high)) if low == high => low.to_string(),
         (Some(low), Some(high)) => format!("from {low} to {high}"),
         (Some(low), None) => format!("at least {low}"),
         (_, high) => format!("at most {}", high.unwrap_or_default()),

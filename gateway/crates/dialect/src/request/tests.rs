@@ -289,6 +289,7 @@ fn values_outside_their_range_are_refused_with_the_range() {
         ("temperature", Some(0.0), Some(2.0)),
         ("min_p", Some(0.0), None),
         ("top_k", None, Some(100.0)),
+        ("best_of", Some(1.0), Some(1.0)),
     ]);
     let message = |field: &str| {
         let body = format!(r#"{{"model":"m","messages":[{{"role":"user"}}],{field}}}"#);
@@ -299,6 +300,7 @@ fn values_outside_their_range_are_refused_with_the_range() {
     assert_eq!(message(r#""temperature":1e400"#), "`temperature` must be from 0 to 2");
     assert_eq!(message(r#""min_p":-0.1"#), "`min_p` must be at least 0");
     assert_eq!(message(r#""top_k":101"#), "`top_k` must be at most 100");
+    assert_eq!(message(r#""best_of":2"#), "`best_of` must be 1");
     assert_eq!(message(r#""top_k":"5""#), "`top_k` must be a number, not a string");
 }
 
