@@ -382,6 +382,15 @@ Next: `towpath login`, or put it into TOWPATH_API_KEY
     )
 
 
+def test_a_change_that_gateways_do_not_have_yet_is_said(cli: Any) -> None:
+    headers = {"x-towpath-applied": "pending"}
+    cli.fake.answer("POST", "/api/v1/keys", Answer(201, {**KEY, "key": "tp_sandbox_x"}, headers))
+
+    done = cli("keys", "create", "--project", "demo/q", "--name", "laptop")
+
+    assert "Not every gateway has it yet" in done.err
+
+
 def test_a_key_is_rotated_and_revoked(cli: Any) -> None:
     cli.fake.answer(
         "POST", "/api/v1/keys/key_1/rotate", Answer(201, {**KEY, "key": "tp_sandbox_" + "y" * 38})

@@ -372,7 +372,7 @@ def test_every_command_has_help(path: tuple[str, ...], cli: Any) -> None:
 def test_commands_of_the_server_say_where_they_come_from(
     cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("towpath.cli.group.entry_points", lambda **_: ())  # not installed here
+    monkeypatch.setattr("towpath.cli.plugins.entry_points", lambda **_: ())  # not installed here
 
     done = cli("up")
 
@@ -401,7 +401,7 @@ def test_commands_of_others_get_their_arguments_as_they_are(
         def load() -> Any:
             return lambda arguments: got.append(arguments) or 3
 
-    monkeypatch.setattr("towpath.cli.group.entry_points", lambda **_: (Point(),))  # a stand-in
+    monkeypatch.setattr("towpath.cli.plugins.entry_points", lambda **_: (Point(),))  # a stand-in
 
     done = cli("up", "--data", "x", "--help")
 

@@ -341,3 +341,22 @@ def test_every_public_name_is_there() -> None:
     assert issubclass(Team, Model)
     with pytest.raises(AttributeError):
         _ = towpath.nothing
+
+
+def test_a_proxy_is_used_except_for_this_machine(
+    fake: FakeTowpath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stand-in is the proxy here: it sees the whole URL of a host that does not exist."""
+    monkeypatch.setenv("HTTP_PROXY", fake.address.replace("//", "//me:p%40w@"))
+    monkeypatch.setenv("http_proxy", fake.address.replace("//", "//me:p%40w@"))
+    fake.answer("GET", "/v1/models", Answer(body={"data": []}))
+
+    with Towpath(address="http://towpath.invalid", api_key="k", max_retries=0) as client:
+        client.models.list()
+    with Towpath(address=fake.address, api_key="k", max_retries=0) as client:
+        client.models.list()
+
+    far, near = fake.calls
+    assert far.headers["host"] == "towpath.invalid"
+    assert far.headers["proxy-authorization"] == "Basic bWU6cEB3"
+    assert "proxy-authorization" not in near.headers

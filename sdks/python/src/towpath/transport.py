@@ -6,19 +6,18 @@ command line lives for one call. The asyncio side is in `transport_async`; both 
 errors, which the conformance vectors prove.
 """
 
-import base64
 import contextlib
 import http.client
+import importlib
 import selectors
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from towpath.auth import is_loopback
 from towpath.errors import APIConnectionError, APITimeoutError
@@ -107,6 +106,8 @@ class HTTPTransport:
         target = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
         if proxy and parts.scheme == "http":
             target = request.url
+            identity = _proxies().headers(urlsplit(proxy))
+            request = replace(request, headers={**request.headers, **identity})
         connection = self._take(origin)
         try:
             if connection is None:
@@ -166,7 +167,7 @@ class HTTPTransport:
                 *near, timeout=limits.connect_s, context=self._ssl_context
             )
             if via:
-                connection.set_tunnel(host, port or 443, _proxy_headers(via.username, via.password))
+                connection.set_tunnel(host, port or 443, _proxies().headers(via))
         else:
             connection = http.client.HTTPConnection(*near, timeout=limits.connect_s)
         connection.connect()
@@ -299,12 +300,9 @@ def _readable(connection: http.client.HTTPConnection) -> bool:
 def _proxy(scheme: str, host: str, url: str) -> str | None:
     if is_loopback(url):
         return None
-    proxy = urllib.request.getproxies().get(scheme)
-    return proxy if proxy and not urllib.request.proxy_bypass(host) else None
+    found: str | None = _proxies().find(scheme, host)
+    return found
 
 
-def _proxy_headers(username: str | None, password: str | None) -> dict[str, str]:
-    if not username:
-        return {}
-    pair = f"{unquote(username)}:{unquote(password or '')}".encode()
-    return {"proxy-authorization": f"Basic {base64.b64encode(pair).decode()}"}
+def _proxies() -> Any:
+    return importlib.import_module("towpath.proxies")

@@ -50,7 +50,7 @@ def command(
     if not prompt:
         raise Misuse("there is no prompt", fix=f'`towpath chat {model} "…"`, or write it to stdin')
     messages.append({"role": "user", "content": prompt})
-    asked = {"model": model, "messages": messages, **options}
+    asked: Any = {"model": model, "messages": messages, **options}
     with naming(current, client, model):
         if as_json:
             output.document(client.chat.completions.create(**asked).to_dict())

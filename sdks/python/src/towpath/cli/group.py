@@ -3,13 +3,9 @@
 import difflib
 import importlib
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
 import click
-
-# Commands of other distributions: a callable that takes the arguments and returns an exit code.
-ENTRY_POINTS = "towpath.commands"
 
 
 class Commands(click.Group):
@@ -58,21 +54,22 @@ class Lazy(Commands):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's
         """Return all names: ours in their order, then those that are installed beside."""
-        return [*self.table, *sorted(set(installed()) - set(self.table))]
+        return [*self.table, *plugins().installed()]
 
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Load one command."""
-        if name in self.table:
-            module = importlib.import_module(f"towpath.cli.{self.table[name][0]}")
+        if cmd_name in self.table:
+            module = importlib.import_module(f"towpath.cli.{self.table[cmd_name][0]}")
             command: click.Command = module.command
             return command
-        return foreign(name)
+        found: click.Command | None = plugins().find(cmd_name)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which distribution has it."""
-        if args[0] in _SERVER_HELP and args[0] not in installed():
+        if args[0] in _SERVER_HELP and args[0] not in plugins().installed():
             raise Misuse(
                 f"`towpath {args[0]}` is a command of the server, which is not installed here",
                 fix="`pip install towpath-server`, or `make up` in a clone of the repository",
@@ -87,7 +84,7 @@ class Lazy(Commands):
         """Write the one-line helps from the table, without loading anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
-        others = sorted(set(installed()) - set(self.table))
+        others = plugins().installed()
         if others:
             with formatter.section("On this machine"):
                 formatter.write_dl([(name, _SERVER_HELP.get(name, "")) for name in others])
@@ -96,22 +93,6 @@ class Lazy(Commands):
 _SERVER_HELP = {"up": "Run the platform in the foreground."}
 
 
-def installed() -> list[str]:
-    """Return the names of commands that other distributions add."""
-    return [point.name for point in entry_points(group=ENTRY_POINTS)]
-
-
-def foreign(name: str) -> click.Command | None:
-    """Wrap a command that another distribution adds; it reads its own arguments."""
-    for point in entry_points(group=ENTRY_POINTS, name=name):
-
-        def run(arguments: tuple[str, ...], point: Any = point) -> int:
-            return int(point.load()(list(arguments)) or 0)
-
-        return click.Command(
-            name,
-            callback=run,
-            params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
-            context_settings={"ignore_unknown_options": True, "help_option_names": []},
-        )
-    return None
+def plugins() -> Any:
+    """Load what looks for the commands of other distributions."""
+    return importlib.import_module("towpath.cli.plugins")

@@ -80,6 +80,7 @@ def reveal(made: Key, *, as_json: bool) -> None:
         return
     output.data(str(made.key))
     output.note(f"{made.name} ({made.environment}), {made.id}. Shown only now.")
+    listing.applied(made)
     output.note("Next: `towpath login`, or put it into TOWPATH_API_KEY")
 
 

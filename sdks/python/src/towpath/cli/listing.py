@@ -51,9 +51,16 @@ def resource(
     room = max((len(name) for name in names), default=0)
     for name in names:
         output.data(f"{name.ljust(room)}  {output.clean(written(document[name]))}")
+    applied(one)
     if then:
         output.note()
         output.note(then)
+
+
+def applied(one: Model) -> None:
+    """Say so when not every gateway has heard of a change yet."""
+    if one.response_headers.get("x-towpath-applied") == "pending":
+        output.note("Not every gateway has it yet; each takes it as soon as it can be reached.")
 
 
 def written(value: Any) -> str:

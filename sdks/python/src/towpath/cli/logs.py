@@ -4,6 +4,7 @@ import click
 
 from towpath.cli import output
 from towpath.cli.session import Session, environment_option, json_option, session
+from towpath.types import Environment
 
 
 @click.command(short_help="Print the log of a deployment.")
@@ -21,7 +22,7 @@ def command(
     deployment: str,
     replica: str | None,
     tail: int,
-    environment: str | None,
+    environment: Environment | None,
     as_json: bool,
 ) -> None:
     """Print the last lines that the model servers of a deployment wrote."""

@@ -183,7 +183,7 @@ class AsyncKeys(AsyncNoun[Key]):
         Args:
             grace: How long the former text still works, such as `15m`, `24h` (the default) or `7d`.
         """
-        body = {} if grace is None else {"grace": grace}
+        body: dict[str, str] = {} if grace is None else {"grace": grace}
         return Key.of(*await self._client.call("POST", self._at(ref, "rotate"), body=body))
 
     async def revoke(self, ref: str, *, if_match: int | None = None) -> None:
