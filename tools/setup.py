@@ -151,6 +151,11 @@ def gateway() -> str:
         "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")),
         "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}",
     }
+    # Built once by cargo itself, whose lines show how far it is; the wheel then takes what is there.
+    shell(
+        "cargo", "build", "--locked", "--profile", "ci", "-p", "towpath-gateway",
+        env=env, fix="see .build/setup.log",
+    )  # fmt: skip
     shell(
         UV, "pip", "install", "-q", "--no-deps", "--no-build-isolation",
         "--reinstall-package", "towpath-gateway", "./gateway",
