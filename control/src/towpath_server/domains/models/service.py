@@ -131,11 +131,11 @@ async def add_version(
     model = await store.find(tx, ref)
     if model is None and project is not None:
         model = await create(tx, caller, name=ref, project=project)
-    if model is None:
+    if model is None or not _known(model, caller):
         raise NotFound(
             "model", ref, fix="Create it first, or send `project` to create it with this version."
         )
-    caller.require(Verb.UPDATE, "model", team=model.team_id, project=model.project_id, ref=ref)
+    caller.require(Verb.UPDATE, "model", team=model.team_id, project=model.project_id)
     await _check_uploaded(tx, caller, draft.files)
     return await _append(tx, caller, model, draft)
 
@@ -382,6 +382,12 @@ def _reach(caller: Principal) -> Reach:
 
 def _teams(caller: Principal) -> Collection[str]:
     return {*caller.roles, *([caller.team] if caller.team else [])}
+
+
+def _known(model: Model, caller: Principal) -> bool:
+    """Tell whether the caller may see a model at all."""
+    own = caller.may(Verb.READ, "model", team=model.team_id, project=model.project_id)
+    return own or _shared(model, caller)
 
 
 def _shared(model: Model, caller: Principal) -> bool:

@@ -81,7 +81,8 @@ def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
     found = [
         replica
         for replica in replicas
-        if replica.crashes >= CRASH_LOOP or replica.reason in {"CannotStart", "MemoryLimit"}
+        if not replica.ready
+        and (replica.crashes >= CRASH_LOOP or replica.reason in {"CannotStart", "MemoryLimit"})
     ]
     return max(found, key=lambda replica: replica.crashes, default=None)
 
