@@ -189,26 +189,32 @@ impl Account {
         if self.slot.is_some() {
             self.close(ended, Some(refusal.status), Some(code));
         } else {
-            self.append(ended, Some(refusal.status), Some(code));
+            self.append(ended, Some(refusal.status), code);
         }
     }
 
     /// Book a request that the gateway answered itself.
-    pub fn answered(&mut self) {
-        self.append(Ended::Complete, Some(200), None);
+    ///
+    /// # Errors
+    /// The journal takes no record, so the answer may not go out.
+    pub fn answered(&mut self) -> Result<(), Refusal> {
+        let latency = self.exchange.started.elapsed();
+        let overhead_us = self.overhead_us();
+        let record = self.record(Ended::Complete, Some(200), None, latency, overhead_us);
+        let journal = &self.exchange.worker.shared.journal;
+        journal.append(&record).map_err(|error| journal_refusal(&error))?;
+        self.ended = true;
+        self.measure(Some(200), latency, overhead_us);
+        Ok(())
     }
 
-    fn append(&mut self, ended: Ended, status: Option<u16>, code: Option<&'static str>) {
+    fn append(&mut self, ended: Ended, status: Option<u16>, code: &'static str) {
         self.ended = true;
         let latency = self.exchange.started.elapsed();
         let overhead_us = self.overhead_us();
-        let record = self.record(ended, status, code, latency, overhead_us);
+        let record = self.record(ended, status, Some(code), latency, overhead_us);
         let shared = &self.exchange.worker.shared;
-        if code.is_some() {
-            shared.refusals.book(&shared.journal, &shared.metrics, record);
-        } else {
-            let _ = shared.journal.append(&record);
-        }
+        shared.refusals.book(&shared.journal, &shared.metrics, record);
         self.measure(status, latency, overhead_us);
         self.reservation = None;
     }
@@ -303,7 +309,7 @@ impl Drop for Account {
         if self.slot.is_some() {
             self.close(Ended::ClientGone, status, None);
         } else {
-            self.append(Ended::ClientGone, None, Some(CLIENT_GONE));
+            self.append(Ended::ClientGone, None, CLIENT_GONE);
         }
     }
 }

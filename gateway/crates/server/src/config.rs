@@ -121,6 +121,8 @@ limits! {
     body_timeout_ms = 120_000, 10 => 3_600_000;
     /// Longest time for a request's head, and the longest a connection stays open between requests.
     header_timeout_ms = 60_000, 10 => 600_000;
+    /// How long a caller may take nothing of an answer before the connection is given up.
+    write_timeout_ms = 60_000, 10 => 3_600_000;
     /// Largest head of a request.
     header_max_bytes = 32 * 1_024, 4_096 => MIB;
     /// Most header fields of a request.

@@ -1,12 +1,13 @@
-//! The listening socket and the workers behind it: one thread and one runtime per core, all accepting
-//! from the same socket, each with its own connections to upstreams.
+//! The listening socket and the workers behind it: one thread and one runtime per core, each with its own
+//! connections to callers and to upstreams.
 
-use std::cell::Cell;
+mod guarded;
+
 use std::io;
-use std::net::{IpAddr, TcpListener as StdListener};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -15,12 +16,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
 use towpath_upstream::Pool;
 
 use crate::config::{Limits, Listen};
 use crate::errors::{Code, Refusal, Shape};
+use crate::listener::guarded::Guarded;
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::pipeline::{self, Asks};
@@ -32,8 +34,10 @@ use crate::{clock, frontdoor, health, ids, intake};
 const HEAD_SLACK: usize = 96 << 10;
 /// Connections waiting in the kernel: a burst of clients that reconnect at once.
 const BACKLOG: i32 = 4_096;
-/// Pause after a failed accept (out of file descriptors), instead of spinning.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+/// Pause where the process is out of descriptors or connections, instead of spinning.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Connections on their way to one worker: more than a worker takes up in a turn of its loop.
+const HANDOVER: usize = 256;
 
 /// Open or take over the listening socket.
 ///
@@ -67,42 +71,6 @@ fn inherited(fd: i32) -> io::Result<StdListener> {
     Ok(StdListener::from(socket))
 }
 
-/// Run one worker until the signal to stop, then until its connections are done or `drain` is over.
-///
-/// # Errors
-/// The runtime cannot be made, or the listener cannot be watched.
-pub fn work(
-    shared: Arc<Shared>,
-    listener: StdListener,
-    stop: watch::Receiver<bool>,
-    pool: impl FnOnce() -> Pool,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, async move {
-        let drain = Duration::from_millis(shared.limits.drain_ms);
-        let workers = worker_count(&shared.limits);
-        let most = usize::try_from(shared.limits.max_connections).unwrap_or(usize::MAX);
-        let worker = Rc::new(Worker::new(shared, pool()));
-        let connections = Rc::new(Connections {
-            most: most.div_ceil(workers),
-            open: Cell::new(0),
-            closed: Notify::new(),
-        });
-        let listener = TcpListener::from_std(listener)?;
-        sweep(&worker, stop.clone());
-        accept(&worker, listener, &connections, stop).await;
-        let drained = async {
-            while connections.open.get() > 0 {
-                connections.closed.notified().await;
-            }
-        };
-        // What is still running then is cut with the runtime.
-        let _ = tokio::time::timeout(drain, drained).await;
-        Ok(())
-    })
-}
-
 /// Worker threads of the process.
 pub fn worker_count(limits: &Limits) -> usize {
     match usize::try_from(limits.workers).unwrap_or(0) {
@@ -111,11 +79,101 @@ pub fn worker_count(limits: &Limits) -> usize {
     }
 }
 
-/// The open connections of one worker.
-struct Connections {
-    most: usize,
-    open: Cell<usize>,
-    closed: Notify,
+/// One worker's end of the handover: accepted connections come in, the count of open ones goes out.
+#[derive(Clone)]
+pub struct Seat {
+    hand: mpsc::Sender<(StdStream, SocketAddr)>,
+    open: Arc<AtomicUsize>,
+}
+
+/// The other end.
+pub struct Desk {
+    taken: mpsc::Receiver<(StdStream, SocketAddr)>,
+    open: Arc<AtomicUsize>,
+}
+
+/// A worker's two ends.
+pub fn seat() -> (Seat, Desk) {
+    let (hand, taken) = mpsc::channel(HANDOVER);
+    let open = Arc::new(AtomicUsize::new(0));
+    (Seat { hand, open: Arc::clone(&open) }, Desk { taken, open })
+}
+
+/// Accept connections and give each to the worker with the fewest, until the signal to stop. A thread of
+/// its own: kept connections must be spread evenly, which racing workers do not do.
+///
+/// # Errors
+/// The runtime cannot be made, or the listener cannot be watched.
+pub fn accept(
+    shared: &Shared,
+    listener: StdListener,
+    seats: &[Seat],
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let most = usize::try_from(shared.limits.max_connections).unwrap_or(usize::MAX);
+    runtime.block_on(async {
+        let listener = TcpListener::from_std(listener)?;
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted.and_then(|(s, peer)| Ok((s.into_std()?, peer))),
+                _ = stop.changed() => return Ok(()),
+            };
+            let connection = match accepted {
+                Ok(connection) => connection,
+                Err(error) => {
+                    if shared.throttle.lets_through(clock::now_ms()) {
+                        log::event(Level::Error, "connection.refused", &[("cause", &error)]);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let open = |seat: &Seat| seat.open.load(Ordering::Relaxed);
+            // Further ones wait in the kernel's queue.
+            while seats.iter().map(open).sum::<usize>() >= most {
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    _ = stop.changed() => return Ok(()),
+                }
+            }
+            if let Some(seat) = seats.iter().min_by_key(|seat| open(seat)) {
+                seat.open.fetch_add(1, Ordering::Relaxed);
+                // Fails only when the worker has ended, and the process with it.
+                let _ = seat.hand.send(connection).await;
+            }
+        }
+    })
+}
+
+/// Run one worker until the signal to stop, then until its connections are done or `drain` is over.
+///
+/// # Errors
+/// The runtime cannot be made.
+pub fn work(
+    shared: Arc<Shared>,
+    desk: Desk,
+    stop: watch::Receiver<bool>,
+    pool: impl FnOnce() -> Pool,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let drain = Duration::from_millis(shared.limits.drain_ms);
+        let worker = Rc::new(Worker::new(shared, pool()));
+        sweep(&worker, stop.clone());
+        let closed = Rc::new(Notify::new());
+        let open = Arc::clone(&desk.open);
+        serve(&worker, desk, &closed, stop).await;
+        let drained = async {
+            while open.load(Ordering::Relaxed) > 0 {
+                closed.notified().await;
+            }
+        };
+        // What is still running then is cut with the runtime.
+        let _ = tokio::time::timeout(drain, drained).await;
+        Ok(())
+    })
 }
 
 fn sweep(worker: &Rc<Worker>, mut stop: watch::Receiver<bool>) {
@@ -131,44 +189,46 @@ fn sweep(worker: &Rc<Worker>, mut stop: watch::Receiver<bool>) {
     });
 }
 
-async fn accept(
+async fn serve(
     worker: &Rc<Worker>,
-    listener: TcpListener,
-    connections: &Rc<Connections>,
+    mut desk: Desk,
+    closed: &Rc<Notify>,
     mut stop: watch::Receiver<bool>,
 ) {
     let builder = builder(&worker.shared.limits);
     loop {
-        let room = async {
-            while connections.open.get() >= connections.most {
-                connections.closed.notified().await;
-            }
-            listener.accept().await
+        let taken = tokio::select! {
+            taken = desk.taken.recv() => taken,
+            _ = stop.changed() => break,
         };
-        let accepted = tokio::select! {
-            accepted = room => accepted,
-            _ = stop.changed() => return,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                connections.open.set(connections.open.get() + 1);
-                worker.shared.metrics.connections.fetch_add(1, Ordering::Relaxed);
-                let (worker, connections) = (Rc::clone(worker), Rc::clone(connections));
-                let (builder, stop) = (builder.clone(), stop.clone());
-                spawn_local(async move {
-                    connection(&worker, stream, peer.ip(), &builder, stop).await;
-                    worker.shared.metrics.connections.fetch_sub(1, Ordering::Relaxed);
-                    connections.open.set(connections.open.get() - 1);
-                    connections.closed.notify_one();
-                });
-            }
-            Err(error) => {
-                if worker.shared.throttle.lets_through(clock::now_ms()) {
-                    log::event(Level::Error, "connection.refused", &[("cause", &error)]);
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let Some((stream, peer)) = taken else { break };
+        let open = Open { count: Arc::clone(&desk.open), closed: Rc::clone(closed) };
+        let Ok(stream) = TcpStream::from_std(stream) else { continue };
+        let (worker, builder, stop) = (Rc::clone(worker), builder.clone(), stop.clone());
+        spawn_local(async move {
+            worker.shared.metrics.connections.fetch_add(1, Ordering::Relaxed);
+            connection(&worker, stream, peer.ip(), &builder, stop).await;
+            worker.shared.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+            drop(open);
+        });
+    }
+    // Connections that were handed over but not taken up end unserved, as those in the kernel's queue do.
+    desk.taken.close();
+    while desk.taken.try_recv().is_ok() {
+        desk.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One open connection, counted until it is dropped.
+struct Open {
+    count: Arc<AtomicUsize>,
+    closed: Rc<Notify>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.closed.notify_one();
     }
 }
 
@@ -196,7 +256,9 @@ async fn connection(
     let service = service_fn(|request| async move {
         Ok::<_, std::convert::Infallible>(respond(worker, request, peer).await)
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let patience = Duration::from_millis(worker.shared.limits.write_timeout_ms);
+    let io = TokioIo::new(Guarded::new(stream, patience));
+    let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let mut stopping = false;
     loop {

@@ -46,14 +46,20 @@ fn serve(arguments: &[String]) -> ExitCode {
         Err(problems) => {
             let text = problems.to_string().replace('\n', "\n       ");
             let _ = complain(&text, "See `towpath-gateway --help`.");
-            return ExitCode::from(2);
+            return ExitCode::from(LASTING);
         }
     };
     match process::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => complain(&error.to_string(), error.fix()),
+        Err(error) => {
+            let failed = complain(&error.to_string(), error.fix());
+            if error.lasts() { ExitCode::from(LASTING) } else { failed }
+        }
     }
 }
+
+/// Exit status that tells a supervisor not to try again: `EX_CONFIG` of `sysexits.h`.
+const LASTING: u8 = 78;
 
 fn complain(what: &str, fix: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "error: {what}\n\nfix: {fix}");

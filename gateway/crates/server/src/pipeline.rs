@@ -220,9 +220,8 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
         Some(key) => models::answer(&live.table, &key, name),
         None => Err(Refusal::new(Code::MissingApiKey, "The request carries no API key.")),
     };
-    match answer {
+    match answer.and_then(|body| account.answered().map(|()| body)) {
         Ok(body) => {
-            account.answered();
             let mut response = Response::new(Outgoing::whole(body));
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -236,8 +235,7 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
 }
 
 fn refused(mut account: Account, refusal: &Refusal) -> Response<Outgoing> {
-    let ended = if refusal.status >= 500 { Ended::Error } else { Ended::Refused };
-    account.refuse(refusal, ended);
+    account.refuse(refusal, Ended::Refused);
     refusal.respond(account.exchange.shape(), &account.exchange.id)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +51,19 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Whether starting again cannot help: somebody must change something first.
+    pub fn lasts(&self) -> bool {
+        match self {
+            Self::Link(_) | Self::Address { .. } | Self::Roots(_) | Self::Secret => true,
+            Self::Data { source, .. } => source.kind() != io::ErrorKind::StorageFull,
+            Self::Journal(error) => matches!(
+                error,
+                OpenError::Setting { .. } | OpenError::Newer { .. } | OpenError::Foreign { .. }
+            ),
+            Self::Listen { .. } | Self::Store(_) | Self::Runtime(_) => false,
+        }
+    }
+
     /// What to do about it.
     pub fn fix(&self) -> &'static str {
         match self {
@@ -84,25 +98,14 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let control = config.control.as_deref().map(|text| address("--control", text)).transpose()?;
     let (stop, stopped) = watch::channel(false);
     let shown = socket.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
-    let mut workers = Vec::new();
-    for index in 0..listener::worker_count(&shared.limits) {
-        let socket = socket.try_clone().map_err(StartError::Runtime)?;
-        let (shared, stopped, tls) = (Arc::clone(&shared), stopped.clone(), tls.clone());
-        let work = move || {
-            let limits = shared.limits.clone();
-            listener::work(shared, socket, stopped, || pool(&limits, tls))
-        };
-        let spawned = thread::Builder::new().name(format!("worker-{index}")).spawn(work);
-        workers.push(spawned.map_err(StartError::Runtime)?);
-    }
-    drop(socket);
+    let workers = threads(&shared, socket, &stopped, &tls)?;
     log::event(
         Level::Info,
         "gateway.started",
         &[
             ("address", &shown),
             ("gateway_id", &shared.gateway_id),
-            ("workers", &workers.len()),
+            ("workers", &listener::worker_count(&shared.limits)),
             ("revision", &shared.live.load().table.revision()),
         ],
     );
@@ -126,7 +129,34 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-type WorkerThread = thread::JoinHandle<io::Result<()>>;
+type Thread = thread::JoinHandle<io::Result<()>>;
+
+/// Start the workers, and the thread that hands them connections.
+fn threads(
+    shared: &Arc<Shared>,
+    socket: TcpListener,
+    stopped: &watch::Receiver<bool>,
+    tls: &Tls,
+) -> Result<Vec<Thread>, StartError> {
+    let mut threads = Vec::new();
+    let mut seats = Vec::new();
+    for index in 0..listener::worker_count(&shared.limits) {
+        let (seat, desk) = listener::seat();
+        seats.push(seat);
+        let (shared, stopped, tls) = (Arc::clone(shared), stopped.clone(), tls.clone());
+        let work = move || {
+            let limits = shared.limits.clone();
+            listener::work(shared, desk, stopped, || pool(&limits, tls))
+        };
+        let spawned = thread::Builder::new().name(format!("worker-{index}")).spawn(work);
+        threads.push(spawned.map_err(StartError::Runtime)?);
+    }
+    let (shared, stopped) = (Arc::clone(shared), stopped.clone());
+    let accept = move || listener::accept(&shared, socket, &seats, stopped);
+    let spawned = thread::Builder::new().name("accept".to_owned()).spawn(accept);
+    threads.push(spawned.map_err(StartError::Runtime)?);
+    Ok(threads)
+}
 
 async fn serve(
     shared: &Arc<Shared>,
@@ -135,7 +165,7 @@ async fn serve(
     position: Position,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
-    workers: Vec<WorkerThread>,
+    workers: Vec<Thread>,
 ) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;

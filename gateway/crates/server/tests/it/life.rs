@@ -205,10 +205,11 @@ fn a_start_that_cannot_work_says_what_is_wrong_and_what_to_do() {
     let (code, port) = error(&["--data", data, "--listen", &address]);
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let (_, not_a_folder) = error(&["--data", file.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let (lasting, not_a_folder) =
+        error(&["--data", file.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
     let (misused, options) = error(&["--dta", data]);
 
-    assert_eq!((code, misused), (1, 2));
+    assert_eq!((code, lasting, misused), (1, 78, 78));
     assert!(port.contains("error: cannot listen on") && port.contains("fix: "), "{port}");
     assert!(not_a_folder.contains("cannot use the data folder"), "{not_a_folder}");
     assert!(options.contains("did you mean `--data`"), "{options}");
