@@ -47,6 +47,8 @@ pub struct Config {
     pub listen: Listen,
     /// Address of the control plane's link; absent: serve from the table on disk and ship nothing.
     pub control: Option<String>,
+    /// A snapshot to serve instead of the table in the data folder.
+    pub table: Option<PathBuf>,
     /// Address of the control plane's API, which the front door relays.
     pub api: Option<String>,
     pub secret_key: Secret,
@@ -149,7 +151,8 @@ limits! {
 pub const USAGE: &str = "\
 towpath-gateway: the data plane of Towpath
 
-usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--control ADDRESS] [--api ADDRESS] [--config FILE]
+usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--control ADDRESS | --table FILE] [--api ADDRESS]
+                       [--config FILE] [--workers N]
        towpath-gateway validate      read tables as JSON lines, say of each whether it would be taken
        towpath-gateway errors        list the error codes as JSON
        towpath-gateway settings      list the settings as JSON
@@ -157,8 +160,10 @@ usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--contro
 
   --data DIR         the gateway's own folder: its id, the last table, the usage journal
   --control ADDRESS  the control plane's link, `unix:/path` or a URL; without it the table on disk is served
+  --table FILE       a snapshot of the routing table to serve; nothing is shipped
   --api ADDRESS      the control plane's API, relayed under /api/ and for the portal
   --config FILE      a towpath.toml; its section [gateway] is read
+  --workers N        worker threads; goes before the setting of that name
 
 environment: TOWPATH_SECRET_KEY (required), TOWPATH_LINK_CREDENTIAL (with --control), TOWPATH_GATEWAY_<SETTING>
 ";
@@ -218,6 +223,12 @@ pub fn load(
         from_file(Path::new(path), &mut limits, &mut upstream_ca_file, &mut problems);
     }
     from_environment(environment, &mut limits, &mut upstream_ca_file, &mut problems);
+    if let Some(workers) = option("--workers") {
+        set(&mut limits, "workers", workers.parse().ok(), "--workers", &mut problems);
+    }
+    if option("--control").is_some() && option("--table").is_some() {
+        problems.push("--control and --table are two sources of one table; name one".to_owned());
+    }
     if limits.journal_segment_bytes > limits.journal_max_bytes {
         problems.push("journal_segment_bytes is larger than journal_max_bytes".to_owned());
     }
@@ -229,6 +240,7 @@ pub fn load(
             data: PathBuf::from(option("--data").unwrap_or_default()),
             listen,
             control: option("--control").map(str::to_owned),
+            table: option("--table").map(PathBuf::from),
             api: option("--api").map(str::to_owned),
             secret_key,
             link_credential,
@@ -240,8 +252,16 @@ pub fn load(
 }
 
 fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String, String> {
-    const KNOWN: [&str; 6] =
-        ["--data", "--listen", "--listen-fd", "--control", "--api", "--config"];
+    const KNOWN: [&str; 8] = [
+        "--data",
+        "--listen",
+        "--listen-fd",
+        "--control",
+        "--table",
+        "--api",
+        "--config",
+        "--workers",
+    ];
     let mut options = BTreeMap::new();
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {

@@ -15,12 +15,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 use towpath_journal::{Journal, OpenError};
+use towpath_policy::Table;
 use towpath_upstream::{Address, Pool, Roots, Settings, Tls};
+use towpath_wire::routing::Snapshot;
 
 use crate::account::Refusals;
 use crate::admit::{BodyMemory, Calls};
 use crate::config::{Config, Limits};
 use crate::link::{self, Link, LinkError, Position, Store, StoreError};
+use crate::live::Live;
 use crate::log::{self, Level, Throttle};
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
@@ -42,6 +45,8 @@ pub enum StartError {
     Link(#[source] LinkError),
     #[error("{option}: {message}")]
     Address { option: &'static str, message: String },
+    #[error("cannot use the table `{}`: {reason}", path.display())]
+    Table { path: PathBuf, reason: String },
     #[error("cannot read the certificate authorities: {0}")]
     Roots(String),
     #[error("TOWPATH_SECRET_KEY cannot be used")]
@@ -54,7 +59,11 @@ impl StartError {
     /// Whether starting again cannot help: somebody must change something first.
     pub fn lasts(&self) -> bool {
         match self {
-            Self::Link(_) | Self::Address { .. } | Self::Roots(_) | Self::Secret => true,
+            Self::Link(_)
+            | Self::Address { .. }
+            | Self::Table { .. }
+            | Self::Roots(_)
+            | Self::Secret => true,
             Self::Data { source, .. } => source.kind() != io::ErrorKind::StorageFull,
             Self::Journal(error) => matches!(
                 error,
@@ -80,6 +89,9 @@ impl StartError {
                 "Set TOWPATH_SECRET_KEY and TOWPATH_LINK_CREDENTIAL to what the control plane has."
             }
             Self::Address { .. } => "Use `unix:/path` or a URL.",
+            Self::Table { .. } => {
+                "Correct the file; `towpath-gateway validate` judges its entities."
+            }
             Self::Roots(_) => "Check `upstream_ca_file`: it must be a file of PEM certificates.",
             Self::Runtime(_) => "Check the limits of this user (`ulimit -a`).",
         }
@@ -232,7 +244,10 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         log::event(Level::Warning, "journal.recovered", &[("gateway_lost", &recovered.lost)]);
     }
     let mut store = Store::open(config.data.join("table")).map_err(StartError::Store)?;
-    let (live, position) = link::restore(&mut store, &secrets).map_err(StartError::Store)?;
+    let (live, position) = match &config.table {
+        Some(path) => (given(path, &secrets)?, Position::default()),
+        None => link::restore(&mut store, &secrets).map_err(StartError::Store)?,
+    };
     let api = config.api.as_deref().map(|text| address("--api", text)).transpose()?;
     let shared = Shared {
         gateway_id,
@@ -250,6 +265,17 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         limits,
     };
     Ok((Arc::new(shared), store, position))
+}
+
+/// A table that was written by hand or by a tool.
+fn given(path: &Path, secrets: &Secrets) -> Result<Live, StartError> {
+    let refused = |reason: String| StartError::Table { path: path.to_owned(), reason };
+    let text = fs::read(path).map_err(|error| refused(error.to_string()))?;
+    let snapshot: Snapshot =
+        serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+    let table =
+        Table::default().apply_snapshot(&snapshot).map_err(|error| refused(error.reason))?;
+    Ok(Live::new(table, &Live::default(), secrets))
 }
 
 /// This gateway's id: made at its first start, and kept with its journal.

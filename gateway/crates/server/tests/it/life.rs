@@ -215,6 +215,28 @@ fn a_start_that_cannot_work_says_what_is_wrong_and_what_to_do() {
     assert!(options.contains("did you mean `--data`"), "{options}");
 }
 
+#[tokio::test]
+async fn a_table_in_a_file_is_served_without_a_control_plane() {
+    let upstream = towpath_testkit::FakeUpstream::start().await.unwrap();
+    let mut entities = tables::organisation();
+    entities.push(tables::target("m", upstream.base_url(), &json!({})));
+    entities.push(tables::endpoint("m", &json!({})));
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("table.json");
+    std::fs::write(&table, json!({"version": 1, "revision": 9, "entities": entities}).to_string())
+        .unwrap();
+    let options = Options { table: Some(table.clone()), ..Options::default() };
+    let gateway = Gateway::start(&folder.path().join("data"), &options);
+    let answer = gateway.post("/v1/chat/completions", &chat("m")).await;
+    std::fs::write(&table, r#"{"version": 2, "revision": 1, "entities": []}"#).unwrap();
+    let other = folder.path().join("other");
+    let arguments = ["--data", other.to_str().unwrap(), "--listen", "127.0.0.1:0", "--table"];
+    let (code, text) = error(&[&arguments[..], &[table.to_str().unwrap()]].concat());
+
+    assert_eq!((answer.status.as_u16(), code), (200, 78));
+    assert!(text.contains("table version 2 is not 1"), "{text}");
+}
+
 #[test]
 fn two_gateways_cannot_share_a_folder() {
     let data = tempfile::tempdir().unwrap();

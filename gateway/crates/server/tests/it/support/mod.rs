@@ -28,6 +28,7 @@ pub struct Options {
     pub settings: Vec<(&'static str, u64)>,
     pub control: Option<String>,
     pub api: Option<String>,
+    pub table: Option<PathBuf>,
 }
 
 /// A running gateway; killed when dropped.
@@ -45,6 +46,9 @@ impl Gateway {
         if let Some(control) = &options.control {
             command.args(["--control", control]);
             command.env("TOWPATH_LINK_CREDENTIAL", control::CREDENTIAL);
+        }
+        if let Some(table) = &options.table {
+            command.arg("--table").arg(table);
         }
         if let Some(api) = &options.api {
             command.args(["--api", api]);
@@ -177,7 +181,7 @@ impl World {
         let options = Options {
             settings: settings.to_vec(),
             control: Some(control.address.clone()),
-            api: None,
+            ..Options::default()
         };
         let gateway = Gateway::start(data.path(), &options);
         control.applied(1).await;
