@@ -143,7 +143,13 @@ LISTS = {
                 }
             ],
             "fallback": [
-                {**ANSWERS, "id": "tgt_1", "kind": "provider", "name": "vendor", "model": "large"}
+                {
+                    **ANSWERS,
+                    "id": "tgt_1",
+                    "kind": "provider",
+                    "name": "vendor/large",
+                    "model": "large",
+                }
             ],
         }
     ],
@@ -542,9 +548,9 @@ def test_an_endpoint_shows_what_stands_behind_it(cli: Any) -> None:
             """\
 smollm2 in sandbox: answers    end_1
 visible to organization, callers sandbox
-target              operations  ready  note
-deployment smollm2  chat        yes
-vendor: large       chat        yes
+target                 operations  ready  note
+deployment smollm2     chat        yes
+provider vendor/large  chat        yes
 """,
             "",
         )

@@ -189,6 +189,8 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     429: RateLimitError,
     503: UnavailableError,
 }
+# Answers to HEAD have no body to say it.
+_EMPTY = {401: "The key was not accepted (401).", 403: "This key may not do that (403)."}
 _BY_CODE: dict[str, type[APIStatusError]] = {"insufficient_quota": QuotaExhaustedError}
 
 
@@ -202,6 +204,9 @@ def of_answer(status: int, headers: Mapping[str, str], content: bytes) -> APISta
     said = _said(body)
     code = said.get("code")
     message = said.get("message") or _unreadable(status, headers, text)
+    # Routes whose shape has no field for a fix end the message with it.
+    if fix := said.get("fix"):
+        message = message.removesuffix(fix).rstrip() or message
     chosen = _BY_CODE.get(code or "") or _BY_STATUS.get(status)
     if chosen is None:
         chosen = ServerError if status >= 500 else APIStatusError
@@ -270,6 +275,8 @@ def _where(finding: Mapping[str, Any]) -> str:
 def _unreadable(status: int, headers: Mapping[str, str], text: str) -> str:
     if location := headers.get("location"):
         return f"The address answers {status} and points to {location}; it is not Towpath's own."
+    if not text and status in _EMPTY:
+        return _EMPTY[status]
     excerpt = " ".join(text.split())[:_EXCERPT_CHARS]
     return f"The answer was {status}: {excerpt}" if excerpt else f"The answer was {status}, empty."
 

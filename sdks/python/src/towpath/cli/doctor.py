@@ -59,6 +59,9 @@ def examine(current: Session) -> Iterator[Check]:
         yield Check("configuration", ok=True, detail=f"{source} ({auth.config_path()})")
     try:
         address = (credentials or current.credentials(keyless=True)).address
+    except ConfigurationError:
+        return  # said already
+    try:
         client = current.client(keyless=True, timeout=10, max_retries=0)
         _, headers = client.call("GET", "/healthz")
     except APIConnectionError as error:

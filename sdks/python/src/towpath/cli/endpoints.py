@@ -58,8 +58,6 @@ def row(endpoint: Endpoint) -> list[str]:
 def target(one: Target) -> str:
     """Write one target, with its weight when it does not take everything."""
     what = f"{one.kind} {one.name}"
-    if one.kind == "provider":
-        what = f"{one.name}: {one.model or ''}"
     return what if one.weight in {None, 100} else f"{what} (weight {one.weight})"
 
 
@@ -129,7 +127,12 @@ def create(
         access={"visibility": visibility},
         **listing.changes(project=project),
     )
-    listing.resource(made, as_json=as_json, then=f'Next: `towpath chat {name} "…"`')
+    listing.resource(
+        made,
+        as_json=as_json,
+        fields=("id", "name", "environment", "project", "revision"),
+        then=f"Next: `towpath endpoints show {name}`, or call it",
+    )
 
 
 def target_of(

@@ -68,7 +68,7 @@ def written(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name}: {written(inner)}" for name, inner in value.items())
+        return ", ".join(f"{name}: {written(inner)}" for name, inner in value.items()) or "–"
     if isinstance(value, list):
         return ", ".join(written(inner) for inner in value) or "–"
     return "–" if value is None else str(value)

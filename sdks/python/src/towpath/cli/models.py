@@ -37,8 +37,8 @@ def list_(current: Session, as_json: bool) -> None:
     output.table(columns, [row(model) for model in sorted(found.data, key=lambda one: one.id)])
     output.note()
     chats = [one.id for one in found.data if one.context_length]
-    first = f"towpath chat {chats[0]}" if chats else f"towpath predict {found.data[0].id}"
-    output.note(f'Next: `{first} "…"`, or in a program: `towpath connect`')
+    first = f'`towpath chat {chats[0]} "…"`, or in a program: ' if chats else ""
+    output.note(f"Next: {first}`towpath connect`")
 
 
 def row(model: CallableModel) -> list[str]:

@@ -73,15 +73,24 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         max([len(column.title), *(len(row[at]) for row in cells)])
         for at, column in enumerate(columns)
     ]
-    over = sum(widths) + len(_GAP) * (len(widths) - 1) - width()
-    for at, column in enumerate(columns):
-        if column.flexible and over > 0:
-            kept = max(widths[at] - over, len(column.title), 8)
-            over -= widths[at] - kept
-            widths[at] = kept
+    fit(columns, widths, width())
     data(style(_line(columns, [column.title for column in columns], widths), "bold"))
     for row in cells:
         data(_line(columns, row, widths))
+
+
+def fit(columns: Sequence[Column], widths: list[int], room: int) -> None:
+    """Take from the widest flexible column, character by character, until all fit."""
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+    for _ in range(over):
+        able = [
+            at
+            for at, column in enumerate(columns)
+            if column.flexible and widths[at] > max(len(column.title), 8)
+        ]
+        if not able:
+            return
+        widths[max(able, key=lambda at: widths[at])] -= 1
 
 
 def clean(text: str) -> str:
@@ -175,8 +184,11 @@ def failed(problem: TowpathError, *, hint: str | None = None) -> None:
     fix = problem.fix
     if isinstance(problem, APIStatusError) and problem.status == 401 and not fix:
         fix = "use another key: `towpath login`, or TOWPATH_API_KEY"
-    advice = [plain(one) for one in (fix, hint) if one]
-    error(problem.message, fix="; or ".join(advice), findings=findings)
+    said = plain(problem.message)
+    findings = [one for one in findings if plain(one["detail"]) != said]
+    if hint:
+        fix = f"{plain(fix).rstrip('.')}; or {hint}" if fix else hint
+    error(problem.message, fix=fix, findings=findings)
     if problem.request_id:
         note(style(f"     {problem.request_id}", "dim", sys.stderr))
 

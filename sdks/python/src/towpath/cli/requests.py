@@ -66,7 +66,7 @@ def row(record: RequestRecord) -> list[str]:
     shown = moment.astimezone().strftime("%H:%M:%S") if isinstance(moment, datetime) else moment
     return [
         shown,
-        record.endpoint or "–",
+        record.endpoint or f"({record.operation})",
         ending(record),
         output.number(record.input_tokens),
         output.number(record.output_tokens),
