@@ -73,10 +73,10 @@ async fn bare(address: SocketAddr) -> Outcome {
     stream.set_nodelay(true)?;
     let head = format!("POST / HTTP/1.1\r\nhost: {address}\r\ncontent-length: 256\r\n\r\n");
     let request = [head.as_bytes(), BODY].concat();
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; ANSWER.len()];
     measure("bare socket", async || {
         stream.write_all(&request).await?;
-        stream.read(&mut buffer).await?;
+        stream.read_exact(&mut buffer).await?;
         Ok(())
     })
     .await
