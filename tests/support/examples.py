@@ -46,7 +46,7 @@ class World:
 
     async def key(self, **more: Any) -> Any:
         """Create a key in `alpha/one`."""
-        body = {"project": "alpha/one", "environment": "sandbox", "name": self.name("key"), **more}
+        body = {"project": self.project, "environment": "sandbox", "name": self.name("key"), **more}
         return await self.api.create("/keys", **body)
 
     async def user(self, **more: Any) -> Any:
@@ -64,7 +64,7 @@ class World:
 
     async def model(self) -> Any:
         """Create a model in `alpha/one`."""
-        return await self.api.create("/models", name=self.name("model"), project="alpha/one")
+        return await self.api.create("/models", name=self.name("model"), project=self.project)
 
     def static(self) -> dict[str, Any]:
         """Return a static target."""
@@ -82,7 +82,7 @@ class World:
         return {
             "name": self.name("endpoint"),
             "environment": "sandbox",
-            "project": "alpha/one",
+            "project": self.project,
             "targets": [self.static()],
             "access": {"visibility": "project"},
         }
@@ -224,7 +224,9 @@ async def _(world: World) -> Call:
 
 async def _member(world: World) -> str:
     user = await world.user()
-    member = await world.api.create("/members", team="alpha", user=user["id"], role="viewer")
+    member = await world.api.create(
+        "/members", team=world.teams["alpha"], user=user["id"], role="viewer"
+    )
     return f"/members/{member['id']}"
 
 
@@ -271,19 +273,23 @@ async def _(world: World) -> Call:
 
 @example("PATCH", "/projects/{project:path}")
 async def _(world: World) -> Call:
-    project = await world.api.create("/projects", team="alpha", name=world.name("project"))
+    project = await world.api.create(
+        "/projects", team=world.teams["alpha"], name=world.name("project")
+    )
     return Call(f"/projects/{project['id']}", {"name": world.name("project")})
 
 
 @example("DELETE", "/projects/{project:path}")
 async def _(world: World) -> Call:
-    project = await world.api.create("/projects", team="alpha", name=world.name("project"))
+    project = await world.api.create(
+        "/projects", team=world.teams["alpha"], name=world.name("project")
+    )
     return Call(f"/projects/{project['id']}")
 
 
 async def _application(world: World) -> str:
     made = await world.api.create(
-        "/applications", project="alpha/one", name=world.name("application")
+        "/applications", project=world.project, name=world.name("application")
     )
     return f"/applications/{made['id']}"
 
@@ -356,7 +362,7 @@ async def _(world: World) -> Call:
 
 async def _account(world: World) -> str:
     made = await world.api.create(
-        "/service-accounts", project="alpha/one", name=world.name("robot"), scopes=["read"]
+        "/service-accounts", project=world.project, name=world.name("robot"), scopes=["read"]
     )
     return f"/service-accounts/{made['id']}"
 

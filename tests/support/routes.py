@@ -18,7 +18,8 @@ _VERBS = {
     "PATCH": Verb.UPDATE,
     "DELETE": Verb.DELETE,
 }
-_OTHER_VERBS = {"/keys/{key}/rotate": Verb.UPDATE}
+# A rotation changes a key; who may ask for a file's presence is who may upload it.
+_OTHER_VERBS = {"/keys/{key}/rotate": Verb.UPDATE, "/blobs/{digest}": Verb.CREATE}
 
 
 @dataclass(frozen=True)

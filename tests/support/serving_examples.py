@@ -173,7 +173,7 @@ async def _manifest(world: World) -> dict[str, Any]:
     return {
         "apiVersion": "towpath.dev/v1alpha1",
         "kind": "ModelDeployment",
-        "metadata": {"name": world.name("deployment"), "project": "alpha/one"},
+        "metadata": {"name": world.name("deployment"), "project": world.project},
         "spec": {"model": {"uri": f"models:/{model['name']}/1"}, "runtime": {"name": "onnx"}},
     }
 

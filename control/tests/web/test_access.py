@@ -4,11 +4,12 @@ import json
 import re
 
 import pytest
-from examples import EXAMPLES, World, build
-from platform_api import Api
+from examples import World
 from routes import ROUTES, Route
 
 from towpath_server.core.access import TABLE, Role, Verb
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What each actor holds where the thing belongs to `alpha/one`. Written down by hand: the test must not
 # ask the code under test.
@@ -34,29 +35,10 @@ HELD_ANYWHERE = {
 ORGANISATION = {"user", "user_token", "provider", "runtime", "node"}
 
 
-@pytest.fixture
-def engine() -> str:
+@pytest.fixture(scope="module")
+def shared_engine() -> str:
     """Rules do not depend on the engine; the other suites run on both."""
     return "sqlite"
-
-
-@pytest.fixture
-async def world(api: Api) -> World:
-    return await build(api)
-
-
-def test_every_route_has_an_example_and_every_example_a_route() -> None:
-    routes = {(route.method, route.path) for route in ROUTES if "HEAD" not in route.method}
-    unproven = {("GET", "/requests/{request}"), ("GET", "/requests/{request_id}")}
-
-    missing = {f"{m} {p}" for m, p in routes - set(EXAMPLES) - unproven if "{node}" not in p}
-    stale = {f"{m} {p}" for m, p in set(EXAMPLES) - {(r.method, r.path) for r in ROUTES}}
-
-    assert (missing, stale) == (set(), set())
-
-
-def test_every_route_is_of_a_noun_in_the_table() -> None:
-    assert {route.noun for route in ROUTES} <= set(TABLE)
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.has_example], ids=str)
@@ -68,9 +50,9 @@ async def test_the_table_decides(route: Route, world: World) -> None:
         answer = await world.api.as_(world.tokens[actor]).call(
             route.method, call.path, call.body, content=call.content
         )
-        if (route.noun, route.method) == ("artifact", "PUT"):
-            held = HELD_ANYWHERE.get(actor, held)
-        may = bool(held & allowed) or Role.ANYONE in allowed
+        upload = (route.noun, route.method) == ("artifact", "PUT")
+        counted = HELD_ANYWHERE.get(actor, held) if upload else held
+        may = bool(counted & allowed) or Role.ANYONE in allowed
         if not _as_expected(route, answer.status_code, may=may, known=bool(held)):
             wrong.append((actor, answer.status_code, answer.text[:200]))
         elif answer.status_code >= 400 and route.method != "HEAD":
@@ -102,7 +84,9 @@ async def test_a_list_shows_nothing_of_a_foreign_team(route: Route, world: World
     for actor in ("beta admin", "beta/one key", "beta/one account", "newcomer"):
         caller = world.api.as_(world.tokens[actor])
         answer = await caller.call("GET", (await route.make(world)).path)
-        shown = json.dumps(answer.json())
+        items = answer.json().get("items", ())
+        # a refused attempt of the caller's own names what the caller sent
+        shown = json.dumps([item for item in items if item.get("outcome") != "refused"])
 
         assert world.teams["alpha"] not in shown
         assert world.project not in shown
