@@ -1,0 +1,203 @@
+"""What is served, where, and on what."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from towpath.model import Model
+from towpath.types.resource import Condition, Environment, Resource
+
+
+class Provider(Resource):
+    """A vendor's API outside; its credential is never shown."""
+
+    name: str
+    dialect: str
+    base_url: str
+    has_credential: bool
+    header: str | None
+    region: str | None
+    max_data_class: str
+    models: list[dict[str, Any]]
+
+
+class Target(Model):
+    """What stands behind an endpoint, and whether it can answer."""
+
+    id: str
+    kind: Literal["deployment", "static", "provider"]
+    name: str
+    weight: int | None
+    model: str | None
+    dialect: str | None
+    url: str | None
+    operations: list[str]
+    region: str | None
+    max_data_class: str
+    price: dict[str, str] | None
+    context_length: int | None
+    ready: bool
+    note: str | None
+
+
+class Access(Model):
+    """Who may call."""
+
+    visibility: Literal["project", "team", "organization"]
+    allow: list[dict[str, str]]
+    callers: list[str]
+
+
+class EndpointStatus(Model):
+    """Whether an endpoint answers now, and if not, why."""
+
+    ready: bool
+    reason: str | None
+
+
+class Endpoint(Resource):
+    """A name that callers use, in one environment."""
+
+    name: str
+    environment: Environment
+    project: str | None
+    deployment: str | None
+    access: Access
+    timeouts: dict[str, int]
+    targets: list[Target]
+    fallback: list[Target]
+    status: EndpointStatus
+
+
+class DeployedModel(Model):
+    """The registry version behind a deployment."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class DeployedRuntime(Model):
+    """What serves a deployment."""
+
+    name: str
+    version: str
+    args: list[str]
+
+
+class Replica(Model):
+    """One model server of a deployment."""
+
+    id: str
+    ordinal: int
+    revision: int
+    state: str
+    restarts: int
+    reason: str | None
+    message: str | None
+    retiring: bool
+
+
+class Deployment(Resource):
+    """A model version, served, and how far that is; `phase` sums `conditions` up."""
+
+    name: str
+    environment: Environment
+    project: str
+    endpoint: str
+    phase: str
+    conditions: list[Condition]
+    serving_revision: int | None
+    model: DeployedModel
+    runtime: DeployedRuntime
+    operations: list[str]
+    replicas: list[Replica]
+    replicas_wanted: int
+    replicas_ready: int
+    price: dict[str, str] | None
+    manifest: dict[str, Any]
+    first_ready_at: datetime | None
+
+
+class DeploymentCheck(Model):
+    """What a manifest would come to; nothing was changed."""
+
+    name: str
+    environment: Environment
+    project: str
+    deployment: str | None
+    message: str
+    model: DeployedModel
+    runtime: DeployedRuntime
+    operations: list[str]
+    replicas_wanted: int
+    price: dict[str, str] | None
+
+
+class ReplicaLog(Model):
+    """The last lines that one model server wrote."""
+
+    replica: str
+    ordinal: int
+    revision: int
+    lines: list[str]
+
+
+class DeploymentLogs(Model):
+    """The last lines that the model servers of a deployment wrote."""
+
+    items: list[ReplicaLog]
+
+
+class RegisteredModel(Resource):
+    """A name in the registry."""
+
+    name: str
+    team: str
+    project: str
+    visibility: str
+    description: str | None
+
+
+class ModelVersion(Resource):
+    """An immutable version of a registered model."""
+
+    model: str
+    version: int
+    uri: str
+    digest: str
+    format: str
+    size: int
+    files: list[dict[str, Any]]
+    signature: dict[str, Any] | None
+    card: str | None
+    licence: str | None
+    lineage: dict[str, Any]
+
+
+class Runtime(Model):
+    """How a format is served."""
+
+    name: str
+    version: str
+    formats: list[str]
+    dialect: str
+    operations: list[str]
+    request_fields: dict[str, Any]
+    args: dict[str, Any]
+
+
+class Node(Resource):
+    """A machine that models run on."""
+
+    name: str
+    cores: int
+    threads: int
+    memory_bytes: int
+    seen_at: datetime
+    alive: bool
+
+
+class Health(Model):
+    """Whether the address can take requests, with the reasons when it cannot."""
+
+    ready: bool
