@@ -107,16 +107,14 @@ async def _project(tx: Tx) -> tuple[Project, str]:
         SYSTEM,
         project=path,
         name=APPLICATION,
-        owner=None,
-        contact=None,
-        use_case="Trying the platform out.",
+        about={"use_case": "Trying the platform out."},
     )
     _, secret = await keys.create(
         tx,
         SYSTEM,
         project=path,
         environment=Environment.SANDBOX,
-        name="first key",
+        name="first",
         application=APPLICATION,
         scopes=DEMO_SCOPES,
     )
