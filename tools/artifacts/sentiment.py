@@ -1,9 +1,9 @@
 """
 Train the sentiment classifier, from the texts to a file that Towpath can deploy.
 
-Read this as the example for a model of your own. It has the four steps that every model needs: get the data, split
-off what the model must never see, train, and write a file whose inputs and outputs have names. `towpath.yaml` beside
-the result then deploys it: `towpath deploy towpath.yaml`.
+Read this as the example for a model of your own. It has the four steps that every model needs: get
+the data, split off what the model must never see, train, and write a file whose inputs and outputs
+have names. `towpath.yaml` beside the result then deploys it: `towpath deploy towpath.yaml`.
 
     python sentiment.py --source vaderSentiment-3.3.2.tar.gz --out DIR
 
@@ -50,19 +50,23 @@ def examples(source: Path) -> Iterator[Example]:
     """Read the rated texts: tweets, film and product reviews, newspaper editorials."""
     with tarfile.open(source) as sources:
         inner = next(member for member in sources if member.name.endswith(RATED_TEXTS))
-        packed = sources.extractfile(inner)
-        assert packed is not None
-        with tarfile.open(fileobj=io.BytesIO(packed.read())) as archive:
+        with tarfile.open(fileobj=io.BytesIO(content(sources, inner))) as archive:
             for member in sorted(archive, key=lambda m: m.name):
                 if member.name.endswith("_GroundTruth.txt"):
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    yield from rated(member.name, file.read().decode("utf-8"))
+                    yield from rated(member.name, content(archive, member).decode("utf-8"))
 
 
-def rated(name: str, content: str) -> Iterator[Example]:
-    """Read one file: number, mean rating and text per line; keep what is clearly one or the other."""
-    for line in content.splitlines():
+def content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Read a file of an archive."""
+    file = archive.extractfile(member)
+    if file is None:
+        raise ValueError(f"`{member.name}` is not a file")
+    return file.read()
+
+
+def rated(name: str, lines: str) -> Iterator[Example]:
+    """Read one file, a number, a mean rating and a text per line; keep what is clear."""
+    for line in lines.splitlines():
         number, rating, text = line.split("\t", 2)
         if abs(float(rating)) >= CLEAR:
             # Sentences of one review or editorial are numbered 12_1, 12_2, …: they belong together.
@@ -76,8 +80,8 @@ def split(found: list[Example]) -> tuple[list[Example], list[Example]]:
     """
     Hold out a fifth of the documents for the only honest number there is.
 
-    By hash, so that the choice is the same each time; whole documents, so that the model has not read the
-    neighbouring sentence; and no text that stands on both sides.
+    By hash, so that the choice is the same each time; whole documents, so that the model has not
+    read the neighbouring sentence; and no text that stands on both sides.
     """
     held_out = [e for e in found if share(e.document) < HELD_OUT]
     unseen = {e.text.lower() for e in held_out}
@@ -92,14 +96,14 @@ def share(document: str) -> float:
 
 
 def train(seen: list[Example]) -> Pipeline:
-    """Weigh words and pairs of words by how rare they are, and learn which of them tell the labels apart."""
+    """Weigh words and pairs of words by rarity, and learn which tell the labels apart."""
     words = TfidfVectorizer(token_pattern=WORDS, ngram_range=(1, 2), min_df=2, sublinear_tf=True)
     model = make_pipeline(words, LogisticRegression(C=5, max_iter=1000, random_state=0))
     return model.fit([e.text for e in seen], [e.label for e in seen])
 
 
 def export(model: Pipeline, path: Path) -> None:
-    """Write the model with one input, `text`, and two outputs, `label` and `score` (its probability)."""
+    """Write the model: one input, `text`; two outputs, `label` and `score` (its probability)."""
     converted = to_onnx(
         model,
         initial_types=[("text", StringTensorType([None, 1]))],

@@ -1,9 +1,9 @@
 """
 Where a model server listens, and the secret that its callers must show.
 
-Every server of this package shares this contract: `--listen unix:/path.sock` or `--listen 127.0.0.1:PORT`, the
-secret in `TOWPATH_REPLICA_SECRET`. Loopback and Unix sockets only: a model server is never reached but through
-the gateway.
+Every server of this package shares this contract: `--listen unix:/path.sock` or `--listen
+127.0.0.1:PORT`, the secret in `TOWPATH_REPLICA_SECRET`. Loopback and Unix sockets only: a model
+server is never reached but through the gateway.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ SOCKET_PATH_MAXIMUM = 107  # `sun_path` of Linux, less its closing zero
 BACKLOG = 128  # connections the kernel keeps until they are accepted; the gateway's pool is smaller
 
 
-class StartRefused(Exception):
+class StartRefused(Exception):  # noqa: N818 - errors are named as facts
     """The server cannot start; `fix` says what to do."""
 
     def __init__(self, what: str, *, fix: str) -> None:
@@ -148,7 +148,8 @@ def _socket_path(text: str) -> Path:
         )
     if len(os.fsencode(path)) > SOCKET_PATH_MAXIMUM:
         raise StartRefused(
-            f"the socket path is {len(os.fsencode(path))} bytes long, the system allows {SOCKET_PATH_MAXIMUM}",
+            f"the socket path has {len(os.fsencode(path))} bytes, "
+            f"the system allows {SOCKET_PATH_MAXIMUM}",
             fix="use a shorter folder",
         )
     return path
@@ -164,7 +165,8 @@ def replica_secret() -> str:
     secret = os.environ.pop(SECRET_VARIABLE, "")  # noqa: TID251 - the one setting of a replica
     if len(secret) < SECRET_MINIMUM or not secret.isascii() or not secret.isprintable():
         raise StartRefused(
-            f"`{SECRET_VARIABLE}` is missing, shorter than {SECRET_MINIMUM} characters or not printable ASCII",
+            f"`{SECRET_VARIABLE}` is missing, has less than {SECRET_MINIMUM} characters "
+            "or is not printable ASCII",
             fix=f"set it: {SECRET_VARIABLE}=$(openssl rand -hex 24)",
         )
     return secret
@@ -185,11 +187,11 @@ def stop_signal() -> Iterator[socket.socket]:
     """
     Turn SIGTERM and SIGINT into a byte on a socket, while this lasts.
 
-    A wake-up socket, because the engines' own threads may be the ones that receive the signal: a main thread
-    that sleeps in a lock would not notice.
+    A wake-up socket, because the engines' own threads may be the ones that receive the signal: a
+    main thread that sleeps in a lock would not notice.
     """
     reader, writer = socket.socketpair()
-    writer.setblocking(False)
+    writer.setblocking(False)  # noqa: FBT003 - the library's signature
     former = {
         number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)
     }
@@ -202,6 +204,14 @@ def stop_signal() -> Iterator[socket.socket]:
             signal.signal(number, handler)
         reader.close()
         writer.close()
+
+
+def positive(text: str) -> int:
+    """Read a number above 0."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def report(refusal: StartRefused) -> int:

@@ -1,15 +1,15 @@
 """
 Serve a GGUF model with llama.cpp's own server: `python -m towpath_runtimes.llama_cpp`.
 
-The engine, its HTTP server and its OpenAI dialect are llama.cpp's, embedded through `xllamacpp`; this file only
-sets it up: where it listens, who may call, how much memory and how many threads it may take. Nothing of a request
-passes through Python.
+The engine, its HTTP server and its OpenAI dialect are llama.cpp's, embedded through `xllamacpp`;
+this file only sets it up: where it listens, who may call, how much memory and how many threads it
+may take. Nothing of a request passes through Python.
 """
 
 import argparse
 import contextlib
 import os
-import socket
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,15 +20,17 @@ from towpath_runtimes.listening import (
     Address,
     StartRefused,
     owner_only,
+    positive,
     replica_secret,
     report,
     stop_signal,
 )
 
-THREADS_MAXIMUM = 2  # by default; the engine's threads spin, and more than the cores there are slow each other down
+THREADS_MAXIMUM = 2  # by default: the engine's threads spin, so more than the cores slow it down
 MAGIC = b"GGUF"
 GAUGES = ("llamacpp:requests_processing", "llamacpp:requests_deferred")
-DRAIN_S = 25  # less than the 30 s after which supervisors commonly kill
+DRAIN_S = 20
+STOP_S = 25  # less than the 30 s after which supervisors commonly kill
 DRAIN_STEP_S = 0.05
 WARNINGS = 2  # llama.cpp's log levels: 1 errors, 2 warnings, 3 also a line per request
 
@@ -55,12 +57,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="the model's name in answers")
     parser.add_argument("--listen", required=True, help="unix:/path.sock or 127.0.0.1:PORT")
     parser.add_argument(
-        "--context-length", type=int, default=4096, help="tokens of one request, prompt and answer"
+        "--context-length",
+        type=positive,
+        default=4096,
+        help="tokens of one request, prompt and answer",
     )
     parser.add_argument(
-        "--parallel", type=int, default=4, help="requests answered at the same time"
+        "--parallel", type=positive, default=4, help="requests answered at the same time"
     )
-    parser.add_argument("--threads", type=int, default=min(THREADS_MAXIMUM, os.cpu_count() or 1))
+    parser.add_argument(
+        "--threads", type=positive, default=min(THREADS_MAXIMUM, os.cpu_count() or 1)
+    )
     parser.add_argument(
         "--prompt-cache-mib", type=int, default=256, help="memory for prompts seen before"
     )
@@ -74,13 +81,8 @@ def configure(
     Describe the server to llama.cpp.
 
     Raises:
-        StartRefused: There is no model at the path, or a number makes no sense.
+        StartRefused: There is no model at the path.
     """
-    for name in ("context_length", "parallel", "threads"):
-        if getattr(arguments, name) < 1:
-            raise StartRefused(
-                f"`--{name.replace('_', '-')}` is below 1", fix="give a positive number"
-            )
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model_file(arguments.model))
     parameters.model_alias = {arguments.name}
@@ -139,7 +141,8 @@ def serve(parameters: xllamacpp.CommonParams, address: Address) -> None:
     """
     Load the model and serve until a signal says stop.
 
-    Until the model is loaded SIGTERM ends the process at once: there is nothing to put in order yet.
+    Until the model is loaded SIGTERM ends the process at once: there is nothing to put in order
+    yet.
 
     Raises:
         StartRefused: llama.cpp cannot load the model or cannot listen.
@@ -150,25 +153,23 @@ def serve(parameters: xllamacpp.CommonParams, address: Address) -> None:
     except RuntimeError as error:
         raise StartRefused(
             f"llama.cpp did not start: {error}",
-            fix="the lines above say why: a damaged file, an unknown architecture, too little memory or a port in use",
+            fix="the lines above say why: a damaged file, an unknown architecture, "
+            "too little memory, or a port in use",
         ) from error
     with stop_signal() as stop:
         sys.stderr.write(f"listening on {server.listening_address}\n")
         sys.stderr.flush()
         stop.recv(1)
-        address.remove()  # no new connections; those that are open may finish
-        drain(server, stop)
-    del server  # joins the engine's threads: what is still open is cut, the listener closes
-
-
-def drain(server: xllamacpp.Server, stop: socket.socket) -> None:
-    """Wait until no request is in work, `DRAIN_S` at most; a second signal ends the wait."""
+    # An engine that is stuck in one token answers nobody, itself included: the alarm ends the
+    # process whatever happens below, and so does a second signal.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.alarm(STOP_S)
+    address.remove()  # no new connections; those that are open may finish
     deadline = time.monotonic() + DRAIN_S
-    stop.settimeout(DRAIN_STEP_S)
     while working(server) and time.monotonic() < deadline:
-        with contextlib.suppress(TimeoutError):
-            stop.recv(1)
-            return
+        time.sleep(DRAIN_STEP_S)
+    del server  # joins the engine's threads: what is still open is cut, the listener closes
 
 
 def working(server: xllamacpp.Server) -> bool:

@@ -1,1 +1,1 @@
-"""Descriptions of the runtimes that Towpath starts: one YAML document each, read by the control plane as package data."""
+"""What Towpath starts to serve a format: one YAML document each, which the control plane reads."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvicorn
 
-from towpath_runtimes.listening import Address, StartRefused, replica_secret, report
+from towpath_runtimes.listening import Address, StartRefused, positive, replica_secret, report
 from towpath_runtimes.onnx import app, model
 
 DRAIN_S = 25  # less than the 30 s after which supervisors commonly kill
@@ -22,11 +22,6 @@ def main(argv: list[str] | None = None) -> int:
     try:
         address = Address.parse(arguments.listen)
         secret = replica_secret()
-        for name in ("threads", "max_batch", "max_tokens", "max_waiting"):
-            if getattr(arguments, name) < 1:
-                raise StartRefused(
-                    f"`--{name.replace('_', '-')}` is below 1", fix="give a positive number"
-                )
         limits = model.Limits(batch=arguments.max_batch, tokens=arguments.max_tokens)
         served = app.Served(
             model=model.load(arguments.model, limits=limits),
@@ -51,12 +46,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--listen", required=True, help="unix:/path.sock or 127.0.0.1:PORT")
     parser.add_argument("--model-version", default="1", help="the version in paths and answers")
     parser.add_argument(
-        "--threads", type=int, default=1, help="requests computed at the same time, a core each"
+        "--threads",
+        type=positive,
+        default=1,
+        help="requests computed at the same time, a core each",
     )
-    parser.add_argument("--max-batch", type=int, default=1024, help="rows of one request")
-    parser.add_argument("--max-tokens", type=int, default=512, help="tokens of one text")
+    parser.add_argument("--max-batch", type=positive, default=1024, help="rows of one request")
+    parser.add_argument("--max-tokens", type=positive, default=512, help="tokens of one text")
     parser.add_argument(
-        "--max-waiting", type=int, default=128, help="requests that wait for the model"
+        "--max-waiting", type=positive, default=128, help="requests that wait for the model"
     )
     return parser.parse_args(argv)
 
@@ -81,7 +79,8 @@ def serve(served: app.Served, secret: str, address: Address) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    # uvicorn raises the signal that stopped it once more when it is done; a quiet handler makes that the end.
+    # uvicorn raises the signal that stopped it once more when it is done; a quiet handler makes
+    # that the end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     sys.stderr.write(f"listening on {address if address.path else f'{host}:{port}'}\n")

@@ -1,8 +1,8 @@
 """
 The protocol's routes, and the bounds that keep callers from hurting each other.
 
-Reading, computing and writing happen in worker threads (numpy, the tokenizer and the engine let go of Python's lock);
-the event loop only moves bytes.
+Reading, computing and writing happen in worker threads (numpy, the tokenizer and the engine let go
+of Python's lock); the event loop only moves bytes.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
 """
 An ONNX model as callers see it: named tensors in, named tensors out.
 
-A model whose inputs are token ids gets its tokenizer (`tokenizer.json` beside it) put in front, so that callers send
-text; where it answers with one vector per token, those become one unit vector per text.
+A model whose inputs are token ids gets its tokenizer (`tokenizer.json` beside it) put in front, so
+that callers send text; where it answers with one vector per token, those become one unit vector per
+text.
 """
 
 from collections.abc import Callable
@@ -107,12 +108,14 @@ class Model:
                 raise Refused(f"the model has no input `{name}`, it takes {listed}")
             if request.datatypes[name] != spec.datatype:
                 raise Refused(
-                    f"input `{name}` is `{request.datatypes[name]}`, the model takes `{spec.datatype}`"
+                    f"input `{name}` is `{request.datatypes[name]}`, "
+                    f"the model takes `{spec.datatype}`"
                 )
             spec.check(array.shape)
             if array.ndim and array.shape[0] > self._limits.batch:
                 raise Refused(
-                    f"input `{name}` has {array.shape[0]} rows, at most {self._limits.batch} are taken"
+                    f"input `{name}` has {array.shape[0]} rows, "
+                    f"at most {self._limits.batch} are taken"
                 )
         for name in known:
             if name not in request.inputs:
@@ -140,7 +143,8 @@ class Model:
         for at, text in enumerate(texts):
             if len(text) > LONGEST_TEXT:
                 raise Refused(
-                    f"input `text`: value {at} has {len(text)} characters, at most {LONGEST_TEXT} are taken"
+                    f"input `text`: value {at} has {len(text)} characters, "
+                    f"at most {LONGEST_TEXT} are taken"
                 )
         encoded = self._tokenizer.encode_batch(texts)
         if cut:
@@ -149,8 +153,9 @@ class Model:
         for at, one in enumerate(encoded):
             if len(one) > self._limits.tokens:
                 raise Refused(
-                    f"input `text`: value {at} has {len(one)} tokens, the model reads {self._limits.tokens}; "
-                    "shorten or split it, or send the parameter `truncate: true` to have its end cut off"
+                    f"input `text`: value {at} has {len(one)} tokens, "
+                    f"the model reads {self._limits.tokens}; shorten or split it, "
+                    "or send the parameter `truncate: true` to have its end cut off"
                 )
         by_length = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
         size = max(self.outputs[0].shape[-1], 0)
@@ -204,8 +209,7 @@ def load(path: Path, *, limits: Limits) -> Model:
         )
     except ENGINE_ERRORS as error:
         raise StartRefused(
-            f"`{file}` cannot be loaded: {_first_line(error)}",
-            fix="check that it is a whole ONNX file, with its external data beside it",
+            f"`{file}` cannot be loaded: {_first_line(error)}", fix=_load_fix(str(error))
         ) from error
     names = {node.name for node in session.get_inputs()}
     tokenizer = _tokenizer(file, names, limits) if "input_ids" in names else None
@@ -238,7 +242,8 @@ def _tokenizer(file: Path, names: set[str], limits: Limits) -> Tokenizer:
     place = file.parent / "tokenizer.json"
     if not place.is_file():
         raise StartRefused(
-            f"the model's inputs are {', '.join(sorted(names))}, and there is no tokenizer beside `{file}`",
+            f"the model's inputs are {', '.join(sorted(names))}, "
+            f"and there is no tokenizer beside `{file}`",
             fix="put the model's `tokenizer.json` into its folder",
         )
     if names - TOKEN_INPUTS:
@@ -248,7 +253,7 @@ def _tokenizer(file: Path, names: set[str], limits: Limits) -> Tokenizer:
         )
     try:
         tokenizer = Tokenizer.from_file(str(place))
-    except Exception as error:  # noqa: BLE001 - the library raises nothing more precise
+    except Exception as error:
         raise StartRefused(
             f"`{place}` is not a tokenizer: {error}", fix="take the model's own file"
         ) from error
@@ -265,7 +270,7 @@ def _spec(node: Any) -> TensorSpec:
     if node.type not in ONNX_TYPES:
         raise StartRefused(
             f"`{node.name}` is of type {node.type}, which the protocol does not have",
-            fix="export the model with plain tensors (for scikit-learn: `options={'zipmap': False}`)",
+            fix="export plain tensors (for scikit-learn: `options={'zipmap': False}`)",
         )
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
     return TensorSpec(node.name, ONNX_TYPES[node.type], shape)
@@ -279,6 +284,12 @@ def _truncate(parameters: dict[str, Any]) -> bool:
     if not isinstance(value, bool):
         raise Refused("the parameter `truncate` must be true or false")
     return value
+
+
+def _load_fix(message: str) -> str:
+    if "locale" in message:  # the engine's StringNormalizer, as scikit-learn's converter writes it
+        return "set the attribute `locale` of its StringNormalizer to `C`, or install en_US.UTF-8"
+    return "check that it is a whole ONNX file, with its external data beside it"
 
 
 def _first_line(error: Exception) -> str:

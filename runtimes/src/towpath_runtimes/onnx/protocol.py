@@ -1,5 +1,5 @@
 """
-Inference requests and answers of the KServe protocol, JSON with or without binary tensors behind it.
+Inference requests and answers of the KServe protocol: JSON, with or without binary tensors.
 
 Reading needs no model; whether the tensors fit one is `model.py`'s to say.
 """
@@ -20,7 +20,7 @@ TENSORS_MAXIMUM = 1024
 
 @dataclass(frozen=True)
 class InferRequest:
-    """What a caller asked for. `outputs` maps the wanted outputs to "as bytes"; `None` means all, as JSON."""
+    """What a caller asked for. `outputs` says which, and whether as bytes; `None`: all."""
 
     inputs: dict[str, np.ndarray]
     datatypes: dict[str, str]
@@ -132,7 +132,8 @@ def parse(body: bytes) -> object:
         raise Refused(f"the body is not UTF-8, at byte {error.start}") from error
     except json.JSONDecodeError as error:
         raise Refused(
-            f"the body is not JSON: {error.msg.lower()}, at line {error.lineno}, column {error.colno}"
+            f"the body is not JSON: {error.msg.lower()}, "
+            f"at line {error.lineno}, column {error.colno}"
         ) from error
     except RecursionError as error:
         raise Refused("the body nests too deep") from error
@@ -178,7 +179,8 @@ def _declaration(entry: object) -> tuple[str, str, tuple[int, ...]]:
     whole = all(type(size) is int and 0 <= size < 2**31 for size in sizes)
     if not isinstance(shape, list) or not whole or len(sizes) > tensors.DIMENSIONS_MAXIMUM:
         raise Refused(
-            f"input `{name}`: `shape` must be an array of at most {tensors.DIMENSIONS_MAXIMUM} sizes, none negative"
+            f"input `{name}`: `shape` must be an array of "
+            f"at most {tensors.DIMENSIONS_MAXIMUM} sizes, none negative"
         )
     return name, datatype, tuple(sizes)
 

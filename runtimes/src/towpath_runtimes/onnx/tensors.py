@@ -1,8 +1,8 @@
 """
 Tensors as the KServe protocol writes them, to and from numpy.
 
-Values are checked strictly: a type that would have to be converted, a number out of range or a shape that does not
-fit is refused with the input's name and the place of the value.
+Values are checked strictly: a type that would have to be converted, a number out of range or a
+shape that does not fit is refused with the input's name and the place of the value.
 """
 
 import itertools
@@ -134,7 +134,8 @@ def text_array(name: str, values: list[str], shape: tuple[int, ...]) -> np.ndarr
     Put strings into an array of objects.
 
     Raises:
-        Refused: One of them is not valid Unicode, or holds a zero character, which the engine takes for its end.
+        Refused: One of them is not valid Unicode, or holds a zero character, which the engine takes
+        for its end.
     """
     for at, value in enumerate(values):
         try:
@@ -165,7 +166,8 @@ def from_binary(name: str, datatype: str, shape: tuple[int, ...], data: memoryvi
         return text_array(name, texts(name, data, wanted), shape)
     if len(data) != wanted * dtype.itemsize:
         raise Refused(
-            f"input `{name}` has {len(data)} bytes, shape {list(shape)} of `{datatype}` takes {wanted * dtype.itemsize}"
+            f"input `{name}` has {len(data)} bytes, "
+            f"shape {list(shape)} of `{datatype}` takes {wanted * dtype.itemsize}"
         )
     if dtype.kind == "b":
         return (np.frombuffer(data, dtype=np.uint8) != 0).reshape(shape)
