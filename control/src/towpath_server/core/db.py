@@ -22,8 +22,9 @@ from sqlalchemy.types import TypeEngine
 
 from towpath_server.core import clock as clocks
 from towpath_server.core.clock import Clock
-from towpath_server.core.errors import ConcurrentChange, DatabaseUnavailable, InvalidRequest
+from towpath_server.core.errors import ConcurrentChange, DatabaseUnavailable
 from towpath_server.core.seal import Sealer
+from towpath_server.core.urls import engine_url as engine_url
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -249,25 +250,6 @@ class Database:
         store = self._ledger if ledger else self._main
         async with _translated(), store.connection(write=True) as connection:
             yield connection
-
-
-def engine_url(url: str) -> str:
-    """
-    Name the asynchronous driver in a plain database URL.
-
-    Raises:
-        InvalidRequest: The URL is of neither engine.
-    """
-    scheme, separator, rest = url.partition("://")
-    engine = scheme.partition("+")[0]
-    if separator and engine == "sqlite":
-        return f"sqlite+aiosqlite://{rest}"
-    if separator and engine in {"postgresql", "postgres"}:
-        return f"postgresql+asyncpg://{rest}"
-    raise InvalidRequest(
-        f"`{scheme}` is not a database that Towpath runs on.",
-        fix="Use `postgresql://user:password@host:5432/name`, or leave it out for SQLite.",
-    )
 
 
 def beside_ledger(url: str) -> str:

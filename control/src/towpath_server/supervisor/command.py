@@ -112,12 +112,11 @@ def _clear_orphans(folder: DataFolder, progress: Progress) -> None:
     """
     End the parts of a `towpath up` that was killed; they hold the port and the gateway's folder.
 
-    The control plane is killed, not asked: asked, it would stop its model servers, and these are to
-    be adopted by the next one.
+    The gateway goes first: it ships its last records while somebody takes them. The control plane is
+    killed, not asked: asked, it would stop its model servers, and the next one is to adopt them.
     """
-    control = folders.orphan(folder.run / "control.pid")
-    gateway = folders.orphan(folder.run / "gateway.pid")
-    for process, number in ((control, signal.SIGKILL), (gateway, signal.SIGTERM)):
+    for name, number in (("gateway", signal.SIGTERM), ("control", signal.SIGKILL)):
+        process = folders.orphan(folder.run / f"{name}.pid")
         if process is None:
             continue
         progress.waiting(f"ending process {process.pid}, left by a run that was killed")
