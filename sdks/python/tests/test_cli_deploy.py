@@ -194,7 +194,9 @@ def test_a_failure_says_why_and_what_to_do(cli: Any, manifest: Path) -> None:
     failed = deployment(
         "Failed",
         condition("Checked", "True", "fits"),
-        condition("Loaded", "False", "the server ended 4 times", "look at its inputs"),
+        condition(
+            "Loaded", "False", "the server ended 4 times:\nno input `text`", "look at its inputs"
+        ),
     )
     cli.fake.answer("POST", "/api/v1/deployments", Answer(201, failed))
 
@@ -208,9 +210,10 @@ def test_a_failure_says_why_and_what_to_do(cli: Any, manifest: Path) -> None:
 triage → sandbox
   ✓ Uploaded      sha256:5b1cab… 15 B as models:/triage/2              0.0 s
   ✓ Checked       fits                                                 0.0 s
-  ✗ Loaded        the server ended 4 times                             0.0 s
+  ✗ Loaded        the server ended 4 times:                            0.0 s
 
-error: `triage` is not ready: Loaded: the server ended 4 times
+error: `triage` is not ready: Loaded: the server ended 4 times:
+  no input `text`
 
 fix: look at its inputs
   dep_1; its log: `towpath logs triage`

@@ -67,8 +67,10 @@ def show(current: Session, deployment: str, environment: str | None, as_json: bo
     for condition in found.conditions:
         status = str(condition.status).lower()
         mark = {"true": "✓", "false": "✗"}.get(status, "…")
-        text = output.clean(condition.message or condition.reason or "")
-        output.data(f"  {mark} {condition.type:<13} {text}".rstrip())
+        lines = (condition.message or condition.reason or "").splitlines() or [""]
+        output.data(f"  {mark} {condition.type:<13} {output.clean(lines[0])}".rstrip())
+        for line in lines[1 : 1 + output.MAX_CAUSE_LINES]:
+            output.data(f"    {'':<13} {output.clean(line)}".rstrip())
         if condition.fix and status != "true":
             output.data(f"    {'':<13} fix: {output.clean(condition.fix)}")
     output.note()

@@ -62,4 +62,7 @@ def because(deployment: Deployment) -> str:
         return ""
     waiting = (one for one in deployment.conditions if str(one.status).lower() != "true")
     first = next(waiting, None)
-    return f"{first.type}: {first.message or first.reason or ''}" if first else ""
+    if first is None:
+        return ""
+    text = first.message or first.reason or ""
+    return f"{first.type}: {text.partition(chr(10))[0]}"

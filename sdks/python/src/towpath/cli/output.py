@@ -18,6 +18,8 @@ from towpath.auth import environment
 from towpath.errors import APIStatusError, TowpathError
 
 WIDTH = 80
+# The last lines of a server that ended say enough; `towpath logs` has the others.
+MAX_CAUSE_LINES = 10
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "CHF": "CHF"}
 _GAP = "  "
@@ -120,6 +122,8 @@ def money(nano: int | None, currency: str | None) -> str:
     # Two digits that say something: a price of 0.0000014 is not nothing.
     digits = 2 if nano == 0 or value >= 0.01 else 1 - math.floor(math.log10(value))
     text = f"{value:,.{min(digits, 9)}f}"
+    if digits > 2:
+        text = text.rstrip("0")
     return f"{text} {unit}".rstrip()
 
 
@@ -161,7 +165,10 @@ def bytes_size(count: int) -> str:
 
 def error(what: str, *, fix: str | None = None, findings: Sequence[Mapping[str, str]] = ()) -> None:
     """Write an error in its one form."""
-    note(f"{style('error:', 'red', sys.stderr)} {plain(what)}")
+    first, *cause = what.strip().splitlines() or [""]
+    note(f"{style('error:', 'red', sys.stderr)} {plain(first)}")
+    for line in cause[:MAX_CAUSE_LINES]:
+        note(f"  {clean(line).strip()}")
     for finding in findings:
         note()
         note(f"  {finding['where']}")

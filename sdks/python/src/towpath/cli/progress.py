@@ -55,7 +55,7 @@ class Steps:
     def condition(self, condition: Condition) -> bool:
         """Write a resource's condition; tell whether it is settled."""
         status = str(condition.status).lower()
-        text = condition.message or condition.reason or ""
+        text = (condition.message or condition.reason or "").partition("\n")[0]
         if status not in MARKS:
             self.waiting(condition.type, text)
             return False
