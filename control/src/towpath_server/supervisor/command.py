@@ -112,8 +112,8 @@ def _clear_orphans(folder: DataFolder, progress: Progress) -> None:
     """
     End the parts of a `towpath up` that was killed; they hold the port and the gateway's folder.
 
-    The gateway goes first: it ships its last records while somebody takes them. The control plane is
-    killed, not asked: asked, it would stop its model servers, and the next one is to adopt them.
+    The gateway goes first: it ships its last records while somebody takes them. The control plane
+    is killed, not asked: asked, it would stop its model servers, and the next one adopts them.
     """
     for name, number in (("gateway", signal.SIGTERM), ("control", signal.SIGKILL)):
         process = folders.orphan(folder.run / f"{name}.pid")
