@@ -6,6 +6,7 @@ It answers `GET /health` (200, or 503 while a file says so), `GET /crash` (ends 
 environment), and everything else with 404.
 """
 
+# ruff: noqa: T201, TID251 (it is a program of its own)
 import argparse
 import http.server
 import json

@@ -1,8 +1,8 @@
 """
 One lease in the database names the instance whose loops run.
 
-The holder renews it long before it ends; another instance takes it over once it has ended. An instance
-that restarts under the same name goes on at once.
+The holder renews it long before it ends; another instance takes it over once it has ended. An
+instance that restarts under the same name goes on at once.
 """
 
 from sqlalchemy import BigInteger, Column, String, Table, delete, or_, update
@@ -17,7 +17,7 @@ _leases = Table(
     Column("until_ms", BigInteger, nullable=False),
 )
 
-TTL_S = 10.0  # how long loops stand still after an instance has died; its renewals come every third of it
+TTL_S = 10.0  # how long loops stand still after an instance has died
 
 
 class Lease:

@@ -1,8 +1,8 @@
 """
 The reconcile loop: level-triggered, one step of one resource at a time.
 
-A wake-up only makes it look sooner. Losing one delays work until the next interval and breaks nothing;
-what is looked at twice changes nothing.
+A wake-up only makes it look sooner. Losing one delays work until the next interval and breaks
+nothing; what is looked at twice changes nothing.
 """
 
 import asyncio

@@ -233,7 +233,7 @@ async def test_a_server_that_died_meanwhile_is_not_adopted(machine: Machine) -> 
     first = await machine.until(lambda o: o.state is State.READY)
     await machine.replicas.detach()
     kill(first.pid or 0)
-    os.waitpid(first.pid or 0, 0)
+    os.waitpid(first.pid or 0, 0)  # noqa: ASYNC222 (it was killed)
 
     adopted = await machine.restart()
 
@@ -315,7 +315,7 @@ async def test_processes_outlive_a_killed_control_plane(machine: Machine) -> Non
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # noqa: ASYNC220
         [sys.executable, "-c", script, str(machine.folder.root)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """
 Keeps one replica running: start, watch its health, start again with backoff, stop in order.
 
-One task a replica; it depends on no database, so models come back while the rest of the control plane is
-in trouble.
+One task a replica; it depends on no database, so models come back while the rest of the control
+plane is in trouble.
 """
 
 import asyncio
@@ -108,12 +108,12 @@ class Keeper:
             retry_in_s=retry,
         )
 
-    async def stop(self) -> None:
+    async def stop(self, grace_s: float) -> None:
         """End the process: asked first, and killed when it has not gone after its time."""
         self._enter(State.STOPPING)
         await self._cancel()
         if self._process is not None:
-            await end(self._process, self._limits.grace_s)
+            await end(self._process, grace_s)
             self._process = None
         self._place.socket.unlink(missing_ok=True)
         state.forget(self._place.folder)

@@ -1,8 +1,8 @@
 """
 Log files of model servers, bounded in size.
 
-A server appends to the file itself, so that it never depends on this process. Here the file is copied
-and cut when it has grown; lines written between the copy and the cut are lost, which a log may.
+A server appends to the file itself, so that it never depends on this process. Here the file is
+copied and cut when it has grown; lines written between the two are lost, which a log may.
 """
 
 import os

@@ -1,8 +1,8 @@
 """
 A process by pid and start time: started here, or found again after a restart of this program.
 
-The pair identifies a process for good, while a pid alone may be given to another one. Model servers lead
-a session of their own, so a signal to this program's terminal or group never reaches them.
+The pair identifies a process for good, while a pid alone may be given to another one. Model servers
+lead a session of their own: a signal to this program's terminal or group never reaches them.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class Process:
                 if self._pidfd is not None:
                     await self._gone.wait()
                 else:
-                    while start_of(self.pid) == self.started:
+                    while start_of(self.pid) == self.started:  # noqa: ASYNC110
                         await asyncio.sleep(_POLL_S)
         except TimeoutError:
             return False

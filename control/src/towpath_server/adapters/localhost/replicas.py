@@ -92,7 +92,7 @@ class LocalReplicas:
             if current is not None:
                 if current.alive and current.spec.fingerprint == spec.fingerprint:
                     return
-                await current.stop()
+                await current.stop(self._limits.grace_s)
             adopted = self._parked.pop(spec.id, None)
             if adopted is not None and adopted[1].fingerprint != spec.fingerprint:
                 await keeper.end(adopted[0], self._limits.grace_s)
@@ -104,13 +104,14 @@ class LocalReplicas:
     async def stop(self, replica: str) -> None:
         """End a replica and remove what it left; one that is not there is no error."""
         async with self._turn(replica):
-            await self._end(replica)
+            await self._end(replica, self._limits.grace_s)
             await asyncio.to_thread(keeper.remove, self._place(replica))
         self._turns.pop(replica, None)
 
-    async def stop_all(self) -> None:
-        """End every replica, side by side; their logs stay."""
-        await asyncio.gather(*(self._end(replica) for replica in self.ids()))
+    async def stop_all(self, *, grace_s: float | None = None) -> None:
+        """End every replica, side by side, within `grace_s` instead of as set; their logs stay."""
+        grace = self._limits.grace_s if grace_s is None else grace_s
+        await asyncio.gather(*(self._end(replica, grace) for replica in self.ids()))
 
     async def detach(self) -> None:
         """Stop watching; every process goes on, for the next control plane to adopt."""
@@ -125,14 +126,14 @@ class LocalReplicas:
         """Return the last lines of a replica's log."""
         return logs.tail(self._place(replica).log, lines)
 
-    async def _end(self, replica: str) -> None:
+    async def _end(self, replica: str, grace_s: float) -> None:
         kept = self._keepers.get(replica)
         if kept is not None:
-            await kept.stop()
+            await kept.stop(grace_s)
             self._keepers.pop(replica, None)
         parked = self._parked.pop(replica, None)
         if parked is not None:
-            await keeper.end(parked[0], self._limits.grace_s)
+            await keeper.end(parked[0], grace_s)
             state.forget(self._place(replica).folder)
 
     async def _end_orphans(self) -> None:

@@ -103,6 +103,6 @@ class Observation:
     crashes: int = 0
     """Crashes in a row, without a stable time between."""
     reason: str | None = None
-    """Why it is not ready, in one word: `Crashed`, `StartupTimeout`, `Unresponsive`, `MemoryLimit`, …"""
+    """Why it is not ready, in one word: `Crashed`, `StartupTimeout`, `MemoryLimit`, …"""
     message: str | None = None
     retry_in_s: float | None = None

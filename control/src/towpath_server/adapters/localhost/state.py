@@ -1,4 +1,4 @@
-"""What is remembered of a replica's process on disk, so that the next control plane finds it again."""
+"""What is noted of a replica's process, so that the next control plane finds it again."""
 
 import json
 import os

@@ -27,7 +27,7 @@ class DigestMalformed(TowpathError):
     def __init__(self, digest: str) -> None:
         super().__init__(
             f"`{digest[:100]}` is not a digest.",
-            fix="Write `sha256:` and the 64 lower-case hexadecimal digits of the content's SHA-256.",
+            fix="Write `sha256:` and the 64 lower-case hexadecimal digits of its SHA-256.",
         )
 
 

@@ -1,9 +1,9 @@
 """
 The artifact store in a folder.
 
-Bytes are kept once, under their SHA-256 (`blobs/`). What a model server reads is a folder of hard links
-with the files' own names (`trees/`). A file appears under its final name only when it is whole and
-verified, so a crash leaves at most something in `incoming/`, which the next start removes.
+Bytes are kept once, under their SHA-256 (`blobs/`). What a model server reads is a folder of hard
+links with the files' own names (`trees/`). A file appears under its final name only when it is
+whole and verified; a crash leaves at most something in `incoming/`, which the next start removes.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import re
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -204,10 +204,8 @@ class _Writer:
         return self.size
 
     def discard(self) -> None:
-        try:
+        with suppress(OSError):  # what was still buffered found no room; the file goes anyway
             self._file.close()
-        except OSError:
-            pass  # what was still buffered found no room; the file goes anyway
         self._path.unlink(missing_ok=True)
 
 

@@ -1,6 +1,7 @@
 """Routes of deployments."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query, Request, Response
@@ -39,6 +40,45 @@ _MANIFEST = {
 }
 
 
+@dataclass(frozen=True)
+class Order:
+    """What is asked for beside the manifest."""
+
+    environment: str
+    dry_run: bool
+    if_match: int | None
+    machine: Facilities
+
+
+def _order(
+    if_match: IfMatch,
+    machine: Machine,
+    environment: Annotated[Environment, Query(description="Where it is to be served.")],
+    *,
+    dry_run: Annotated[bool, Query(description="Check only; nothing is changed.")] = False,
+) -> Order:
+    return Order(environment, dry_run, if_match, machine)
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Which lines of which replica are asked for."""
+
+    environment: str | None
+    replica: str | None
+    tail: int
+
+
+def _excerpt(
+    environment: InEnvironment = None,
+    replica: Annotated[
+        str | None, Query(max_length=64, description="Id or ordinal of one replica.")
+    ] = None,
+    tail: Annotated[int, Query(ge=1, le=1_000, description="Lines of each replica.")] = 100,
+) -> Excerpt:
+    return Excerpt(environment, replica, tail)
+
+
 @router.post(
     "",
     status_code=201,
@@ -53,10 +93,7 @@ async def create(
     response: Response,
     caller: Caller,
     tx: WriteTx,
-    machine: Machine,
-    environment: Annotated[Environment, Query(description="Where it is to be served.")],
-    if_match: IfMatch,
-    dry_run: Annotated[bool, Query(description="Check only; nothing is changed.")] = False,  # noqa: FBT002
+    order: Annotated[Order, Depends(_order)],
 ) -> DeploymentOut | CheckedOut:
     """
     Deploy a `ModelDeployment` manifest (JSON or YAML); the same name again is its next revision.
@@ -65,14 +102,19 @@ async def create(
     they are.
     """
     draft = schemas.read_bytes(await request.body(), request.headers.get("content-type", ""))
-    if dry_run:
+    if order.dry_run:
         response.status_code = 200
         checked = await deployments.check(
-            tx, caller, draft, environment=environment, facilities=machine
+            tx, caller, draft, environment=order.environment, facilities=order.machine
         )
         return CheckedOut.of(checked)
     deployment = await deployments.apply(
-        tx, caller, draft, environment=environment, facilities=machine, if_match=if_match
+        tx,
+        caller,
+        draft,
+        environment=order.environment,
+        facilities=order.machine,
+        if_match=order.if_match,
     )
     response.status_code = 201 if deployment.revision == 1 else 200
     return DeploymentOut.of(await deployments.get(tx, caller, deployment.id))
@@ -121,19 +163,16 @@ async def read_logs(
     caller: Caller,
     tx: ReadTx,
     machine: Machine,
-    environment: InEnvironment = None,
-    replica: Annotated[
-        str | None, Query(max_length=64, description="Id or ordinal of one replica.")
-    ] = None,
-    tail: Annotated[int, Query(ge=1, le=1_000, description="Lines of each replica.")] = 100,
+    excerpt: Annotated[Excerpt, Depends(_excerpt)],
 ) -> LogsOut:
     """Return the last lines that the model servers wrote."""
-    view = await deployments.get(tx, caller, deployment, environment=environment)
-    chosen = [r for r in view.replicas if replica in {None, r.id, str(r.ordinal)}]
-    if not chosen and replica is not None:
-        raise NotFound("replica", replica)
+    view = await deployments.get(tx, caller, deployment, environment=excerpt.environment)
+    wanted = excerpt.replica
+    chosen = [r for r in view.replicas if wanted in {None, r.id, str(r.ordinal)}]
+    if not chosen and wanted is not None:
+        raise NotFound("replica", wanted)
     found = []
     for one in chosen:
         path = machine.folder.replicas / one.id / "log"
-        found.append((one, await asyncio.to_thread(logs.tail, path, tail)))
+        found.append((one, await asyncio.to_thread(logs.tail, path, excerpt.tail)))
     return LogsOut.of(found)

@@ -36,7 +36,7 @@ InEnvironment = Annotated[Environment | None, Query(description="Only this envir
     responses=problems(NotFound, Forbidden, NameTaken, DialectUnsupported, InvalidRequest),
 )
 async def create(body: EndpointCreate, caller: Caller, tx: WriteTx) -> EndpointOut:
-    """Create an endpoint; every target may be a deployment, a provider's model or a server by URL."""
+    """Create an endpoint; a target is a deployment, a provider's model or a server by URL."""
     return EndpointOut.of(await endpoints.create(tx, caller, body.draft()))
 
 
@@ -70,7 +70,7 @@ async def get(
 async def update(
     endpoint: Ref, body: EndpointUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
 ) -> EndpointOut:
-    """Change targets, fallbacks, access or timeouts; a static target that stays keeps its secret."""
+    """Change targets, fallbacks, access or timeouts; unchanged static targets keep their secret."""
     changed = await endpoints.update(tx, caller, endpoint, body.changes(), if_match=if_match)
     return EndpointOut.of(changed)
 

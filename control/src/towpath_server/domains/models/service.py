@@ -45,7 +45,7 @@ async def create(
     owner = await projects.resolve(tx, caller, project, verb=Verb.CREATE, noun="model")
     if await store.find(tx, name) is not None:
         raise NameTaken("model", name, owner="the organisation")
-    return await _insert(tx, caller, name, owner, visibility, description)
+    return await _insert(tx, caller, name, (owner, visibility), description=description)
 
 
 async def get(tx: Tx, caller: Principal, ref: str, *, verb: Verb = Verb.READ) -> Model:
@@ -165,7 +165,7 @@ async def import_version(
         files.append(replace(stored, path=relative))
     model = await store.find(tx, name)
     if model is None:
-        model = await _insert(tx, caller, name, owner[0], owner[1], None)
+        model = await _insert(tx, caller, name, owner)
     version, _ = await _append(tx, caller, model, replace(draft, files=tuple(files)))
     return version
 
@@ -263,10 +263,11 @@ async def _insert(
     tx: Tx,
     caller: Principal,
     name: str,
-    project: Project,
-    visibility: Visibility,
-    description: str | None,
+    owner: tuple[Project, Visibility],
+    *,
+    description: str | None = None,
 ) -> Model:
+    project, visibility = owner
     now = tx.now_ms
     model = Model(
         id=ids.new("mdl"),

@@ -114,11 +114,11 @@ async def uploaded(
 
 
 def _model(row: Any) -> Model:
-    fields = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's way to read a row by name)
+    fields = row._asdict()
     return Model(**{**fields, "visibility": Visibility(row.visibility)})
 
 
 def _version(row: Any, model: Model) -> ModelVersion:
-    fields = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's way to read a row by name)
+    fields = row._asdict()
     files = tuple(StoredFile(**file) for file in row.files)
     return ModelVersion(**{**fields, "files": files, "model_name": model.name})

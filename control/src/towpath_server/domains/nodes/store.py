@@ -20,13 +20,13 @@ async def find(tx: Tx, ref: str) -> Node | None:
     """Find a node by id or name."""
     column = nodes.c.id if ids.is_id(ref, "nod") else nodes.c.name
     row = (await tx.execute(select(nodes).where(column == ref))).first()
-    return Node(**row._mapping) if row else None
+    return Node(**row._asdict()) if row else None
 
 
 async def page(tx: Tx, window: Window) -> list[Node]:
     """List one node more than the window has."""
     rows = await tx.execute(queries.windowed(select(nodes), window, nodes.c.id))
-    return [Node(**row._mapping) for row in rows]
+    return [Node(**row._asdict()) for row in rows]
 
 
 async def change(tx: Tx, node: Node, machine: Machine) -> None:

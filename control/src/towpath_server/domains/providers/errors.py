@@ -16,7 +16,7 @@ class DialectUnsupported(TowpathError):
         listed = ", ".join(f"`{name}`" for name in spoken)
         super().__init__(
             f"The gateway does not speak `{dialect}` here.",
-            fix=f"Use one of {listed}; most vendors and servers also offer an OpenAI-compatible API.",
+            fix=f"Use one of {listed}; most vendors and servers also speak `openai`.",
         )
 
 

@@ -235,7 +235,7 @@ def _refused(url: str, why: str) -> UpstreamAddressInvalid:
 def _models(
     drafts: Sequence[ProviderModelDraft], former: Sequence[ProviderModel]
 ) -> tuple[ProviderModel, ...]:
-    """Give every model its price; one that is as before keeps its id, so records stay comparable."""
+    """Give every model its price; one that is as before keeps its id."""
     known = {model.name: model.price for model in former}
     found = []
     for draft in drafts:

@@ -119,7 +119,7 @@ async def _read(tx: Tx, query: Any) -> list[Provider]:
             .order_by(provider_models.c.name)
         ):
             models[row.provider_id].append(ProviderModel(row.name, _price(row), row.context_length))
-    return [Provider(**row._mapping, models=tuple(models[row.id])) for row in found]
+    return [Provider(**row._asdict(), models=tuple(models[row.id])) for row in found]
 
 
 def _price(row: Any) -> Price | None:

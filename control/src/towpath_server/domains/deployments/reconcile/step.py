@@ -1,8 +1,8 @@
 """
 One step of one deployment.
 
-Desired and observed state are compared anew each time; what a step does may be done twice, and a crash
-between any two leaves what the next look completes.
+Desired and observed state are compared anew each time; what a step does may be done twice, and a
+crash between any two leaves what the next look completes.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -72,7 +72,7 @@ class Reconciler:
         return False
 
     async def _run(self, view: View) -> tuple[TowpathError | None, TowpathError | None]:
-        """Have every declared replica's process kept running; say what keeps that from happening."""
+        """Have every declared replica's process kept running; say what prevents that."""
         fetch: TowpathError | None = None
         launching: TowpathError | None = None
         for revision in _revisions(view):

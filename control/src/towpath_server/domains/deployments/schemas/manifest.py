@@ -1,8 +1,8 @@
 """
 The manifest, section by section.
 
-Each section is read by itself, so that everything that is wrong comes to light at once. Whatever the
-full manifest knows and this version does not do yet is refused by name: nothing is silently ignored.
+Each section is read by itself, so that everything that is wrong comes to light at once. Whatever
+the full manifest knows and this version does not do yet is refused by name, never ignored.
 """
 
 import re

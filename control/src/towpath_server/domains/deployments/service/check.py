@@ -235,8 +235,8 @@ class _Checker:
             total = self._machine.memory_bytes // _MIB
             self._add(
                 "#/spec/resources/requests/memory",
-                f"{replicas} × {needs.memory_bytes // _MIB} MiB does not fit: {max(0, free) // _MIB} "
-                f"of {total} MiB are not reserved by other deployments.",
+                f"{replicas} × {needs.memory_bytes // _MIB} MiB does not fit: "
+                f"{max(0, free) // _MIB} of {total} MiB are not reserved by other deployments.",
                 "Request less, use fewer replicas, or delete a deployment.",
             )
 

@@ -204,7 +204,7 @@ def _in_use() -> Any:
 
 
 def _deployment(row: Any) -> Deployment:
-    fields = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's way to read a row by name)
+    fields = row._asdict()
     fields["phase"] = Phase(row.phase)
     fields["conditions"] = tuple(
         Condition(**{**entry, "type": Step(entry["type"]), "status": Status(entry["status"])})

@@ -37,7 +37,7 @@ async def of(tx: Tx, deployment_ids: Collection[str]) -> dict[str, list[Replica]
     query = select(*_SHOWN).where(replicas.c.deployment_id.in_(sorted(found)))
     query = query.order_by(replicas.c.number, replicas.c.ordinal, replicas.c.id)
     for row in await tx.execute(query):
-        fields = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's way to read a row by name)
+        fields = row._asdict()
         fields["state"] = ReplicaState(row.state)
         found[row.deployment_id].append(Replica(**fields))
     return found

@@ -119,7 +119,7 @@ class Resolver:
             self.findings.append(
                 Finding(
                     f"{at}/static/signature",
-                    "A KServe V2 server is called through the model's signature, and there is none.",
+                    "A KServe V2 server is called through a signature, and there is none.",
                     f"Give the inputs and outputs that `GET {url}/v2/models/{draft.model}` lists.",
                 )
             )

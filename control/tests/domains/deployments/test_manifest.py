@@ -1,0 +1,276 @@
+"""What is wrong in a manifest comes to light at once: where, what, and what to do."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from towpath_server.domains.deployments.errors import ManifestUnreadable
+from towpath_server.domains.deployments.models import Draft
+from towpath_server.domains.deployments.schemas import read, read_bytes
+from towpath_server.domains.deployments.schemas.quantity import duration_ms, quantity
+
+YAML = "application/yaml"
+
+
+def manifest(**spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "towpath.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "triage", "project": "care/triage"},
+        "spec": {"model": {"uri": "models:/triage/3"}, "runtime": {"name": "onnx"}, **spec},
+    }
+
+
+def findings(document: Any) -> dict[str, tuple[str, str | None]]:
+    return {f.pointer: (f.detail, f.fix) for f in read(document).findings}
+
+
+def test_a_whole_manifest_is_read() -> None:
+    draft = read(
+        manifest(
+            runtime={
+                "name": "onnx",
+                "version": "1.32",
+                "args": ["--max-batch=64"],
+                "env": [{"name": "A", "value": "1"}],
+            },
+            resources={"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+            scaling={"minReplicas": 2, "maxReplicas": 2},
+            startupProbe={
+                "httpGet": {"path": "/ready"},
+                "periodSeconds": 1,
+                "failureThreshold": 600,
+            },
+            access={
+                "visibility": "organization",
+                "allow": [{"team": "web"}, {"project": "web/chat"}],
+                "callers": ["sandbox"],
+                "maxDataClass": "internal",
+            },
+            price={"inputPerMillion": "0.02", "outputPerMillion": "0.08"},
+            timeouts={"connect": "500ms", "firstByte": "5m"},
+        )
+    )
+
+    assert draft.findings == ()
+    assert draft.model is not None
+    assert (draft.model.name, draft.model.version) == ("triage", 3)
+    assert draft.resources is not None
+    assert draft.resources.cpu_milli == 500
+    assert draft.resources.memory_bytes == 1 << 30
+    assert draft.replicas == 2
+    assert draft.startup is not None
+    assert (draft.startup.path, draft.startup.failures) == ("/ready", 600)
+    assert draft.access is not None
+    assert draft.access.allow == (("team", "web"), ("project", "web/chat"))
+    assert draft.max_data_class == "internal"
+    assert draft.price_nano == (20_000_000, 80_000_000)
+    assert draft.timeouts is not None
+    assert draft.timeouts.given() == {"connect_ms": 500, "first_byte_ms": 300_000}
+
+
+def test_everything_that_is_wrong_is_found_at_once() -> None:
+    document = manifest(
+        model={"uri": "modls:/triage/3"},
+        scaling={"minReplica": 1},
+        access={"visibility": "everyone"},
+        price={"inputPerMillion": 0.02, "outputPerMillion": "-1"},
+    )
+    document["metadata"]["name"] = "Support Triage"
+    document["speck"] = {}
+
+    found = findings(document)
+
+    assert set(found) == {
+        "#/speck",
+        "#/metadata/name",
+        "#/spec/model/uri",
+        "#/spec/scaling/minReplica",
+        "#/spec/access/visibility",
+        "#/spec/price/inputPerMillion",
+        "#/spec/price/outputPerMillion",
+    }
+    assert found["#/speck"][1] == "Did you mean `spec`?"
+    assert "Did you mean `models`?" in found["#/spec/model/uri"][0]
+    assert found["#/spec/scaling/minReplica"][1] == "Did you mean `minReplicas`?"
+    assert found["#/spec/price/inputPerMillion"][1] == "Put it in quotes."
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("file:./model.onnx", "the server does not read its own paths"),
+        ("file:///etc/passwd", "the server does not read its own paths"),
+        ("s3://bucket/key", "not supported yet"),
+        ("hf:org/name", "not supported yet"),
+        ("models:/triage@champion", "alias"),
+        ("models:/triage", "must be `models:/name/version`"),
+        ("fil:./x", "Did you mean `file`?"),
+        ("triage", "has no scheme"),
+    ],
+)
+def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
+    detail, _ = findings(manifest(model={"uri": uri}))["#/spec/model/uri"]
+
+    assert says in detail
+
+
+@pytest.mark.parametrize(
+    ("spec", "pointer"),
+    [
+        ({"accelerator": {"class": "h100"}}, "#/spec/accelerator"),
+        ({"smokeTests": []}, "#/spec/smokeTests"),
+        ({"gates": {}}, "#/spec/gates"),
+        ({"rollout": {}}, "#/spec/rollout"),
+        ({"overrides": {}}, "#/spec/overrides"),
+        ({"slo": {}}, "#/spec/slo"),
+        ({"fallback": ["x"]}, "#/spec/fallback"),
+        ({"model": {"uri": "models:/a/1", "adapters": []}}, "#/spec/model/adapters"),
+        ({"scaling": {"idleTimeout": "15m"}}, "#/spec/scaling/idleTimeout"),
+        ({"scaling": {"schedule": []}}, "#/spec/scaling/schedule"),
+        (
+            {"readinessProbe": {"httpGet": {"path": "/", "port": 80}}},
+            "#/spec/readinessProbe/httpGet/port",
+        ),
+        (
+            {"runtime": {"name": "onnx", "env": [{"name": "A", "value": "", "valueFrom": {}}]}},
+            "#/spec/runtime/env/0/valueFrom",
+        ),
+        (
+            {"resources": {"limits": {"nvidia.com/gpu": 1}}},
+            "#/spec/resources/limits/nvidia.com~1gpu",
+        ),
+    ],
+)
+def test_what_is_not_done_yet_is_refused_by_name(spec: dict[str, Any], pointer: str) -> None:
+    detail, fix = findings(manifest(**spec))[pointer]
+
+    assert "is not supported yet" in detail
+    assert fix == "Leave it out."
+
+
+def test_scaling_by_load_is_refused() -> None:
+    by_load = findings(manifest(scaling={"minReplicas": 1, "maxReplicas": 4}))
+    to_zero = findings(manifest(scaling={"minReplicas": 0}))
+
+    assert "scaling by load is not supported yet" in by_load["#/spec/scaling/maxReplicas"][0]
+    assert "#/spec/scaling/minReplicas" in to_zero
+
+
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "PYTHONPATH", "PATH", "TOWPATH_REPLICA_SECRET", "DYLD_X"]
+)
+def test_variables_that_would_change_the_program_are_refused(name: str) -> None:
+    runtime = {"name": "onnx", "env": [{"name": name, "value": "x"}]}
+
+    detail, _ = findings(manifest(runtime=runtime))["#/spec/runtime/env/0/name"]
+
+    assert "reserved" in detail
+
+
+def test_a_finding_knows_the_line_it_stands_in() -> None:
+    text = (
+        "apiVersion: towpath.dev/v1alpha1\n"
+        "kind: ModelDeployment\n"
+        "metadata:\n"
+        "  name: triage\n"
+        "spec:\n"
+        "  model: {uri: 'models:/a/1'}\n"
+        "  scaling:\n"
+        "    minReplicas: many\n"
+    )
+
+    draft = read_bytes(text.encode(), YAML)
+
+    assert [(f.pointer, draft.lines[f.pointer]) for f in draft.findings] == [
+        ("#/spec/scaling/minReplicas", 8)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "says"),
+    [
+        (b"{", "application/json", "not valid JSON"),
+        (b'{"a": 1, "a": 2}', "application/json", "stands twice"),
+        (b'{"a": NaN}', "application/json", "not JSON"),
+        (b"[" * 100_000, "application/json", "not valid JSON"),
+        (b"a: [1", YAML, "not valid YAML at line"),
+        (b"a: 1\na: 2\n", YAML, "stands twice"),
+        (b"a: &a [*a]", YAML, "not valid YAML"),
+        (b"a: !!python/object:os.system x", YAML, "not valid YAML"),
+        (b"\xff\xfe", YAML, "not UTF-8"),
+        (b"<x/>", "text/xml", "not sent as `text/xml`"),
+    ],
+)
+def test_what_is_no_document_is_refused(body: bytes, content_type: str, says: str) -> None:
+    with pytest.raises(ManifestUnreadable) as caught:
+        read_bytes(body, content_type)
+
+    assert says in caught.value.detail
+
+
+def test_aliases_of_aliases_do_not_grow_without_bound() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+
+    with pytest.raises(ManifestUnreadable) as caught:
+        read_bytes("\n".join(lines).encode(), YAML)
+
+    assert "far larger" in caught.value.detail
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 1, {}, {"spec": []}, {"metadata": 1}])
+def test_documents_of_another_shape_are_refused_with_findings(document: Any) -> None:
+    assert read(document).findings
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["name", "uri", "spec", "model", "metadata", "runtime", "env", "access", "args"]
+            )
+            | st.text(max_size=8),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*sorted(manifest()["spec"]), "access", "price"]), json_values)
+)
+def test_no_document_makes_the_reader_fall(spec: dict[str, Any]) -> None:
+    """Reading never raises: whatever is wrong is a finding."""
+    draft = read({**manifest(), "spec": spec})
+
+    assert isinstance(draft, Draft)
+
+
+@given(st.binary(max_size=300) | json_values.map(lambda v: json.dumps(v).encode()))
+def test_no_bytes_make_the_reader_fall(body: bytes) -> None:
+    """Whatever is sent is a draft or a refusal."""
+    for content_type in (YAML, "application/json"):
+        with contextlib.suppress(ManifestUnreadable):
+            assert isinstance(read_bytes(body, content_type), Draft)
+
+
+def test_quantities_and_durations_are_exact() -> None:
+    assert [int(quantity(q)) for q in ("1Ki", "1.5Gi", "2k", 3)] == [1024, 1610612736, 2000, 3]
+    assert [duration_ms(d) for d in ("250ms", "1.5s", "5m", "1h")] == [
+        250,
+        1500,
+        300_000,
+        3_600_000,
+    ]
+    for wrong in ("", "1 Gi", "-1", "1e9", "\u0661"):
+        with pytest.raises(ValueError, match="quantity"):
+            quantity(wrong)
