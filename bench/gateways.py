@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,28 +38,40 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Gateway:
-    """A program between generator and upstream; `direct` has no command."""
+    """A program between generator and upstream; `command` writes its files and says what to start."""
 
     name: str
     does: str
+    command: Callable[[Place], list[str] | None]
     headers: tuple[str, ...] = ()
 
-    def command(self, place: Place) -> list[str] | None:
-        """Write the configuration into the scratch folder and return what to start."""
-        if self.name == "direct":
-            return None
-        if self.name == "nginx":
-            (place.run / "nginx.conf").write_text(
-                NGINX.format(run=place.run, port=place.port, upstream=place.upstream),
-                encoding="utf-8",
-            )
-            return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(place.run / "nginx.conf")]
-        table = place.run / "table.json"
-        table.write_text(json.dumps(routing_table(place.upstream)), encoding="utf-8")
-        return [
-            str(release_binary()), "--data", str(place.run / "gateway"), "--workers", "1",
-            "--listen", f"127.0.0.1:{place.port}", "--table", str(table),
-        ]  # fmt: skip
+
+def nothing(_: Place) -> None:
+    """The generator calls the upstream itself."""
+
+
+def nginx(place: Place) -> list[str]:
+    """A bare reverse proxy."""
+    configuration = place.run / "nginx.conf"
+    configuration.write_text(
+        NGINX.format(run=place.run, port=place.port, upstream=place.upstream), encoding="utf-8"
+    )
+    return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(configuration)]
+
+
+def towpath(place: Place) -> list[str]:
+    """The gateway on a table from a file, without a control plane."""
+    table = place.run / "table.json"
+    table.write_text(json.dumps(routing_table(place.upstream)), encoding="utf-8")
+    return [*towpath_alone(place), "--table", str(table)]
+
+
+def towpath_alone(place: Place) -> list[str]:
+    """The gateway on one core, without saying where its table comes from."""
+    return [
+        str(release_binary()), "--data", str(place.run / "gateway"), "--workers", "1",
+        "--listen", f"127.0.0.1:{place.port}",
+    ]  # fmt: skip
 
 
 def release_binary() -> Path:
@@ -67,7 +81,6 @@ def release_binary() -> Path:
 
 def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
     """Build a table with one priced provider model and as many keys as asked; the first one is `KEY`."""
-    import hashlib  # noqa: PLC0415 - only the table needs it
 
     def entity(kind: str, name: str, **value: object) -> dict[str, object]:
         return {"kind": kind, "id": name, "value": value}
@@ -101,11 +114,12 @@ def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
 GATEWAYS = {
     gateway.name: gateway
     for gateway in (
-        Gateway("direct", "no gateway"),
-        Gateway("nginx", "reverse proxy, buffering off, no access log, no keys"),
+        Gateway("direct", "no gateway", nothing),
+        Gateway("nginx", "reverse proxy, buffering off, no access log, no keys", nginx),
         Gateway(
             "towpath",
             "1,000 keys, access, price, metering, durable journal with sync, metrics; shipping off",
+            towpath,
             (f"Authorization: Bearer {KEY}",),
         ),
     )

@@ -17,11 +17,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateways import GATEWAYS, ROOT, Gateway, Place
+from gateways import ROOT, Gateway, Place
 
 BIN = ROOT / ".build" / "bench"
 TICKS = os.sysconf("SC_CLK_TCK")
 START_LIMIT_S = 30
+SECRET_KEY = "a-secret-key-for-measurements-of-43-letters-"
+LINK_CREDENTIAL = "a-link-credential-for-measurements"
 RUN_LIMIT_S = 120
 
 QUESTION = {
@@ -110,11 +112,11 @@ class Rig:
                 json.dumps({**QUESTION, **extra}, separators=(",", ":")), encoding="utf-8"
             )
         command = gateway.command(self.place)
-        self.process = None
+        self.process: subprocess.Popen[bytes] | None = None
         if command:
             self.log = (run / "out.log").open("w", encoding="utf-8")
             self.process = subprocess.Popen(
-                ["taskset", "-c", "0", *command], cwd=run, stdin=subprocess.DEVNULL,
+                ["taskset", "-c", "0", *command], cwd=run, env={**os.environ, "TOWPATH_SECRET_KEY": SECRET_KEY, "TOWPATH_LINK_CREDENTIAL": LINK_CREDENTIAL}, stdin=subprocess.DEVNULL,
                 stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.await_answer()
@@ -207,9 +209,9 @@ def upstream() -> Iterator[tuple[int, int]]:
 
 
 @contextlib.contextmanager
-def rig(name: str, up: tuple[int, int]) -> Iterator[Rig]:
-    """Start one gateway by name and end it."""
-    running = Rig(GATEWAYS[name], *up)
+def rig(gateway: Gateway, up: tuple[int, int]) -> Iterator[Rig]:
+    """Start one gateway and end it."""
+    running = Rig(gateway, *up)
     try:
         yield running
     finally:

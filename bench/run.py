@@ -7,6 +7,7 @@ paired ratios (`× nginx`), not a raw figure.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -17,7 +18,8 @@ import time
 from pathlib import Path
 
 import ingest
-from gateways import ROOT, release_binary
+import shipping
+from gateways import GATEWAYS, ROOT, release_binary
 from report import table
 from rig import Rig, build_tools, rig, rss_mb, upstream
 
@@ -65,33 +67,49 @@ def machine() -> dict:
     }  # fmt: skip
 
 
-def measure_gateway() -> dict:
-    """All measures of the gateway, nginx in turns."""
-    with (
-        upstream() as up,
-        rig("towpath", up) as ours,
-        rig("nginx", up) as nginx,
-        rig("direct", up) as direct,
-    ):
-        row: dict = {"rss_idle_mb": rss_mb(ours.pids())}
-        ours.load("plain", "-c", "64", "-d", "2")
-        pairs = [
-            (ours.measure("plain", "-c", "64", "-d", "3"), nginx.measure("plain", "-c", "64", "-d", "3"))
-            for _ in range(TURNS)
-        ]  # fmt: skip
-        row["pairs"] = [
+def beside(ours: Rig, nginx: Rig) -> dict:
+    """64 connections at full speed, in turns with nginx."""
+    ours.load("plain", "-c", "64", "-d", "2")
+    pairs = [
+        (
+            ours.measure("plain", "-c", "64", "-d", "3"),
+            nginx.measure("plain", "-c", "64", "-d", "3"),
+        )
+        for _ in range(TURNS)
+    ]
+    return {
+        "pairs": [
             {"towpath": mine["rps"], "nginx": theirs["rps"], "noise": mine["noise"]}
             for mine, theirs in pairs
-        ]
-        row["x_nginx"] = round(
+        ],
+        "x_nginx": round(
             statistics.median(mine["rps"] / theirs["rps"] for mine, theirs in pairs), 3
-        )
-        row["full"] = middle([mine for mine, _ in pairs], "rps")
-        row["full_nginx"] = middle([theirs for _, theirs in pairs], "rps")
-        row["one_core"] = [
-            same_core(name, running)
-            for name, running in (("direct", direct), ("nginx", nginx), ("towpath", ours))
-        ]
+        ),
+        "full": middle([mine for mine, _ in pairs], "rps"),
+        "full_nginx": middle([theirs for _, theirs in pairs], "rps"),
+    }
+
+
+def measure_shipping() -> dict:
+    """The same with a real control plane behind it, which takes the records while they are made."""
+    with (
+        upstream() as up,
+        shipping.control_plane(up[0]) as gateway,
+        rig(gateway, up) as ours,
+        rig(GATEWAYS["nginx"], up) as nginx,
+    ):
+        return beside(ours, nginx)
+
+
+def measure_gateway() -> dict:
+    """All measures of the gateway, nginx in turns."""
+    with contextlib.ExitStack() as stack:
+        up = stack.enter_context(upstream())
+        names = ("towpath", "nginx", "direct")
+        ours, nginx, direct = (stack.enter_context(rig(GATEWAYS[name], up)) for name in names)
+        row: dict = {"rss_idle_mb": rss_mb(ours.pids()), **beside(ours, nginx)}
+        alone = (("direct", direct), ("nginx", nginx), ("towpath", ours))
+        row["one_core"] = [same_core(name, running) for name, running in alone]
         sent = ours.load("plain", "-c", "64", "-n", str(MEMORY_REQUESTS), "-d", "60")
         row["rss_after_mb"], row["after_requests"] = rss_mb(ours.pids()), sent["ok"]
         row["s0"] = [r.measure("s0", "-c", "64", "-d", "3", "-w", "0.5") for r in (ours, nginx)]
@@ -115,8 +133,8 @@ def main() -> int:
         "gateway": measure_gateway(),
     }
     if not options.skip_ingest:
-        result["shipping"] = ingest.with_shipping()
-        result["ingest"] = ingest.alone()
+        result["shipping"] = measure_shipping()
+        result["ingest"] = ingest.rates()
     RESULTS.mkdir(exist_ok=True)
     name = time.strftime("%Y-%m-%d")
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,8 @@ def binaries() -> Path:
 class Postgres:
     """One server; `start` it before use."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = _SETTINGS) -> None:
+        self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="towpath-pg-"))
         self.port = _free_port()
         self.password = secrets.token_urlsafe(16)
@@ -77,7 +78,7 @@ class Postgres:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         settings = {
-            **_SETTINGS,
+            **self._settings,
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": str(self.folder),
@@ -124,9 +125,9 @@ class Postgres:
 
 
 @contextmanager
-def server() -> Iterator[Postgres]:
-    """Run a server for as long as the block lasts."""
-    postgres = Postgres()
+def server(settings: Mapping[str, str] = _SETTINGS) -> Iterator[Postgres]:
+    """Run a server for as long as the block lasts; without `settings`, fast and not durable."""
+    postgres = Postgres(settings)
     try:
         postgres.start()
         yield postgres
