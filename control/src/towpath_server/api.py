@@ -70,6 +70,16 @@ def create_app(
         applied: Waits, bounded, until every connected gateway has a routing revision in force. May
             also be set later, as `app.state.towpath.applied`.
     """
+    app = _mounted()
+    app.state.towpath = State(db, settings.api, _authenticate, _record_refusal, applied)
+    app.state.facilities = Facilities.of(settings)
+    app.add_api_route(
+        "/.well-known/towpath", _well_known(settings), include_in_schema=False, methods=["GET"]
+    )
+    return app
+
+
+def _mounted() -> FastAPI:
     app = FastAPI(
         title="Towpath",
         version=__version__,
@@ -79,23 +89,19 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    app.state.towpath = State(db, settings.api, _authenticate, _record_refusal, applied)
-    app.state.facilities = Facilities.of(settings)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     contract = edge.router("openapi", "/openapi.json")
     contract.add_api_route("", _contract(app), include_in_schema=False)
     app.include_router(contract, prefix=PREFIX)
-    app.add_api_route(
-        "/.well-known/towpath", _well_known(settings), include_in_schema=False, methods=["GET"]
-    )
     app.add_middleware(RequestScope)
     return app
 
 
-def contract(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, which is committed as `contracts/openapi.json`."""
+def openapi_document(app: FastAPI | None = None) -> dict[str, Any]:
+    """Return the API's contract, which is committed as `contracts/openapi.json`."""
+    app = app or _mounted()
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -130,7 +136,7 @@ def contract(app: FastAPI) -> dict[str, Any]:
 def _contract(app: FastAPI) -> Callable[[], Awaitable[dict[str, Any]]]:
     async def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = contract(app)
+            app.openapi_schema = openapi_document(app)
         return app.openapi_schema
 
     return openapi

@@ -207,13 +207,9 @@ SYSTEM = Principal(PrincipalKind.SYSTEM, "system", "system", platform_role=Role.
 """The principal of loops and of the first start."""
 
 
-def reference() -> str:
-    """Write the table as the reference page `docs/reference/access.md`."""
+def reference_table() -> str:
+    """Write the table for the reference page."""
     lines = [
-        "# Who may do what",
-        "",
-        "Generated from `towpath_server.core.access` by `make gen`; do not edit.",
-        "",
         "`viewer`, `developer` and `admin` are roles in the team that owns the thing.",
         "`platform` and `auditor` hold everywhere.",
         "`scope:…` are the scopes of service accounts and keys, within their own project.",
@@ -226,7 +222,7 @@ def reference() -> str:
     for noun, rules in TABLE.items():
         cells = [_needed(noun, verb) if verb in rules else "nobody" for verb in Verb]
         lines.append(f"| {noun.replace('_', ' ')} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _needed(noun: str, verb: Verb) -> str:

@@ -14,15 +14,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
 from towpath_server.core import suggest
-from towpath_server.core.db import engine_url
 from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathError
 from towpath_server.core.seal import MIN_KEY_LENGTH
 from towpath_server.core.secret import Secret
+from towpath_server.core.urls import engine_url
 
 PREFIX = "TOWPATH_"
 _NESTED = "__"
@@ -182,8 +183,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let variables override the file; nothing else is a source."""
-        return env_settings, init_settings
+        """Let arguments override variables; nothing else is a source."""
+        return init_settings, env_settings
 
 
 def load(path: Path | None, **overrides: Any) -> Settings:
@@ -194,17 +195,11 @@ def load(path: Path | None, **overrides: Any) -> Settings:
         SettingsInvalid: Something is wrong; every mistake is among the findings.
     """
     document = _document(path) if path else {}
-    findings: list[Finding] = []
+    given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = Settings(**document)
+        return _reading(document)(**given)
     except ValidationError as error:
         findings = [_finding(entry, document) for entry in error.errors(include_url=False)]
-    else:
-        given = {name: value for name, value in overrides.items() if value is not None}
-        try:
-            return Settings.model_validate(settings.model_copy(update=given).__dict__)
-        except ValidationError as error:
-            findings = [_finding(entry, document) for entry in error.errors(include_url=False)]
     listed = "\n".join(
         f"  {finding.pointer}: {finding.detail}" + (f" {finding.fix}" if finding.fix else "")
         for finding in findings
@@ -214,6 +209,23 @@ def load(path: Path | None, **overrides: Any) -> Settings:
         fix="Correct them and start again.",
         findings=findings,
     )
+
+
+def _reading(document: dict[str, Any]) -> type[Settings]:
+    class WithFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the base class decides)
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            file = InitSettingsSource(settings_cls, init_kwargs=document)
+            return init_settings, env_settings, file
+
+    return WithFile
 
 
 def environment(names: Mapping[str, str | None] | None = None) -> dict[str, str]:
@@ -227,14 +239,9 @@ def environment(names: Mapping[str, str | None] | None = None) -> dict[str, str]
     return result
 
 
-def reference() -> str:
-    """Write the table of all settings, as the page `docs/reference/settings.md`."""
+def reference_table() -> str:
+    """Write the table of all settings for the reference page."""
     lines = [
-        "# Settings",
-        "",
-        "Generated from `towpath_server.core.config` by `make gen`; do not edit.",
-        "A variable overrides `towpath.toml`, which is given with `--config`.",
-        "",
         "| variable | in `towpath.toml` | default | what it is |",
         "|---|---|---|---|",
     ]
@@ -242,7 +249,7 @@ def reference() -> str:
         f"| `{variable(path)}` | `{'.'.join(path)}` | {default} | {description} |"
         for path, default, description in _described(Settings)
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def variable(path: tuple[str, ...]) -> str:

@@ -22,9 +22,9 @@ from sqlalchemy.types import TypeEngine
 
 from towpath_server.core import clock as clocks
 from towpath_server.core.clock import Clock
-from towpath_server.core.errors import ConcurrentChange, DatabaseUnavailable
+from towpath_server.core.errors import ConcurrentChange, DatabaseUnavailable, InvalidRequest
 from towpath_server.core.seal import Sealer
-from towpath_server.core.urls import engine_url as engine_url
+from towpath_server.core.urls import engine_url
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -51,9 +51,7 @@ _WRITE_WAIT_S = 10.0
 _BUSY_TIMEOUT_MS = 5_000  # another process (migration, backup) holds SQLite's file
 _CONNECT_TIMEOUT_S = 5.0
 _STATEMENT_TIMEOUT_S = 30.0
-_POOL = (
-    10  # connections an engine keeps; a control plane is busy with tens of requests, not thousands
-)
+_POOL = 10  # connections an engine keeps: a control plane is busy with tens of requests
 _WRITE_OPTION = "towpath_write"
 
 AnyInsert = postgresql.Insert | sqlite.Insert
@@ -305,6 +303,7 @@ def _postgresql(url: str, schema: str | None) -> AsyncEngine:
 
 # PostgreSQL's classes of errors (SQLSTATE) that are not bugs of ours
 _RACES = {"40001", "40P01"}  # serialisation failure, deadlock
+_UNSTORABLE = {"22021", "22P05"}  # text with NUL or half a character
 _AWAY = ("08", "53", "57P", "58")  # connection, resources, shutdown, system error
 _SQLITE_AWAY = ("locked", "busy", "full", "unable to open", "disk i/o", "readonly")
 
@@ -325,20 +324,21 @@ async def _translated() -> AsyncIterator[None]:
 
 def _translate(error: SQLAlchemyError | OSError) -> Exception:
     """Return the error a caller can act on; what is a bug of ours stays as it is."""
-    if isinstance(error, IntegrityError):
-        return ConcurrentChange(cause=str(error.orig))
     if isinstance(error, OSError | PoolTimeoutError):  # OSError is also TimeoutError
         return _gone(str(error))
     if not isinstance(error, DBAPIError):
         return error
     state = str(getattr(error.orig, "sqlstate", None) or "")
     text = str(error.orig).lower()
-    if state in _RACES:
+    if isinstance(error, IntegrityError) or state in _RACES:
         return ConcurrentChange(cause=text)
+    if state in _UNSTORABLE:
+        return InvalidRequest(
+            "The request contains a character that cannot be stored.",
+            fix="Remove NUL and other control characters.",
+        )
     away = error.connection_invalidated or state.startswith(_AWAY) or "connection" in text
-    if away or any(word in text for word in _SQLITE_AWAY):
-        return _gone(text)
-    return error
+    return _gone(text) if away or any(word in text for word in _SQLITE_AWAY) else error
 
 
 def _gone(cause: str) -> DatabaseUnavailable:

@@ -173,8 +173,8 @@ class ConcurrentChange(TowpathError):
         super().__init__(
             "Another change to the same resource was committed at the same moment.",
             fix="Read the resource again and repeat the request.",
-            **log,
         )
+        self.log = log
 
 
 class Unavailable(TowpathError):
@@ -191,8 +191,8 @@ class Unavailable(TowpathError):
             detail,
             fix=fix or "Repeat the request after the time in `Retry-After`.",
             retry_after_s=retry_after_s,
-            **log,
         )
+        self.log = log
 
 
 class DatabaseUnavailable(Unavailable):

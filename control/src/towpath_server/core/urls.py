@@ -16,7 +16,8 @@ def engine_url(url: str) -> str:
         return f"sqlite+aiosqlite://{rest}"
     if separator and engine in {"postgresql", "postgres"}:
         return f"postgresql+asyncpg://{rest}"
+    named = f"`{scheme}` is" if separator else "This is"  # without `://` it may hold a password
     raise InvalidRequest(
-        f"`{scheme}` is not a database that Towpath runs on.",
+        f"{named} not a database that Towpath runs on.",
         fix="Use `postgresql://user:password@host:5432/name`, or leave it out for SQLite.",
     )

@@ -12,7 +12,6 @@ import tempfile
 from alembic import command
 from sqlalchemy import Connection
 
-from towpath_server import domains
 from towpath_server.core.clock import SystemClock
 from towpath_server.core.db import Database
 from towpath_server.core.seal import MIN_KEY_LENGTH, Sealer
@@ -24,6 +23,8 @@ def import_tables() -> None:
     """Import every module that declares tables, so that the metadata is whole."""
     for module in ("core.revision", "web.idempotency", "loops.lease", "gatewaylink.tables"):
         importlib.import_module(f"towpath_server.{module}")
+    # by name: the layers below the domains may not import them
+    domains = importlib.import_module("towpath_server.domains")
     for domain in pkgutil.iter_modules(domains.__path__, f"{domains.__name__}."):
         if importlib.util.find_spec(f"{domain.name}.tables"):
             importlib.import_module(f"{domain.name}.tables")

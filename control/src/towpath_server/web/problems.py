@@ -1,7 +1,7 @@
 """Errors as problem documents (RFC 9457): the only table from kinds to status codes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -268,5 +268,5 @@ def _inner_model(annotation: Any) -> Any:
     return None
 
 
-def _is_model(annotation: Any) -> bool:
+def _is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)

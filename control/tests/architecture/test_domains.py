@@ -1,0 +1,121 @@
+"""Rules of the domains that import-linter cannot say."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.routing import APIRoute
+
+import towpath_server
+from towpath_server.api import ROUTERS
+from towpath_server.web.edge import AuthenticatedRoute, StreamingRoute
+
+SOURCE = Path(towpath_server.__file__).parent
+DOMAINS = SOURCE / "domains"
+FACE = {"service", "models", "errors"}
+MAY_COMMIT = {SOURCE / "core" / "db.py"}
+
+
+def sources(folder: Path = SOURCE) -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(folder.rglob("*.py")):
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def borrowed(path: Path, tree: ast.Module) -> set[tuple[str, str]]:
+    """Return (domain, role) for every import of another domain in `path`."""
+    own = path.relative_to(DOMAINS).parts[0]
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        for alias in node.names:
+            parts = f"{node.module}.{alias.name}".split(".")
+            if parts[:2] == ["towpath_server", "domains"] and len(parts) > 3 and parts[2] != own:
+                found.add((parts[2], parts[3]))
+    return found
+
+
+def test_domains_only_touch_each_others_face() -> None:
+    offences = {
+        (str(path.relative_to(SOURCE)), domain, role)
+        for path, tree in sources(DOMAINS)
+        for domain, role in borrowed(path, tree)
+        if role not in FACE
+    }
+
+    assert offences == set()
+
+
+def test_only_the_database_commits() -> None:
+    offences = {
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path, tree in sources()
+        if path not in MAY_COMMIT
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"commit", "rollback"}
+    }
+
+    assert offences == set()
+
+
+def test_nothing_is_imported_inside_a_function() -> None:
+    offences = {
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path, tree in sources()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+
+    assert offences == set()
+
+
+@pytest.mark.parametrize("router", ROUTERS, ids=lambda router: router.prefix)
+def test_every_route_passes_the_edge(router) -> None:
+    """A route of FastAPI's own would have no principal, no transaction and no audit."""
+    routes = [route for route in router.routes if isinstance(route, APIRoute)]
+
+    assert routes
+    assert all(isinstance(route, AuthenticatedRoute) for route in routes)
+
+
+def writing_domains() -> set[str]:
+    return {
+        route.endpoint.__module__.split(".")[2]
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and (route.methods or set()) & {"POST", "PATCH", "DELETE"}
+    }
+
+
+@pytest.mark.parametrize("domain", sorted(writing_domains()))
+def test_a_domain_that_writes_audits_and_matches_revisions(domain: str) -> None:
+    roots = [DOMAINS / domain / "service.py", DOMAINS / domain / "service"]
+    files = [file for root in roots for file in ([root] if root.is_file() else root.rglob("*.py"))]
+    code = "\n".join(file.read_text() for file in files)
+
+    assert "audit.append(" in code
+    assert ".match(if_match" in code
+
+
+def test_only_streams_open_their_own_transactions() -> None:
+    streaming = {
+        route.endpoint.__module__
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, StreamingRoute)
+    }
+    opening = {
+        "towpath_server." + ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for path, tree in sources(DOMAINS)
+        if path.name == "routes.py"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"read", "write", "ledger_write"}
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "db"
+    }
+
+    assert opening <= streaming
