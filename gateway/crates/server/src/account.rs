@@ -24,8 +24,11 @@ use crate::shared::SeriesKey;
 /// Code of records whose caller left before anything else was known.
 const CLIENT_GONE: &str = "client_gone";
 
-/// The books of one request.
-pub struct Account {
+/// The books of one request. Boxed: they pass through every step, and a step must not copy them.
+pub type Account = Box<Books>;
+
+/// What an [`Account`] holds.
+pub struct Books {
     pub exchange: Exchange,
     pub progress: Progress,
     endpoint: Option<Arc<Endpoint>>,
@@ -39,9 +42,9 @@ pub struct Account {
     ended: bool,
 }
 
-impl Account {
-    pub fn new(exchange: Exchange) -> Self {
-        Self {
+impl Books {
+    pub fn open_for(exchange: Exchange) -> Account {
+        Box::new(Self {
             exchange,
             progress: Progress::default(),
             endpoint: None,
@@ -52,7 +55,7 @@ impl Account {
             waited: Duration::ZERO,
             first_event: None,
             ended: false,
-        }
+        })
     }
 
     /// The request is admitted to an endpoint.
@@ -299,7 +302,7 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for Books {
     fn drop(&mut self) {
         if self.ended {
             return;

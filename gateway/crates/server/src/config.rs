@@ -128,7 +128,7 @@ limits! {
     /// Largest head of a request.
     header_max_bytes = 32 * 1_024, 4_096 => MIB;
     /// Most header fields of a request.
-    header_max_count = 100, 16 => 1_000;
+    header_max_count = 80, 16 => 1_000;
     /// Largest plain answer of an upstream.
     answer_max_bytes = 32 * MIB, 1_024 => 1_024 * MIB;
     /// Most bytes of the usage journal; when it is full, calls get 503.

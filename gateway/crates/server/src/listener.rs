@@ -32,6 +32,8 @@ use crate::{clock, frontdoor, health, ids, intake};
 /// Room beyond the head's own limit, so that a head that is too large still gets our answer and only a
 /// flood gets the bare one of the HTTP library.
 const HEAD_SLACK: usize = 96 << 10;
+/// Headers that the HTTP library reads without allocating; more get its bare 431.
+const HEADERS_IN_PLACE: usize = 100;
 /// Connections waiting in the kernel: a burst of clients that reconnect at once.
 const BACKLOG: i32 = 4_096;
 /// Pause where the process is out of descriptors or connections, instead of spinning.
@@ -239,8 +241,11 @@ fn builder(limits: &Limits) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
-        .max_buf_size(head + HEAD_SLACK)
-        .max_headers(count * 4);
+        .max_buf_size(head + HEAD_SLACK);
+    if count >= HEADERS_IN_PLACE {
+        // Beyond its default the HTTP library allocates for every request.
+        builder.max_headers(count + 1);
+    }
     builder
 }
 
@@ -289,7 +294,8 @@ async fn respond(
         "/healthz" => health::alive(),
         "/readyz" => health::ready(&worker.shared),
         "/metrics" => health::metrics(&worker.shared),
-        path if frontdoor::relays(path) => frontdoor::relay(worker, request, peer).await,
+        // Boxed: it is rare, and its size would be every call's.
+        path if frontdoor::relays(path) => Box::pin(frontdoor::relay(worker, request, peer)).await,
         path => {
             let refusal = Refusal::unknown_route(path);
             turned_away(worker, request, &refusal)

@@ -15,7 +15,7 @@ use towpath_policy::{Call, Endpoint};
 use towpath_wire::routing::Operation;
 use towpath_wire::usage::Ended;
 
-use crate::account::Account;
+use crate::account::{Account, Books};
 use crate::admit::{self, Lease};
 use crate::authenticate::authenticate;
 use crate::authorise::authorise;
@@ -92,7 +92,7 @@ pub async fn serve(
 ) -> Response<Outgoing> {
     let (parts, body) = request.into_parts();
     let exchange = Exchange::begin(worker, asks.operation(), &parts.headers, peer);
-    let mut account = Account::new(exchange);
+    let mut account = Books::open_for(exchange);
     if let Err(refusal) = enter(&mut account.exchange, &asks, &parts) {
         intake::discard(body);
         return refused(account, &refusal);

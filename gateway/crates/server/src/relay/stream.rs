@@ -127,7 +127,7 @@ pub fn respond(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     let Started { body, meter, queued, ending, input } = started;
-    let mut relayed = Relayed { account, body, meter, queued, ending, input };
+    let mut relayed = Box::new(Relayed { account, body, meter, queued, ending, input });
     relayed.count();
     *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
     response
@@ -144,11 +144,13 @@ struct Relayed {
     input: Input,
 }
 
-async fn step(relayed: Option<Relayed>) -> Option<(Result<Bytes, Cut>, Option<Relayed>)> {
+/// Boxed, so that a step moves a pointer and not the stream.
+async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Option<Box<Relayed>>)> {
     let mut relayed = relayed?;
     loop {
         if let Some(ending) = relayed.ending.take() {
-            let last = relayed.end(ending).await;
+            // Once per stream; kept out of the size of every step.
+            let last = Box::pin(relayed.end(ending)).await;
             return (!last.is_empty()).then_some((Ok(last), None));
         }
         if !relayed.queued.is_empty() {
@@ -193,7 +195,7 @@ impl Relayed {
     }
 
     /// Book the end, and return the last bytes.
-    async fn end(mut self, ending: Ending) -> Bytes {
+    async fn end(mut self: Box<Self>, ending: Ending) -> Bytes {
         let queued = std::mem::take(&mut self.queued);
         let finished = match ending {
             Ending::Whole => self.meter.finish(End::Clean).map_err(Failure::fault),
@@ -220,7 +222,8 @@ impl Relayed {
         };
         self.account.durable(sequence).await;
         if whole {
-            tokio::task::spawn_local(self.body.drain());
+            let Relayed { body, .. } = *self;
+            tokio::task::spawn_local(body.drain());
         }
         joined(&queued, &last)
     }

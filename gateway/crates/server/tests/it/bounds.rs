@@ -125,7 +125,7 @@ async fn a_head_that_never_ends_is_given_up() {
 #[tokio::test]
 async fn a_flood_of_headers_is_431() {
     let world = with(&[]).await;
-    let many: Vec<_> = (0..150).map(|n| (format!("x-{n}"), "v".to_owned())).collect();
+    let many: Vec<_> = (0..90).map(|n| (format!("x-{n}"), "v".to_owned())).collect();
     let many: Vec<_> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let many = world.gateway.post_with("/v1/chat/completions", &many, &chat("m")).await;
     let long = "v".repeat(40_000);
