@@ -80,7 +80,8 @@ def _port_listener(port: int) -> int | None:
     try:
         for connection in psutil.net_connections("inet"):
             listening = connection.status == psutil.CONN_LISTEN
-            if listening and connection.laddr.port == port and connection.pid is not None:
+            local = connection.laddr  # an empty tuple where the system does not tell
+            if listening and local and local[1] == port and connection.pid is not None:
                 return connection.pid
     except psutil.Error:
         return None  # the system does not tell; pid and start time have matched

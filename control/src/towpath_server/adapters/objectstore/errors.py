@@ -66,12 +66,12 @@ class StorageFull(TowpathError):
     kind = Kind.UNAVAILABLE
     title = "Artifact store is full"
 
-    def __init__(self, **log: object) -> None:
+    def __init__(self, *, cause: str) -> None:
         super().__init__(
             "The disk of the artifact store is full; nothing was stored.",
             fix="Free space on the disk of the data folder, then repeat the request.",
             retry_after_s=60,
-            **log,
+            cause=cause,
         )
 
 
@@ -82,10 +82,10 @@ class StorageFailed(TowpathError):
     kind = Kind.UNAVAILABLE
     title = "Artifact store cannot be used"
 
-    def __init__(self, **log: object) -> None:
+    def __init__(self, *, cause: str) -> None:
         super().__init__(
             "The artifact store cannot be read or written; nothing was stored.",
             fix="Check that the data folder is there and writable; the server's log has the cause.",
             retry_after_s=10,
-            **log,
+            cause=cause,
         )

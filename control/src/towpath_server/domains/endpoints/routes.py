@@ -71,7 +71,7 @@ async def update(
     endpoint: Ref, body: EndpointUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
 ) -> EndpointOut:
     """Change targets, fallbacks, access or timeouts; unchanged static targets keep their secret."""
-    changed = await endpoints.update(tx, caller, endpoint, body.changes(), if_match=if_match)
+    changed = await endpoints.update(tx, caller, endpoint, body.draft(), if_match=if_match)
     return EndpointOut.of(changed)
 
 

@@ -215,7 +215,7 @@ class EndpointUpdate(In):
     access: AccessIn | None = None
     timeouts: TimeoutsIn | None = None
 
-    def changes(self) -> EndpointChanges:
+    def draft(self) -> EndpointChanges:
         """Read it."""
         targets, fallback = self.targets, self.fallback
         return EndpointChanges(

@@ -56,7 +56,7 @@ async def of_project(tx: Tx, project_id: str) -> list[str]:
 
 async def insert_version(tx: Tx, version: ModelVersion) -> None:
     """Add a version."""
-    row = asdict(version)
+    row: dict[str, Any] = asdict(version)
     row.pop("model_name")
     row["files"] = [asdict(file) for file in version.files]
     await tx.execute(model_versions.insert().values(**row))
@@ -114,11 +114,13 @@ async def uploaded(
 
 
 def _model(row: Any) -> Model:
-    fields = row._asdict()
-    return Model(**{**fields, "visibility": Visibility(row.visibility)})
+    fields: dict[str, Any] = row._asdict()
+    fields["visibility"] = Visibility(row.visibility)
+    return Model(**fields)
 
 
 def _version(row: Any, model: Model) -> ModelVersion:
-    fields = row._asdict()
-    files = tuple(StoredFile(**file) for file in row.files)
-    return ModelVersion(**{**fields, "files": files, "model_name": model.name})
+    fields: dict[str, Any] = row._asdict()
+    fields["files"] = tuple(StoredFile(**file) for file in row.files)
+    fields["model_name"] = model.name
+    return ModelVersion(**fields)

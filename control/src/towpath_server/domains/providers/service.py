@@ -104,7 +104,7 @@ async def find(tx: Tx, ref: str) -> Provider | None:
     return await store.find(tx, ref)
 
 
-async def names(tx: Tx) -> "list[str]":
+async def names(tx: Tx) -> Sequence[str]:
     """Return every provider's name."""
     return await store.names(tx)
 
@@ -134,7 +134,6 @@ async def update(
     """
     provider = await get(tx, caller, ref, verb=Verb.UPDATE)
     revision.match(if_match, provider.revision)
-    changes = dict(changes)
     columns: dict[str, Any] = {}
     if "base_url" in changes:
         columns["base_url"] = upstream_url(changes["base_url"])
@@ -178,14 +177,14 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
 
 async def routed_prices(
     tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
-) -> "list[Price]":
+) -> Sequence[Price]:
     """List the prices of providers' models that the routing table holds."""
     return await store.prices(tx, wanted=ids, after=after, limit=limit)
 
 
 async def routed_credentials(
     tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
-) -> "list[Credential]":
+) -> Sequence[Credential]:
     """List the sealed credentials of providers that the routing table holds."""
     return await store.credentials(tx, wanted=ids, after=after, limit=limit)
 

@@ -67,7 +67,8 @@ async def names(tx: Tx) -> list[str]:
 
 async def page(tx: Tx, window: Window) -> list[Provider]:
     """List one provider more than the window has."""
-    return await _read(tx, queries.windowed(select(*_SHOWN), window, providers.c.id))
+    query: Any = select(*_SHOWN)
+    return await _read(tx, queries.windowed(query, window, providers.c.id))
 
 
 async def change(tx: Tx, provider: Provider, values: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ Each function is one step in one transaction, and says whether there was anythin
 import secrets
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
 from towpath_server.core import ids, revision
 from towpath_server.core.db import Tx
@@ -123,7 +124,7 @@ async def conclude(
     merged = tuple(_kept(known.get(condition.type), condition, tx) for condition in conditions)
     if phase is deployment.phase and merged == deployment.conditions:
         return False
-    values = {"phase": phase, "conditions": merged}
+    values: dict[str, Any] = {"phase": phase, "conditions": merged}
     if phase is Phase.READY and deployment.first_ready_at_ms is None:
         values["first_ready_at_ms"] = tx.now_ms
     await store.observe(tx, deployment.id, values)

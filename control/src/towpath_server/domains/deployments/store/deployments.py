@@ -204,41 +204,45 @@ def _in_use() -> Any:
 
 
 def _deployment(row: Any) -> Deployment:
-    fields = row._asdict()
+    fields: dict[str, Any] = row._asdict()
     fields["phase"] = Phase(row.phase)
-    fields["conditions"] = tuple(
-        Condition(**{**entry, "type": Step(entry["type"]), "status": Status(entry["status"])})
-        for entry in row.conditions
-    )
+    fields["conditions"] = tuple(_condition(entry) for entry in row.conditions)
     return Deployment(**fields)
 
 
+def _condition(entry: Mapping[str, Any]) -> Condition:
+    fields: dict[str, Any] = {**entry, "type": Step(entry["type"])}
+    fields["status"] = Status(entry["status"])
+    return Condition(**fields)
+
+
 def _revision(row: Any) -> Revision:
-    workload, serving = row.workload, row.serving
     price = Price(row.price_id, row.input_nano, row.output_nano) if row.price_id else None
     return Revision(
         deployment_id=row.deployment_id,
         number=row.number,
         manifest=row.manifest,
-        workload=Workload(
-            **{
-                **workload,
-                "files": tuple(StoredFile(**file) for file in workload["files"]),
-                "args": tuple(workload["args"]),
-                "startup": ProbeDraft(**workload["startup"]),
-                "readiness": ProbeDraft(**workload["readiness"]),
-            }
-        ),
-        serving=Serving(
-            **{
-                **serving,
-                "operations": tuple(serving["operations"]),
-                "modalities": tuple(serving["modalities"]),
-            }
-        ),
+        workload=_workload(row.workload),
+        serving=_serving(row.serving),
         replicas=row.replicas,
         memory_bytes=row.memory_bytes,
         price=price,
         created_at_ms=row.created_at_ms,
         created_by=row.created_by,
     )
+
+
+def _workload(stored: Mapping[str, Any]) -> Workload:
+    fields: dict[str, Any] = dict(stored)
+    fields["files"] = tuple(StoredFile(**file) for file in stored["files"])
+    fields["args"] = tuple(stored["args"])
+    fields["startup"] = ProbeDraft(**stored["startup"])
+    fields["readiness"] = ProbeDraft(**stored["readiness"])
+    return Workload(**fields)
+
+
+def _serving(stored: Mapping[str, Any]) -> Serving:
+    fields: dict[str, Any] = dict(stored)
+    fields["operations"] = tuple(stored["operations"])
+    fields["modalities"] = tuple(stored["modalities"])
+    return Serving(**fields)

@@ -1,5 +1,7 @@
 """Endpoints that deployments declare, and what deployments tell of themselves as targets."""
 
+from dataclasses import replace
+
 from towpath_server.core import ids, revision
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
@@ -54,7 +56,7 @@ async def declare(tx: Tx, caller: Principal, declaration: Declaration) -> Endpoi
     present = await store.find(tx, declaration.name, declaration.environment)
     if present:
         former = present[0]
-        endpoint = Endpoint(**{**vars(former), "access": granted, "timeouts": declaration.timeouts})
+        endpoint = replace(former, access=granted, timeouts=declaration.timeouts)
         if endpoint != former:
             await store.change(tx, former, endpoint)
             await revision.bump(tx, "endpoint", endpoint.id)
