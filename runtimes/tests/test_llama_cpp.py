@@ -174,16 +174,6 @@ def test_what_it_cannot_read_is_the_callers_error_and_hurts_nobody(llm, body):
     assert llm.get("/health").status_code == 200
 
 
-def test_fields_that_reach_beyond_the_request_are_not_described():
-    """The gateway passes what the description lists: nothing that names slots, caches or adapters."""
-    text = (Path(__file__).parents[1] / "src/towpath_runtimes/descriptions/llama.cpp.yaml").read_text()
-    fields = {line.split(":")[0].strip() for line in text.split("requestFields:")[1].splitlines()}
-
-    dangerous = {"id_slot", "cache_prompt", "n_keep", "lora", "grammar", "json_schema", "n_predict"}
-    assert dangerous & fields == set()
-    assert {"messages", "max_tokens", "response_format"} <= fields
-
-
 def test_it_listens_on_a_loopback_port_too_and_finishes_what_is_open_when_it_stops(tmp_path):
     model = prepared(ARTIFACTS / "smollm2") / "model"
     with replica("llama_cpp", model, "127.0.0.1:0", "--context-length=512") as running:

@@ -57,7 +57,7 @@ def replica(module: str, model: Path, listen: str, *arguments: str) -> Iterator[
     """Run a server until the block ends; it is ready once it says where it listens."""
     process = subprocess.Popen(
         command(module, model, listen, *arguments),
-        env={"PATH": os.environ["PATH"], "TOWPATH_REPLICA_SECRET": SECRET},
+        env={"PATH": os.defpath, "TOWPATH_REPLICA_SECRET": SECRET},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -95,7 +95,7 @@ def refused(
     module: str, model: Path, listen: str, *arguments: str, secret: str | None = SECRET
 ) -> str:
     """Run a server that should not start; return what it wrote."""
-    env = {"PATH": os.environ["PATH"]} | ({"TOWPATH_REPLICA_SECRET": secret} if secret else {})
+    env = {"PATH": os.defpath} | ({"TOWPATH_REPLICA_SECRET": secret} if secret else {})
     done = subprocess.run(
         command(module, model, listen, *arguments),
         env=env,

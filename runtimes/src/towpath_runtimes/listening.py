@@ -23,7 +23,7 @@ SOCKET_PATH_MAXIMUM = 107  # `sun_path` of Linux, less its closing zero
 BACKLOG = 128  # connections the kernel keeps until they are accepted; the gateway's pool is smaller
 
 
-class StartRefused(Exception):  # noqa: N818 - errors are named as facts
+class StartRefused(Exception):
     """The server cannot start; `fix` says what to do."""
 
     def __init__(self, what: str, *, fix: str) -> None:

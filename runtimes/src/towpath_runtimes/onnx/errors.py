@@ -1,7 +1,7 @@
 """What the server refuses, as the protocol wants it: a status and one sentence."""
 
 
-class Refused(Exception):  # noqa: N818 - errors are named as facts
+class Refused(Exception):
     """A request that gets `{"error": …}` with `status`."""
 
     def __init__(self, message: str, *, status: int = 400) -> None:

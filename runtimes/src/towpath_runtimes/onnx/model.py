@@ -9,11 +9,11 @@ text.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as engine
+import onnxruntime.capi.onnxruntime_pybind11_state as engine
 from tokenizers import Encoding, Tokenizer
 
 from towpath_runtimes.listening import StartRefused
@@ -129,13 +129,17 @@ class Model:
     def _tensors(self, request: InferRequest) -> Answer:
         if request.parameters:
             raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
-        values = self._session.run([spec.name for spec in self.outputs], request.inputs)
+        values = self._run([spec.name for spec in self.outputs], request.inputs)
         return Answer(
             {
                 spec.name: (spec.datatype, value)
                 for spec, value in zip(self.outputs, values, strict=True)
             }
         )
+
+    def _run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        # The engine has sequences and maps as well; `_spec` lets no model with those start.
+        return cast(list[np.ndarray], self._session.run(outputs, feed))
 
     def _embeddings(self, request: InferRequest) -> Answer:
         cut = _truncate(request.parameters)
@@ -181,7 +185,7 @@ class Model:
             for name, values in feed.items():
                 values[row, : len(one)] = columns[name]
             mask[row, : len(one)] = 1
-        value = self._session.run([self._vector.name], feed)[0]
+        value = self._run([self._vector.name], feed)[0]
         pooled = (value * mask).sum(axis=1) / mask.sum(axis=1) if value.ndim == 3 else value
         norms = np.linalg.norm(pooled, axis=1, keepdims=True)
         return (pooled / np.maximum(norms, NORM_MINIMUM)).astype(np.float32, copy=False)

@@ -119,7 +119,7 @@ def flatten(name: str, data: object) -> list[Any]:
 
 def kind(value: object) -> str:
     """Name a JSON value's type in a message."""
-    names = {
+    names: dict[type, str] = {
         dict: "an object",
         list: "an array",
         str: "a string",
