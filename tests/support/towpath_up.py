@@ -75,7 +75,7 @@ class Up:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.messages.open("a") as messages:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "towpath_server", "up", *given],
+                [Path(sys.executable).with_name("towpath"), "up", *given],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -84,6 +84,15 @@ class Up:
                 text=True,
                 start_new_session=True,
             )
+
+    def refused(self, *arguments: str) -> tuple[int, str]:
+        """Start what must not start; return its exit status and what it said."""
+        with self.spawn(*arguments) as process:
+            try:
+                status = process.wait(START_S)
+            finally:
+                process.kill()
+        return status, self.messages.read_text()
 
     def start(self, *arguments: str) -> Self:
         """Start it and wait until it says how to stop it."""
@@ -112,18 +121,15 @@ class Up:
         """Stop it as Ctrl-C does, and return its exit status."""
         if self.process is None:
             return 0
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        try:
-            status = self.process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            self.kill_parts()
-            raise AssertionError(f"did not stop within {STOP_S} s:\n{self.said()}") from None
-        if self.process.stdout:
-            self.process.stdout.close()
-        return status
+        with self.process as process:
+            if process.poll() is None:
+                process.send_signal(number)
+            try:
+                return process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                self.kill_parts()
+                raise AssertionError(f"did not stop in {STOP_S} s:\n{self.said()}") from None
 
     def kill_parts(self) -> None:
         """Kill whatever the platform left running; for the end of a test that killed `up` itself."""
@@ -147,9 +153,9 @@ class Up:
     def said(self) -> str:
         """Return all that it wrote, and the ends of its parts' logs."""
         texts = ["\n".join(self.output), self.messages.read_text()]
-        for log in sorted((self.data / "logs").glob("*.log")):
-            texts.append(f"== {log.name}\n" + "\n".join(log.read_text().splitlines()[-20:]))
-        return "\n".join(texts)
+        logs = sorted((self.data / "logs").glob("*.log"))
+        ends = ["\n".join([f"== {log.name}", *log.read_text().splitlines()[-20:]]) for log in logs]
+        return "\n".join([*texts, *ends])
 
     def pid(self, part: str) -> int:
         """Return the process id of `gateway` or `control`."""
