@@ -6,24 +6,27 @@ copied and cut when it has grown; lines written between the two are lost, which 
 """
 
 import os
-import shutil
 from pathlib import Path
 
+_COPY_BYTES = 1 << 20  # held in memory at once
 _TAIL_BYTES = 256 << 10  # most that is read for a tail: 1,000 long lines
 
 
 def bound(path: Path, *, max_bytes: int) -> None:
     """Move what was written to `path` aside once it has reached `max_bytes`."""
     try:
-        if path.stat().st_size < max_bytes:
-            return
+        size = path.stat().st_size
     except FileNotFoundError:
+        return
+    if size < max_bytes:
         return
     former = path.with_name(f"{path.name}.1")
     try:
         with path.open("rb") as source, former.open("wb") as target:
-            source.seek(-min(max_bytes, path.stat().st_size), os.SEEK_END)
-            shutil.copyfileobj(source, target)
+            source.seek(size - max_bytes)
+            left = 2 * max_bytes  # the server may write meanwhile, faster than this reads
+            while left > 0 and (part := source.read(min(left, _COPY_BYTES))):
+                left -= target.write(part)
     finally:
         os.truncate(path, 0)  # bounded even when there was no room for the copy
 
