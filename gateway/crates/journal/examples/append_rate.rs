@@ -1,7 +1,8 @@
 //! What the journal costs a request: time of begin, target, eight progress updates and close.
 //!
-//! `append_rate [DIR] [SYNC_MS] [SECONDS]` with one, two and four threads, a shipper acknowledging beside
-//! them. Quote figures of a release build, with the machine and the file system:
+//! `append_rate [DIR] [SYNC_MS] [SECONDS]`, a shipper acknowledging beside it: first paced, as under a
+//! load that a gateway can have, then as fast as one, two and four threads can. Quote figures of a release
+//! build, with the machine and the file system:
 //! `cargo run --release -p towpath-journal --example append_rate -- /some/disk`.
 
 use std::error::Error;
@@ -18,33 +19,39 @@ use towpath_wire::usage::{CallerDialect, CountedBy, Ended};
 
 /// Updates while a record is open: a short streamed answer.
 const CHUNKS: u64 = 8;
+/// Between two records of a paced thread: 10,000 per second.
+const PACE: Duration = Duration::from_micros(100);
+
+/// What is measured.
+struct Load {
+    threads: usize,
+    /// Time from record to record; `None`: no pause.
+    pace: Option<Duration>,
+    length: Duration,
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let dir = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from).join("append-rate");
     let sync_ms = arguments.next().map_or(Ok(50), |text| text.parse())?;
     let seconds = arguments.next().map_or(Ok(3), |text| text.parse())?;
-    for threads in [1, 2, 4] {
-        let figures = measure(&dir, sync_ms, threads, Duration::from_secs(seconds));
+    for (threads, pace) in [(1, Some(PACE)), (2, Some(PACE)), (1, None), (2, None), (4, None)] {
+        let load = Load { threads, pace, length: Duration::from_secs(seconds) };
+        let figures = measure(&dir, sync_ms, &load);
         std::fs::remove_dir_all(&dir)?;
         writeln!(stdout(), "{}", figures?)?;
     }
     Ok(())
 }
 
-fn measure(
-    dir: &Path,
-    sync_ms: u64,
-    threads: usize,
-    length: Duration,
-) -> Result<String, Box<dyn Error>> {
+fn measure(dir: &Path, sync_ms: u64, load: &Load) -> Result<String, Box<dyn Error>> {
     let journal = Journal::open(Config { sync_ms, ..Config::new(dir) }, "gw_rate")?;
     let done = AtomicBool::new(false);
     let mut nanos = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
+        let workers: Vec<_> = (0..load.threads)
             .map(|_| {
                 let journal = journal.clone();
-                scope.spawn(move || work(&journal, length))
+                scope.spawn(move || work(&journal, load))
             })
             .collect();
         let shipper = scope.spawn(|| ship(&journal, &done));
@@ -55,9 +62,10 @@ fn measure(
     })?;
     nanos.sort_unstable();
     let at = |share: f64| nanos.get((nanos.len() as f64 * share) as usize).copied().unwrap_or(0);
-    let rate = nanos.len() as f64 / length.as_secs_f64();
+    let rate = nanos.len() as f64 / load.length.as_secs_f64();
     Ok(format!(
-        "threads {threads}, sync_ms {sync_ms}: {rate:.0} records/s; per record p50 {} ns, p99 {} ns, p99.9 {} ns; {} bytes on disk",
+        "threads {}, sync_ms {sync_ms}: {rate:.0} records/s; per record p50 {} ns, p99 {} ns, p99.9 {} ns; {} bytes on disk",
+        load.threads,
         at(0.5),
         at(0.99),
         at(0.999),
@@ -66,9 +74,14 @@ fn measure(
 }
 
 /// One worker: its time per record, without the pause that keeps the journal from filling up.
-fn work(journal: &Journal, length: Duration) -> Vec<u32> {
+fn work(journal: &Journal, load: &Load) -> Vec<u32> {
     let (start, mut nanos) = (Instant::now(), Vec::with_capacity(1 << 22));
-    while start.elapsed() < length {
+    let mut due = Duration::ZERO;
+    while start.elapsed() < load.length {
+        while start.elapsed() < due {
+            std::hint::spin_loop();
+        }
+        due += load.pace.unwrap_or_default();
         let before = Instant::now();
         if one(journal) {
             nanos.push(before.elapsed().as_nanos().try_into().unwrap_or(u32::MAX));

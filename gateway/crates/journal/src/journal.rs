@@ -102,8 +102,18 @@ pub(crate) struct Inner {
     pub(crate) failed: AtomicBool,
     pub(crate) failure: Mutex<String>,
     recovered: Recovered,
-    /// Held for as long as the journal is in use.
-    _lock: File,
+    _lock: FolderLock,
+}
+
+/// Held for as long as the journal is in use.
+#[derive(Debug)]
+pub(crate) struct FolderLock(pub(crate) File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing would do, but for a process that was just forked and has the file open until its `exec`.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Where sequences come from.
@@ -433,7 +443,7 @@ impl Inner {
 pub(crate) struct Start {
     pub(crate) config: Config,
     pub(crate) gateway_id: String,
-    pub(crate) lock: File,
+    pub(crate) lock: FolderLock,
     pub(crate) state: StateFile,
     pub(crate) slots: Allocator,
     pub(crate) next_number: u64,

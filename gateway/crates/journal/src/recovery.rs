@@ -15,7 +15,7 @@ use towpath_wire::usage::{Ended, UsageRecord};
 
 use crate::allocate::Allocator;
 use crate::error::OpenError;
-use crate::journal::{Config, Inner, Recovered, Start, lock};
+use crate::journal::{Config, FolderLock, Inner, Recovered, Start, lock};
 use crate::layout::{
     self, Found, HEADER_BYTES, Header, HeaderError, MAX_GATEWAY_ID, STRIDES, Target,
 };
@@ -90,7 +90,7 @@ fn check(config: &Config, gateway_id: &str) -> Result<(), OpenError> {
 }
 
 /// Make sure that no other process uses the folder, for as long as the file is open.
-fn take_lock(dir: &Path) -> Result<File, OpenError> {
+fn take_lock(dir: &Path) -> Result<FolderLock, OpenError> {
     let path = dir.join("lock");
     let failed = |source| OpenError::Io { action: "lock", path: path.clone(), source };
     let file = OpenOptions::new()
@@ -101,7 +101,7 @@ fn take_lock(dir: &Path) -> Result<File, OpenError> {
         .open(&path)
         .map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(FolderLock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }

@@ -97,11 +97,16 @@ fn run(inner: &Inner) {
         pass(inner);
         if upkeep.elapsed() >= UPKEEP {
             upkeep = Instant::now();
-            make_spare(inner);
-            let empty = lock(&inner.allocator).slots.shrink();
-            remove(empty);
+            keep_up(inner);
         }
     }
+}
+
+/// What need not be done at once: try again after a full disk, give back a segment that is empty.
+pub(crate) fn keep_up(inner: &Inner) {
+    make_spare(inner);
+    let empty = lock(&inner.allocator).slots.shrink();
+    remove(empty);
 }
 
 /// Make a segment ahead of need, outside of the lock that requests need.

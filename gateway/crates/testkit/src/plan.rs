@@ -26,9 +26,9 @@ pub(crate) enum Step {
     HangUp,
 }
 
-/// Everything but the start of an answer, in order.
+/// An answer in the making.
 #[derive(Debug)]
-pub(crate) struct Plan<'a> {
+struct Plan<'a> {
     script: &'a Script,
     steps: Vec<Step>,
 }

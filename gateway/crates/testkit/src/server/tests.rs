@@ -348,3 +348,22 @@ async fn small_chunks_carry_the_same_stream() {
     let sizes: Vec<&str> = body.split("\r\n").step_by(2).collect();
     assert!(sizes.iter().all(|size| ["", "0", "1", "2", "3"].contains(size)));
 }
+
+#[tokio::test]
+async fn every_model_named_for_a_fault_has_its_answer_end() {
+    let upstream = FakeUpstream::start().await.unwrap();
+    let waits = ["fake-silence", "fake-stall"];
+    let names =
+        crate::named().into_iter().map(|(name, _)| name).filter(|name| !waits.contains(name));
+
+    let mut asked = 0;
+    for name in names {
+        for stream in [false, true] {
+            ask(&upstream, &post("/v1/chat/completions", "", &chat(name, stream))).await;
+            asked += 1;
+        }
+    }
+
+    upstream.wait_until(|_, counts| counts.ended() == asked).await;
+    assert_eq!(upstream.counts().client_gone, 0);
+}
