@@ -82,7 +82,7 @@ def release_binary() -> Path:
 def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
     """Build a table with one priced provider model and as many keys as asked; the first one is `KEY`."""
 
-    def entity(kind: str, name: str, **value: object) -> dict[str, object]:
+    def entity(kind: str, name: str, /, **value: object) -> dict[str, object]:
         return {"kind": kind, "id": name, "value": value}
 
     tokens = [KEY, *(f"tp_sandbox_{number:032d}000000" for number in range(1, keys))]

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import ingest
 import shipping
@@ -32,10 +33,10 @@ def middle(rows: list[dict], key: str) -> dict:
     """Return the row in the middle by a dotted key."""
 
     def value(row: dict) -> float:
-        found: object = row
+        found: Any = row
         for part in key.split("."):
-            found = found[part]  # type: ignore[index]
-        return float(found)  # type: ignore[arg-type]
+            found = found[part]
+        return float(found)
 
     return sorted(rows, key=value)[len(rows) // 2]
 

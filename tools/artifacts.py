@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from towpath_runtimes.onnx.model import Limits, load
 
@@ -34,7 +35,7 @@ MINILM = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 TOKENIZER = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
 
 
-class PreparationFailed(Exception):  # noqa: N818 - errors are named as facts
+class PreparationFailed(Exception):
     """Something could not be had or is not what it should be; `fix` says what to do."""
 
     def __init__(self, what: str, *, fix: str) -> None:
@@ -300,7 +301,7 @@ def digest_of_inputs(recipe: Recipe) -> str:
     return hashlib.sha256("".join(sha256(path) for path in paths).encode()).hexdigest()
 
 
-def read_stamp(place: Path) -> dict[str, dict[str, str] | str]:
+def read_stamp(place: Path) -> dict[str, Any]:
     """Return what a finished folder was made from; nothing where there is none or it is damaged."""
     try:
         stamp = json.loads((place / STAMP).read_text(encoding="utf-8"))

@@ -26,11 +26,10 @@ def licence(package: importlib.metadata.Distribution) -> str:
         for line in about.get_all("Classifier", [])
         if line.startswith("License ::")
     ]
-    return (
-        about.get("License-Expression")
-        or " / ".join(classifiers)
-        or (about.get("License") or "").split("\n", 1)[0]
+    expression, text = (
+        about.get_all(field, [""])[0] for field in ("License-Expression", "License")
     )
+    return expression or " / ".join(classifiers) or text.split("\n", 1)[0]
 
 
 def python_licences() -> int:

@@ -151,7 +151,7 @@ def gateway() -> str:
         "CARGO_TARGET_DIR": os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")),
         "PATH": f"{VENV / 'bin'}:{os.environ['PATH']}",
     }
-    # Built once by cargo itself, whose lines show how far it is; the wheel then takes what is there.
+    # Built once by cargo itself, whose lines show how far it is; the wheel takes what is there.
     shell(
         "cargo", "build", "--locked", "--profile", "ci", "-p", "towpath-gateway",
         env=env, fix="see .build/setup.log",

@@ -319,18 +319,21 @@ def _listeners(options: argparse.Namespace) -> Listeners:
     for name in ("api", "link"):
         descriptor, address = getattr(options, f"{name}_fd"), getattr(options, name)
         try:
-            if descriptor is not None:
-                sockets.append(inherited(descriptor))
-            elif address is not None:
-                sockets.append(bind(address))
-            else:
-                raise ValueError(f"neither --{name} nor --{name}-fd is given")
+            sockets.append(_listener(name, descriptor, address))
         except (OSError, ValueError) as error:
             raise InvalidRequest(
                 f"The {name} listener cannot be had: {error}.",
                 fix=f"Give `--{name} unix:PATH` or `--{name} HOST:PORT`.",
             ) from error
     return Listeners(*sockets)
+
+
+def _listener(name: str, descriptor: int | None, address: str | None) -> socket:
+    if descriptor is not None:
+        return inherited(descriptor)
+    if address is not None:
+        return bind(address)
+    raise ValueError(f"neither --{name} nor --{name}-fd is given")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -34,8 +34,10 @@ async def page(tx: Tx, reach: Reach, wanted: Filter, window: Window) -> list[Eve
     if window.after is not None:
         query = query.where(events.c.id < window.after)
     rows = await tx.execute(query.order_by(events.c.id.desc()).limit(window.limit + 1))
-    return [_event(row._asdict()) for row in rows]
+    return [_event(row) for row in rows]
 
 
 def _event(row: Any) -> Event:
-    return Event(**{**row, "outcome": Outcome(row["outcome"])})
+    fields: dict[str, Any] = row._asdict()
+    fields["outcome"] = Outcome(row.outcome)
+    return Event(**fields)

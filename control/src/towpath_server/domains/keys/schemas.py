@@ -58,7 +58,7 @@ def grace_ms(text: str) -> int:
 
 def changed_fields(changes: dict[str, Any]) -> dict[str, Any]:
     """Name the fields of a PATCH as the model does."""
-    fields = {
+    fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
     }
     if "expires_at" in fields:

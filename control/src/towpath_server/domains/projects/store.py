@@ -17,7 +17,7 @@ from towpath_server.domains.projects.tables import applications, projects
 
 async def insert(tx: Tx, project: Project) -> None:
     """Add a project."""
-    values = asdict(project)
+    values: dict[str, Any] = asdict(project)
     del values["team_name"]
     await tx.execute(projects.insert().values(**values))
 

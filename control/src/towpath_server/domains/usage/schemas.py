@@ -1,6 +1,7 @@
 """Usage on the wire: the record of a request, and the lines of a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -120,7 +121,7 @@ class UsageLineOut(Out):
             fields[dimension] = from_ms(value) if isinstance(value, int) else value
             if dimension in _NAMED and isinstance(value, str):
                 fields[f"{dimension}_name"] = line.names.get(value)
-        return cls(**fields, **_measures(line))
+        return cls.model_validate(fields | _measures(line))
 
 
 class UsageReportOut(Out):
@@ -147,5 +148,5 @@ class UsageReportOut(Out):
 _NAMED = {Dimension.TEAM, Dimension.PROJECT, Dimension.APPLICATION, Dimension.KEY}
 
 
-def _measures(line: Line) -> Mapping[str, int]:
-    return {name: getattr(line.measures, name) for name in line.measures.__dataclass_fields__}
+def _measures(line: Line) -> dict[str, int]:
+    return asdict(line.measures)

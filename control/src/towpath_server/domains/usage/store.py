@@ -189,7 +189,7 @@ async def report(
     ]
 
 
-def _requests() -> Select[Any]:
+def _requests() -> Select[*tuple[Any, ...]]:
     return select(
         records.c.id,
         records.c.team,

@@ -72,7 +72,7 @@ class TokenOut(Resource):
     @classmethod
     def of(cls, token: UserToken) -> "TokenOut":
         """Write a token."""
-        return cls(**cls.fields(token))
+        return cls.model_validate(cls.fields(token))
 
     @staticmethod
     def fields(token: UserToken) -> dict[str, object]:

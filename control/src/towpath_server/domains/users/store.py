@@ -144,11 +144,12 @@ async def replace_admin_key(tx: Tx, hash: str) -> None:  # noqa: A002
 
 
 def _user(row: Any) -> User:
-    values = row._asdict()
-    role = values["platform_role"]
-    return User(**{**values, "platform_role": Role(role) if role else None})
+    fields: dict[str, Any] = row._asdict()
+    fields["platform_role"] = Role(row.platform_role) if row.platform_role else None
+    return User(**fields)
 
 
 def _member(row: Any) -> Member:
-    values = row._asdict()
-    return Member(**{**values, "role": Role(values["role"])})
+    fields: dict[str, Any] = row._asdict()
+    fields["role"] = Role(row.role)
+    return Member(**fields)

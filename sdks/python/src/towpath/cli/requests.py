@@ -1,6 +1,7 @@
 """`towpath requests`: the log."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -81,14 +82,14 @@ def ending(record: RequestRecord) -> str:
     return f"{record.error_code or record.ended}{times}"
 
 
-def tail(current: Session, client: Towpath, wanted: dict[str, object], *, as_json: bool) -> None:
+def tail(current: Session, client: Towpath, wanted: dict[str, Any], *, as_json: bool) -> None:
     """Write requests as they come, until interrupted."""
-    asked = {"since": datetime.now(UTC), **wanted}
+    asked: dict[str, Any] = {"since": datetime.now(UTC), **wanted}
     seen: dict[str, None] = {}
     if not as_json:
         output.note("Waiting for requests; Ctrl-C ends.")
     while True:
-        page = client.requests.list(limit=FOLLOW_ROWS, **asked).first()  # pyrefly: ignore[bad-argument-type]
+        page = client.requests.list(limit=FOLLOW_ROWS, **asked).first()
         fresh = [one for one in reversed(page.items) if one.id not in seen]
         for record in fresh:
             if as_json:
