@@ -211,3 +211,13 @@ async def test_a_change_for_an_older_revision_is_refused(world: World) -> None:
 
     assert answer.status_code == 412
     assert (await world.get())["revision"] == 1
+
+
+async def test_who_lists_endpoints_sees_what_the_deployment_serves(world: World) -> None:
+    await world.deploy(access={"maxDataClass": "internal"})
+
+    (target,) = (await world.api.get("/endpoints/triage"))["targets"]
+
+    assert (target["model"], target["operations"]) == ("models:/triage/1", ["predict"])
+    assert (target["max_data_class"], target["ready"]) == ("internal", False)
+    assert target["note"] == "It is being deployed."

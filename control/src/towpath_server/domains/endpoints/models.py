@@ -115,6 +115,17 @@ class EndpointDraft:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a deployment tells those who look at endpoints."""
+
+    dialect: str
+    model: str
+    operations: tuple[str, ...]
+    max_data_class: str
+    context_length: int | None
+
+
+@dataclass(frozen=True)
 class Declaration:
     """What a deployment says of the endpoint of its own name."""
 
@@ -125,6 +136,8 @@ class Declaration:
     project_id: str
     access: AccessDraft
     timeouts: Timeouts
+    shown: Shown | None = None
+    """None while it is only checked."""
 
 
 @dataclass(frozen=True)

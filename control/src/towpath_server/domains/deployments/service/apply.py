@@ -22,7 +22,7 @@ from towpath_server.domains.deployments.service import observe, read
 from towpath_server.domains.deployments.service.check import check as _check
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.endpoints import service as endpoints
-from towpath_server.domains.endpoints.models import Declaration
+from towpath_server.domains.endpoints.models import Declaration, Shown
 from towpath_server.domains.models import service as models
 from towpath_server.domains.providers.models import Price
 
@@ -83,6 +83,13 @@ async def apply(
             project_id=checked.project_id,
             access=checked.access,
             timeouts=checked.timeouts,
+            shown=Shown(
+                dialect=checked.serving.dialect,
+                model=f"models:/{checked.workload.model}/{checked.workload.version}",
+                operations=checked.serving.operations,
+                max_data_class=checked.serving.max_data_class,
+                context_length=checked.serving.context_length,
+            ),
         ),
     )
     if present is None:

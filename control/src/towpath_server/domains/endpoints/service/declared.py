@@ -56,6 +56,7 @@ async def declare(tx: Tx, caller: Principal, declaration: Declaration) -> Endpoi
     present = await store.find(tx, declaration.name, declaration.environment)
     if present:
         former = present[0]
+        await _show(tx, declaration)
         endpoint = replace(former, access=granted, timeouts=declaration.timeouts)
         if endpoint != former:
             await store.change(tx, former, endpoint)
@@ -88,6 +89,7 @@ async def declare(tx: Tx, caller: Principal, declaration: Declaration) -> Endpoi
         targets=(Bound(target, _WEIGHT),),
     )
     await target_store.insert(tx, target)
+    await _show(tx, declaration)
     await store.insert(tx, endpoint)
     await store.bind(tx, endpoint)
     await revision.bump(tx, "endpoint", endpoint.id)
@@ -131,6 +133,11 @@ async def withdraw(
             await note(tx, caller, endpoint, "deleted")
     await target_store.remove(tx, [deployment_id])
     await revision.bump(tx, "target", deployment_id)
+
+
+async def _show(tx: Tx, declaration: Declaration) -> None:
+    if declaration.shown is not None:
+        await target_store.show(tx, declaration.deployment_id, declaration.shown)
 
 
 async def of_deployment(tx: Tx, name: str, environment: str) -> Endpoint | None:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from towpath_server.core.db import Tx
-from towpath_server.domains.endpoints.models import Target, TargetKind
+from towpath_server.domains.endpoints.models import Shown, Target, TargetKind
 from towpath_server.domains.endpoints.tables import targets
 from towpath_server.domains.providers.models import Credential, Price
 
@@ -82,6 +82,21 @@ async def owned(tx: Tx, *, wanted: Collection[str] | None, after: str, limit: in
     query = select(targets).where(targets.c.kind.in_(_OWNED))
     rows = await tx.execute(_keyset(query, targets.c.id, wanted, after, limit))
     return [_target(row) for row in rows]
+
+
+async def show(tx: Tx, target_id: str, shown: Shown) -> None:
+    """Write what a deployment tells of itself."""
+    await tx.execute(
+        update(targets)
+        .where(targets.c.id == target_id)
+        .values(
+            dialect=shown.dialect,
+            upstream_model=shown.model,
+            operations=[*shown.operations],
+            max_data_class=shown.max_data_class,
+            context_length=shown.context_length,
+        )
+    )
 
 
 async def observe(tx: Tx, target_id: str, *, ready: bool, note: str | None) -> None:
