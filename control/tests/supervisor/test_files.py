@@ -41,10 +41,10 @@ def test_the_tail_is_what_was_written_since_a_part_started(tmp_path):
 
 def test_saving_a_profile_keeps_the_other_ones(tmp_path):
     file = tmp_path / "config" / "config.toml"
-    profile.save(file, {"profiles.work": {"address": "https://work", "key": "k"}})
+    profile.save(file, {"work": {"address": "https://work", "key": "k"}})
 
-    profile.save(file, {"profiles.default": {"address": "http://here", "key": "one"}})
-    profile.save(file, {"profiles.default": {"address": "http://here", "key": "two"}})
+    profile.save(file, {"default": {"address": "http://here", "key": "one"}})
+    profile.save(file, {"default": {"address": "http://here", "key": "two"}})
 
     assert tomllib.loads(file.read_text()) == {
         "profiles": {
@@ -59,7 +59,7 @@ def test_comments_and_other_tables_of_the_file_survive(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text('# mine\n[profiles.default]\nkey = "old"\n\n[output]\ncolour = "never"\n')
 
-    profile.save(file, {"profiles.default": {"key": "new"}})
+    profile.save(file, {"default": {"key": "new"}})
 
     assert file.read_text() == (
         '# mine\n[output]\ncolour = "never"\n\n[profiles.default]\nkey = "new"\n'

@@ -3,26 +3,26 @@
 import argparse
 import asyncio
 import contextlib
-import hashlib
+import shutil
 import signal
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
 from towpath_server.core import config
-from towpath_server.core.config import Settings, SettingsInvalid
+from towpath_server.core.config import SettingsInvalid
 from towpath_server.core.folder import DataFolder
 from towpath_server.supervisor import folder as folders
 from towpath_server.supervisor import listeners, plan, profile
-from towpath_server.supervisor.child import Announcement
 from towpath_server.supervisor.errors import CannotStart
+from towpath_server.supervisor.keys import Keys
 from towpath_server.supervisor.progress import Progress
 from towpath_server.supervisor.supervise import Platform
 
 DONE, FAILED = 0, 1
+FIRST_CALL = 'chat smollm2 "Name the capital of France."'
 # A gateway left by a `towpath up` that was killed may still serve requests: it may end them.
 ORPHAN_DRAIN_S = 10.0
 
@@ -89,16 +89,36 @@ def _up(options: argparse.Namespace) -> None:
         address = settings.public_url or f"http://{host}:{port}"
         lock.describe(address)
         progress.done(str(folder.root))
-        keys = Keys(folder, address)
+        given = config.environment().get("TOWPATH_CONFIG")
+        keys = Keys(profile.place(given), folder.secrets / "profile", address)
         platform = Platform(
             door=door,
             gateway_part=plan.gateway(settings, folder, descriptors, secrets, settings_file),
             control_part=plan.control(settings, folder, descriptors, secrets, settings_file),
             progress=progress,
             on_keys=keys.announced,
-            on_ready=lambda: keys.show(settings),
+            on_ready=lambda: _welcome(keys, demo=settings.demo),
         )
         asyncio.run(platform.run())
+
+
+def _welcome(keys: Keys, *, demo: bool) -> None:
+    """Print what the person needs next; a terminal that went away stops nothing."""
+    lines = [*keys.lines(), ("Try", f"{_cli()} {FIRST_CALL if demo else 'health'}")]
+    lines.append(("Stop", "Ctrl-C"))
+    text = "\n".join(f"  {name:<12} {value}" for name, value in lines)
+    with contextlib.suppress(OSError):
+        sys.stdout.write(f"\n{text}\n\n")
+        sys.stdout.flush()
+
+
+def _cli() -> str:
+    """Return how the command line is called from here: by name where it is on the path."""
+    ours = Path(sys.prefix) / "bin" / "towpath"
+    if shutil.which("towpath") == str(ours) or not ours.is_file():
+        return "towpath"
+    here = Path.cwd()
+    return str(ours.relative_to(here)) if ours.is_relative_to(here) else str(ours)
 
 
 def _settings_file(given: Path | None) -> Path | None:
@@ -127,65 +147,3 @@ def _clear_orphans(folder: DataFolder, progress: Progress) -> None:
             except psutil.TimeoutExpired:
                 process.kill()
                 process.wait(ORPHAN_DRAIN_S)
-
-
-class Keys:
-    """The keys of the first start: saved for the CLI at once, shown once."""
-
-    def __init__(self, folder: DataFolder, address: str) -> None:
-        self._address = address
-        self._announced: Announcement = {}
-        self._mark = folder.secrets / "profile"
-        given = config.environment().get("TOWPATH_CONFIG")
-        self.file = (
-            Path(given) if given else Path.home() / ".config" / "towpath" / "config.toml"
-        ).expanduser()
-        self._problem: OSError | None = None
-
-    def announced(self, said: Announcement) -> None:
-        """Take what the control plane made; a later announcement replaces an earlier one."""
-        self._announced = said
-        sections = {}
-        if demo := said.get("demo_key"):
-            sections["profiles.default"] = {"address": self._address, "key": str(demo)}
-        if admin := said.get("admin_key"):
-            sections["profiles.admin"] = {"address": self._address, "admin_key": str(admin)}
-        try:
-            profile.save(self.file, sections)
-            if demo:
-                digest = hashlib.sha256(str(demo).encode()).hexdigest()
-                self._mark.write_text(digest, encoding="ascii")
-        except OSError as error:
-            self._problem = error
-
-    def show(self, settings: Settings) -> None:
-        """Print what the person needs next."""
-        self._follow()
-        saved = "shown only now"
-        if self._problem is None:
-            saved = f"saved for the CLI in {self.file}; shown only now"
-        lines = [("Address", self._address)]
-        if demo := self._announced.get("demo_key"):
-            lines.append(("Your key", f"{demo}   ({saved})"))
-        if admin := self._announced.get("admin_key"):
-            lines.append(("Admin key", f"{admin}   ({saved})"))
-        if settings.demo:
-            lines.append(("Try", 'towpath chat smollm2 "Name the capital of France."'))
-        else:
-            lines.append(("Try", "towpath health"))
-        lines.append(("Stop", "Ctrl-C"))
-        text = "\n".join(f"  {name:<12} {value}" for name, value in lines)
-        with contextlib.suppress(OSError):
-            sys.stdout.write(f"\n{text}\n\n")
-            sys.stdout.flush()
-        if self._problem is not None:
-            sys.stderr.write(f"the keys could not be saved to `{self.file}`: {self._problem}\n")
-
-    def _follow(self) -> None:
-        """Correct the address in the CLI's file if it has our key and the port changed."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-            mark = self._mark.read_text(encoding="ascii")
-            kept = tomllib.loads(self.file.read_text(encoding="utf-8"))["profiles"]["default"]
-            ours = hashlib.sha256(kept["key"].encode()).hexdigest() == mark
-            if ours and kept["address"] != self._address:
-                profile.save(self.file, {"profiles.default": {**kept, "address": self._address}})

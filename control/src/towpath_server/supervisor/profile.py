@@ -2,23 +2,50 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+DEFAULT = "default"
 _HEADER = re.compile(r"\s*\[+\s*(?P<name>[^\]]+?)\s*\]+\s*(#.*)?$")
 
 
-def save(path: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
+def place(given: str | None) -> Path:
+    """Return where the file is: as `TOWPATH_CONFIG` says, else where the command line looks."""
+    home = Path.home() / ".config" / "towpath" / "config.toml"
+    return Path(given).expanduser() if given else home
+
+
+def read(path: Path) -> dict[str, dict[str, str]]:
     """
-    Set whole sections of the file, keep all others as they are, readable by its owner alone.
+    Return the profiles by name; none where there is no file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is no TOML, or not of the form we write.
+    """
+    if not path.exists():
+        return {}
+    found = tomllib.loads(path.read_text(encoding="utf-8")).get("profiles", {})
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ValueError("`profiles` is not a table of tables")
+    return {
+        name: {field: value for field, value in one.items() if isinstance(value, str)}
+        for name, one in found.items()
+    }
+
+
+def save(path: Path, profiles: Mapping[str, Mapping[str, str]]) -> None:
+    """
+    Set whole profiles, keep all else in the file as it is, readable by its owner alone.
 
     Raises:
         OSError: The file cannot be written; it is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
-    for name, values in sections.items():
-        text = _replaced(text, name, values)
+    for name, values in profiles.items():
+        text = _replaced(text, f"profiles.{name}", values)
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

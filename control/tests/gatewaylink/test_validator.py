@@ -1,0 +1,99 @@
+"""What the gateways would refuse is never committed."""
+
+import sys
+from pathlib import Path
+
+import gateway_program
+import pytest
+
+from towpath_server.core import revision
+from towpath_server.core.access import SYSTEM
+from towpath_server.core.errors import Unavailable
+from towpath_server.domains.teams import service as teams
+from towpath_server.gatewaylink import validator as validators
+from towpath_server.gatewaylink.catalog import catalog
+from towpath_server.gatewaylink.routing import Entity
+from towpath_server.gatewaylink.validator import TableRefused, Validator
+
+
+@pytest.fixture
+async def guarded(db):
+    """A database whose commits are guarded; the catalogue may be broken by the test."""
+    kinds = dict(catalog("EUR"))
+    found = Validator(gateway_program.find(), kinds)
+    db.before_commit.append(found.before_commit)
+    yield kinds
+    await found.close()
+
+
+async def test_a_change_that_the_gateway_takes_is_committed(db, guarded):
+    async with db.write() as tx:
+        await teams.create(tx, SYSTEM, name="care")
+
+    async with db.read() as tx:
+        assert await teams.find(tx, "care") is not None
+
+
+async def test_a_change_that_the_gateway_would_refuse_is_rolled_back(db, guarded):
+    async def load(tx, *, ids=None, after="", limit=0):
+        return [(id_, {"name": "care", "colour": "blue"}) for id_ in ids or ()]
+
+    guarded["team"] = load
+
+    with pytest.raises(TableRefused, match="colour"):
+        async with db.write() as tx:
+            await teams.create(tx, SYSTEM, name="care")
+
+    async with db.read() as tx:
+        assert await teams.find(tx, "care") is None
+        assert await revision.current(tx) == 0
+
+
+def program(tmp_path: Path, body: str) -> Path:
+    """Write a program that stands in for a gateway that misbehaves."""
+    path = tmp_path / "gateway"
+    path.write_text(f"#!{sys.executable}\n{body}\n")
+    path.chmod(0o700)
+    return path
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["import sys; sys.exit(3)", "print('not json', flush=True); input(); input()"],
+    ids=["dies", "babbles"],
+)
+async def test_a_validator_that_does_not_work_lets_nothing_through(tmp_path, body):
+    found = Validator(program(tmp_path, body), {})
+    try:
+        with pytest.raises(Unavailable, match="validator does not answer"):
+            await found.refusal([Entity("team", "team_1", {"name": "care"})])
+    finally:
+        await found.close()
+
+
+async def test_a_validator_that_hangs_is_given_up_and_replaced(tmp_path, monkeypatch):
+    monkeypatch.setattr(validators, "_ANSWER_S", 0.2)
+    hang_once = (
+        "import os, sys, pathlib\n"
+        "flag = pathlib.Path(sys.argv[0]).with_name('hung')\n"
+        "first = not flag.exists(); flag.touch()\n"
+        "for line in sys.stdin:\n"
+        "    first or print('{\"ok\": true}', flush=True)\n"
+    )
+    found = Validator(program(tmp_path, hang_once), {})
+    entity = Entity("team", "team_1", {"name": "care"})
+    try:
+        with pytest.raises(Unavailable):
+            await found.refusal([entity])
+        monkeypatch.setattr(validators, "_ANSWER_S", 20)
+
+        assert await found.refusal([entity]) is None
+    finally:
+        await found.close()
+
+
+async def test_a_program_that_is_missing_lets_nothing_through(tmp_path):
+    found = Validator(tmp_path / "nothing", {})
+
+    with pytest.raises(Unavailable):
+        await found.refusal([Entity("team", "team_1", {"name": "care"})])
