@@ -1,7 +1,9 @@
 """Fixtures of the end-to-end tests: platforms that run, and what they call."""
 
+import contextlib
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,20 @@ def upstream() -> Iterator[FakeUpstream]:
     """A scripted upstream, for what a real model cannot do on cue."""
     with fake_upstream.running() as fake:
         yield fake
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """Take free ports, for programs that must be told theirs; all at once, so that they differ."""
+
+    def take(count: int) -> list[int]:
+        with contextlib.ExitStack() as held:
+            sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+            return [one.getsockname()[1] for one in sockets]
+
+    return take
 
 
 @pytest.fixture
