@@ -114,9 +114,14 @@ class Rig:
         command = gateway.command(self.place)
         self.process: subprocess.Popen[bytes] | None = None
         if command:
+            # Room for every record of a run with shipping off.
+            env = {
+                **os.environ, "TOWPATH_SECRET_KEY": SECRET_KEY, "TOWPATH_LINK_CREDENTIAL": LINK_CREDENTIAL,
+                "TOWPATH_GATEWAY_JOURNAL_MAX_BYTES": str(4 << 30),
+            }  # fmt: skip
             self.log = (run / "out.log").open("w", encoding="utf-8")
             self.process = subprocess.Popen(
-                ["taskset", "-c", "0", *command], cwd=run, env={**os.environ, "TOWPATH_SECRET_KEY": SECRET_KEY, "TOWPATH_LINK_CREDENTIAL": LINK_CREDENTIAL}, stdin=subprocess.DEVNULL,
+                ["taskset", "-c", "0", *command], cwd=run, env=env, stdin=subprocess.DEVNULL,
                 stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.await_answer()

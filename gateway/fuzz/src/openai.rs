@@ -12,7 +12,8 @@ const OPERATIONS: [Operation; 3] = [Operation::Chat, Operation::Completions, Ope
 
 /// A caller's body, read and rewritten for targets that list their fields and for one that does not.
 pub fn fuzz_request(data: &[u8]) {
-    let rule = |minimum, maximum| FieldRule { minimum, maximum };
+    let rule =
+        |minimum, maximum| FieldRule { minimum, maximum, max_bytes: Some(64), max_items: Some(2) };
     let listed: BTreeMap<String, FieldRule> = [
         ("messages", rule(None, None)),
         ("prompt", rule(None, None)),

@@ -343,6 +343,13 @@ pub struct FieldRule {
     pub minimum: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum: Option<f64>,
+    /// Longest value, in bytes of its JSON: an engine that compiles a schema works on it alone, and so long
+    /// for nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u32>,
+    /// Most elements of a list. Numbers are not counted: a prompt may be one list of token ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_items: Option<u32>,
 }
 
 /// Names, types and shapes of a model's inputs and outputs.

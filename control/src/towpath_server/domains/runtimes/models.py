@@ -11,6 +11,10 @@ class Range:
     minimum: float | None = None
     maximum: float | None = None
     default: float | None = None
+    max_bytes: int | None = None
+    """Longest value of a request field, in bytes of its JSON."""
+    max_items: int | None = None
+    """Most elements of a request field that is a list, numbers not counted."""
 
     def refusal(self, value: str) -> str | None:
         """Say why a start argument's value is not allowed; none when it is."""

@@ -1,5 +1,7 @@
 """Runtimes on the wire."""
 
+from dataclasses import asdict
+
 from towpath_server.domains.runtimes.models import Range, Runtime
 from towpath_server.web.schemas import Out
 
@@ -10,11 +12,13 @@ class RangeOut(Out):
     minimum: float | None = None
     maximum: float | None = None
     default: float | None = None
+    max_bytes: int | None = None
+    max_items: int | None = None
 
     @classmethod
     def of(cls, rule: Range) -> "RangeOut":
         """Write a range."""
-        return cls(minimum=rule.minimum, maximum=rule.maximum, default=rule.default)
+        return cls(**asdict(rule))
 
 
 class RuntimeOut(Out):

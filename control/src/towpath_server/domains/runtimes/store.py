@@ -41,6 +41,8 @@ class _Range(_Part):
     minimum: float | None = None
     maximum: float | None = None
     default: float | None = None
+    max_bytes: int | None = Field(None, ge=1, le=1 << 30)
+    max_items: int | None = Field(None, ge=1, le=1 << 20)
 
     @model_validator(mode="after")
     def _ordered(self) -> "_Range":
@@ -184,7 +186,7 @@ def _probe(probe: _Probe) -> ProbeRule:
 
 
 def _range(rule: _Range) -> Range:
-    return Range(rule.minimum, rule.maximum, rule.default)
+    return Range(rule.minimum, rule.maximum, rule.default, rule.max_bytes, rule.max_items)
 
 
 def _version_key(version: str) -> list[tuple[int, str]]:

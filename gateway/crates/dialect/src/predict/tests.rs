@@ -206,7 +206,7 @@ fn parameters_pass_as_far_as_the_runtime_lists_them() {
     let read = |rules: Option<&BTreeMap<String, FieldRule>>| {
         to_v2(body.to_string().as_bytes(), &classifier(), rules)
     };
-    let rule = FieldRule { minimum: Some(1.0), maximum: Some(2.0) };
+    let rule = FieldRule { minimum: Some(1.0), maximum: Some(2.0), ..FieldRule::default() };
 
     let sent: Value = serde_json::from_slice(&read(None).unwrap().body).unwrap();
     assert_eq!(sent["parameters"], json!({"top_k": 3}));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use towpath_wire::routing::{FieldRule, Operation};
 
 use crate::json::{self, Kind, Text};
@@ -200,7 +201,25 @@ impl Name<'_> {
     }
 }
 
+/// Check one field's value against what the runtime's description allows.
 pub(crate) fn check_range(name: &str, value: &[u8], rule: &FieldRule) -> Result<(), RequestError> {
+    if let Some(most) = rule.max_bytes.filter(|most| value.len() > *most as usize) {
+        return Err(RequestError::invalid(
+            name,
+            format!("`{name}` is {} bytes long, at most {most} are taken here", value.len()),
+        )
+        .fix(format!("Make `{name}` shorter.")));
+    }
+    if let Some(most) = rule.max_items {
+        let items = value.first().filter(|b| **b == b'[').map_or(0, |_| items(value));
+        if items > most as usize {
+            return Err(RequestError::invalid(
+                name,
+                format!("`{name}` has {items} elements, at most {most} taken here"),
+            )
+            .fix(format!("Send one request for each element of `{name}`.")));
+        }
+    }
     if rule.minimum.is_none() && rule.maximum.is_none() {
         return Ok(());
     }
@@ -221,4 +240,13 @@ pub(crate) fn check_range(name: &str, value: &[u8], rule: &FieldRule) -> Result<
     };
     Err(RequestError::invalid(name, format!("`{name}` must be {allowed}"))
         .fix(format!("Set `{name}` {allowed}.")))
+}
+
+/// Count the elements of a list that are not numbers.
+fn items(list: &[u8]) -> usize {
+    let elements: Vec<&RawValue> = serde_json::from_slice(list).unwrap_or_default();
+    elements
+        .iter()
+        .filter(|e| !e.get().starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+        .count()
 }

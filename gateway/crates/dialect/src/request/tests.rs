@@ -16,7 +16,7 @@ fn refused(operation: Operation, body: &[u8]) -> RequestError {
 
 fn rules(fields: &[(&str, Option<f64>, Option<f64>)]) -> BTreeMap<String, FieldRule> {
     let rule = |&(name, minimum, maximum): &(&str, _, _)| {
-        (name.to_owned(), FieldRule { minimum, maximum })
+        (name.to_owned(), FieldRule { minimum, maximum, ..FieldRule::default() })
     };
     fields.iter().map(rule).collect()
 }
@@ -357,4 +357,27 @@ proptest! {
             let _ = OpenAiRequest::read(operation, Bytes::from(body.clone()));
         }
     }
+}
+
+#[test]
+fn a_value_longer_than_the_description_allows_is_refused_by_name() {
+    let rule = FieldRule { max_bytes: Some(16), ..FieldRule::default() };
+
+    let error = super::rewrite::check_range("response_format", br#"{"type":"json_object"}"#, &rule)
+        .expect_err("22 bytes are more than 16");
+
+    assert!(error.to_string().contains("`response_format` is 22 bytes long"), "{error}");
+    assert!(super::rewrite::check_range("response_format", br#"{"type":"text"}"#, &rule).is_ok());
+}
+
+#[test]
+fn a_list_of_several_prompts_is_refused_and_one_of_token_ids_is_not() {
+    let rule = FieldRule { max_items: Some(1), ..FieldRule::default() };
+    let check = |value: &[u8]| super::rewrite::check_range("prompt", value, &rule).is_ok();
+
+    assert!(check(br#""one""#));
+    assert!(check(br#"["one"]"#));
+    assert!(check(b"[1, -2, 3]"));
+    assert!(!check(br#"["one", "two"]"#));
+    assert!(!check(b"[[1, 2], [3]]"));
 }

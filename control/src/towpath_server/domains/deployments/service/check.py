@@ -6,7 +6,7 @@ Everything that is wrong is listed at once, before anything is taken.
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from towpath_server.adapters.facilities import Facilities
@@ -326,8 +326,8 @@ class _Checker:
         fields = {
             name: {
                 bound: value
-                for bound, value in (("minimum", rule.minimum), ("maximum", rule.maximum))
-                if value is not None
+                for bound, value in asdict(rule).items()
+                if value is not None and bound != "default"
             }
             for name, rule in runtime.request_fields.items()
         }
