@@ -55,6 +55,7 @@ async def test_a_new_revision_takes_over_only_once_it_is_ready(world: World, mod
     done = await world.until(made["id"], _ready)
 
     assert (second["revision"], second["serving_revision"]) == (2, 1)
+    assert second["phase"] == "Progressing"
     assert before is not None
     assert before.model is not None
     assert (before.model["version"], len(before.replicas)) == (1, 1)

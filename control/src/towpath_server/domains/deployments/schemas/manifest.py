@@ -2,7 +2,8 @@
 The manifest, section by section.
 
 Each section is read by itself, so that everything that is wrong comes to light at once. Whatever
-the full manifest knows and this version does not do yet is refused by name, never ignored.
+the full manifest knows and this version does not do yet is refused by name, never ignored. The
+message of a check has its fix, where it has one, on a second line.
 """
 
 import re
@@ -72,24 +73,24 @@ class Model(Section):
     def _supported(cls, value: str) -> str:
         scheme, separator, rest = value.partition(":")
         if not separator:
-            raise ValueError("has no scheme; write `models:/name/version`")
+            raise ValueError("has no scheme\nWrite `models:/name/version`.")
         if scheme not in _SCHEMES:
-            hint = suggest.did_you_mean(scheme, _SCHEMES)
-            raise ValueError(f"has the unknown scheme `{scheme}:`. {hint or ''}".strip())
+            hint = suggest.did_you_mean(scheme, _SCHEMES) or "Write `models:/name/version`."
+            raise ValueError(f"has the unknown scheme `{scheme}:`\n{hint}")
         if scheme == "file":
             raise ValueError(
-                "names a file; the server does not read its own paths for callers. "
-                "`towpath deploy` uploads the file and fills in its version"
+                "names a file, and the server does not read its own paths for callers\n"
+                "`towpath deploy` uploads the file and fills in the version it became."
             )
         if scheme != "models":
             raise ValueError(
-                f"has the scheme `{scheme}:`, which is not supported yet; "
-                "register the model and write `models:/name/version`"
+                f"has the scheme `{scheme}:`, which is not supported yet\n"
+                "Register the model and write `models:/name/version`."
             )
         if "@" in rest:
-            raise ValueError("names an alias, which is not supported yet; write a version number")
+            raise ValueError("names an alias, which is not supported yet\nWrite a version number.")
         if not _MODEL_URI.fullmatch(rest):
-            raise ValueError("must be `models:/name/version`, such as `models:/triage/3`")
+            raise ValueError("does not name a version\nWrite it as `models:/triage/3`.")
         return value
 
     def draft(self) -> ModelDraft:

@@ -168,7 +168,8 @@ _SPEC_LATER = [name for name in manifest.LATER if "." not in name]
 def _finding(entry: Any, place: str, name: str) -> Finding:
     message = str(entry["msg"])
     if entry["type"] == "value_error":
-        return Finding(place, f"`{name}` {message.removeprefix('Value error, ')}.")
+        detail, _, fix = message.removeprefix("Value error, ").partition("\n")
+        return Finding(place, f"`{name}` {detail}.", fix or None)
     if entry["type"] == "missing":
         return Finding(place, f"`{name}` is missing.", _example(name))
     if entry["type"] == "string_type":

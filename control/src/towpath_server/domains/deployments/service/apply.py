@@ -98,7 +98,8 @@ async def apply(
     else:
         await store.advance(tx, present)
         deployment = replace(present, revision=present.revision + 1, updated_at_ms=tx.now_ms)
-        await store.observe(tx, deployment.id, {"conditions": _conditions(tx, checked)})
+        started = {"conditions": _conditions(tx, checked), "phase": Phase.PROGRESSING}
+        await store.observe(tx, deployment.id, started)
     await _insert_revision(tx, caller, deployment, checked)
     await revision.bump(tx, "target", deployment.id)
     await _note(tx, caller, deployment, "updated" if present else "created", checked)
