@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 
 # Longer than a busy machine needs for an answer; a part that is replaced answers late, not never.
 _TIMEOUT_S = 2.0
 _MAX_BODY_BYTES = 64 * 1024
+_QUOTED = re.compile("`([^`]+)`")
 
 
 async def lives(host: str, port: int) -> bool:
@@ -36,11 +38,16 @@ def _get(host: str, port: int, path: str) -> tuple[int, bytes]:
 
 
 def _reasons(body: bytes) -> list[str]:
+    """Read why; models that load are one reason, however many they are."""
+    found, loading = [], []
     with contextlib.suppress(ValueError, AttributeError, TypeError):
-        listed = json.loads(body).get("reasons", [])
-        texts = [
-            str(one.get("message", one)) if isinstance(one, dict) else str(one) for one in listed
-        ]
-        if texts:
-            return texts
-    return ["the gateway is not ready"]
+        for reason in json.loads(body)["reasons"]:
+            message = str(reason["message"]).rstrip(".")
+            quoted = _QUOTED.search(message)
+            if reason["code"] == "model_loading" and quoted:
+                loading.append(quoted[1])
+            else:
+                found.append(message)
+    if loading:
+        found.append("loading " + ", ".join(loading))
+    return found or ["the gateway is not ready"]

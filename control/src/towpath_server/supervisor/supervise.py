@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import signal
 import socket
 import time
@@ -22,6 +23,8 @@ HARSH_STOP_S = 3.0
 # So many starts in a row that ended before they were ready, while `up` itself starts: a broken
 # installation, which waiting does not mend.
 MAX_FAILED_STARTS = 5
+# A model that has not loaded by then has probably more than a cold disk.
+LONG_LOAD_S = 60.0
 _LOG_CHECK_S = 5.0
 _READINESS_POLL_S = 0.1
 
@@ -44,6 +47,8 @@ class Platform:
         self._refusal: CannotStart | None = None
         self._host, self._port = self.door.getsockname()[:2]
         self._serving = False
+        self._waiting = ""
+        """What the control plane says it waits for."""
         self.control = Child(self.control_part, announced=self._announced, ended=self._ended)
         self.gateway = Child(
             self.gateway_part,
@@ -78,34 +83,36 @@ class Platform:
 
     async def _until_ready(self) -> bool:
         """Wait for readiness, showing its reasons; false when told to stop before."""
-        self.progress.begin("control plane")
-        shown = "control plane"
-        while not self._stop.is_set():
-            self._refusal = self._refusal or self._broken()
-            if self._refusal is not None:
-                self.progress.interrupted()
+        steps = [("control plane", self.control.ready), ("gateway", self.gateway.ready)]
+        for name, ready in steps:
+            self.progress.begin(name)
+            while not ready.is_set():
+                if not await self._go_on(self._waiting):
+                    return False
+            self.progress.done()
+        self.progress.begin("models")
+        began = time.monotonic()
+        while (why := await readiness.reasons(self._host, self._port)) != []:
+            if not await self._go_on("; ".join(why or ["the gateway does not answer"])):
                 return False
-            if shown == "control plane" and self.control.ready.is_set():
-                self.progress.done()
-                self.progress.begin("gateway")
-                shown = "gateway"
-            if shown == "gateway" and self.gateway.ready.is_set():
-                self.progress.done()
-                self.progress.begin("models")
-                shown = "models"
-            why = await readiness.reasons(self._host, self._port) if self._alive() else None
-            if why == [] and shown == "models":
-                self.progress.done(" · ".join(self.models))
-                return True
-            self.progress.waiting("; ".join(why or ()))
+            if time.monotonic() - began > LONG_LOAD_S:
+                began = math.inf
+                self.progress.say("`towpath deployments` tells why a model takes so long")
+        self.progress.done(" · ".join(self.models))
+        return True
+
+    async def _go_on(self, waiting_for: str) -> bool:
+        """Show what is waited for, and wait a moment; false when there is nothing to wait for."""
+        self._refusal = self._refusal or self._broken()
+        if self._refusal is None:
+            self.progress.waiting(waiting_for)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_READINESS_POLL_S):
                     await self._stop.wait()
+            if not self._stop.is_set():
+                return True
         self.progress.interrupted()
         return False
-
-    def _alive(self) -> bool:
-        return self.gateway.ready.is_set()
 
     def _broken(self) -> CannotStart | None:
         for child in (self.control, self.gateway):
@@ -127,6 +134,8 @@ class Platform:
             case "models":
                 names = said.get("names")
                 self.models = [str(name) for name in names] if isinstance(names, list) else []
+            case "waiting":
+                self._waiting = str(said.get("reason", "")).rstrip(".")
             case "failed" if not self._serving:
                 fix = said.get("fix")
                 self._refusal = CannotStart(str(said.get("detail")), fix=str(fix) if fix else None)
