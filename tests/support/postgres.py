@@ -18,8 +18,8 @@ from pathlib import Path
 
 _USER = "postgres"
 _SETTINGS = {
+    # Commits outlive a kill of the server, though not of the machine.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
