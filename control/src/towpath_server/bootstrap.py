@@ -19,7 +19,7 @@ from towpath_server.core import revision
 from towpath_server.core.access import SYSTEM
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
-from towpath_server.core.errors import InvalidRequest, TowpathError, Unavailable
+from towpath_server.core.errors import InvalidRequest, TowpathError
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.models import Deployment
 from towpath_server.domains.deployments.schemas import document as documents
@@ -83,7 +83,8 @@ async def settle(db: Database, watch: Watch) -> None:
             async with db.write() as tx:
                 if await platform.settle(tx):
                     return
-        except Unavailable:
+        except TowpathError as error:
+            log.warning("demo.not_settled", why=error.detail, **error.log)
             await asyncio.sleep(_RETRY_S)
             continue
         await watch.beyond(seen)
@@ -154,7 +155,7 @@ async def _deploy(tx: Tx, facilities: Facilities, project: Project, manifest: Pa
             format=str(model.get("format", "")),
             signature=_json(folder / "signature.json"),
             card=_text(folder / "card.md"),
-            licence=document["metadata"].get("annotations", {}).get("licence"),
+            licence=(document["metadata"].get("annotations") or {}).get("licence"),
         ),
         name=name,
     )

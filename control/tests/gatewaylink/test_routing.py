@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
@@ -179,6 +180,7 @@ operations = st.lists(
 )
 
 
+@pytest.mark.timeout(180)
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -232,6 +234,7 @@ async def change(tx, step, name, made):
         await keys.delete(tx, SYSTEM, made["key"].pop(), if_match=None)
 
 
+@pytest.mark.timeout(180)
 async def test_with_100_000_keys_a_keys_change_costs_bytes_for_that_key_alone(db, connect):
     await make_team(db)
     sample = await make_key(db)

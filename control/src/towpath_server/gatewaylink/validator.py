@@ -101,6 +101,7 @@ class Validator:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=None,
+            env={},  # it judges what it is given, and needs no secret for that
             limit=_MAX_LINE_BYTES,
         )
         log.info("validator.started", program=str(self._program), pid=self._process.pid)

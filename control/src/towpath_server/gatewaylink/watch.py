@@ -5,7 +5,7 @@ import asyncio
 from towpath_server.core import log as logging
 from towpath_server.core import revision
 from towpath_server.core.db import Database
-from towpath_server.core.errors import Unavailable
+from towpath_server.core.errors import TowpathError
 
 log = logging.get(__name__)
 
@@ -62,7 +62,7 @@ class Watch:
                 if away:
                     log.info("database.returned")
                 away = False
-            except Unavailable as error:
+            except TowpathError as error:
                 if not away:
                     log.warning("database.lost", detail=error.detail, **error.log)
                 away = True

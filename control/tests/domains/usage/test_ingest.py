@@ -118,6 +118,7 @@ async def test_a_full_batch_fits_one_transaction(db):
 numbers = st.integers(1, 30)
 
 
+@pytest.mark.timeout(180)
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
