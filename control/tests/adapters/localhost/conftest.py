@@ -15,4 +15,5 @@ async def machine(tmp_path: Path) -> AsyncIterator[Machine]:
     made = Machine(tmp_path / "data", limits)
     await made.replicas.start()
     yield made
+    await made.restart()  # finds what a failed test has left
     await made.replicas.stop_all()

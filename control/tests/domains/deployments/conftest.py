@@ -62,4 +62,5 @@ async def world(
     made = World(db, clock, api, machine, Facilities.of(settings))
     await made.prepare()
     yield made
-    await made.machine.replicas.stop_all()
+    await machine.restart()  # finds what a failed test has left
+    await machine.replicas.stop_all()
