@@ -61,7 +61,7 @@ def settings() -> str:
     lines += ["## Control plane", "", config.reference_table(), ""]
     lines += ["## Gateway", "", "| setting | environment | default | means |", "|---|---|---|---|"]
     lines += [
-        f"| `{row['name']}` | `{row['env']}` | `{cell(row['default'])}` |"
+        f"| `{row['name']}` | `TOWPATH_GATEWAY_{row['name'].upper()}` | `{cell(row['default'])}` |"
         f" {cell(row['description'])} |"
         for row in from_gateway("settings")
     ]
