@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -234,3 +235,4 @@ def running(folder: Path, *arguments: str, **options: Any) -> Iterator[Up]:
             up.stop()
         finally:
             up.kill_parts()
+            shutil.rmtree(DataFolder.at(up.data).run, ignore_errors=True)

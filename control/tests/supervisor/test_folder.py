@@ -5,6 +5,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -25,7 +27,8 @@ class Usage(NamedTuple):
 def folder(tmp_path):
     made = DataFolder.at(tmp_path / "data")
     folders.prepare(made)
-    return made
+    yield made
+    folders.leave(made)
 
 
 def test_a_fresh_folder_is_made_for_its_owner_alone(folder):
@@ -61,6 +64,26 @@ def test_a_long_path_keeps_its_sockets_within_what_a_socket_address_holds(tmp_pa
 
     assert len(str(deep.run)) <= MAX_RUN_PATH_BYTES
     assert deep.run == again.run != other.run
+
+
+def test_sockets_outside_the_folder_are_not_left_behind(tmp_path):
+    deep = DataFolder.at(tmp_path / ("x" * 100))
+    folders.prepare(deep)
+
+    folders.leave(deep)
+
+    assert not deep.run.exists()
+    assert deep.root.exists()
+
+
+def test_sockets_inside_the_folder_stay():
+    with tempfile.TemporaryDirectory(prefix="t") as short:
+        shallow = DataFolder.at(Path(short))
+        folders.prepare(shallow)
+        folders.leave(shallow)
+
+        assert shallow.run.parent == shallow.root
+        assert shallow.run.exists()
 
 
 def test_a_second_supervisor_on_the_folder_is_told_who_runs_there(folder):

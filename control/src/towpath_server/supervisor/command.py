@@ -76,6 +76,7 @@ def _up(options: argparse.Namespace) -> None:
     lock.acquire()
     with contextlib.ExitStack() as ours:
         ours.callback(lock.release)
+        ours.callback(folders.leave, folder)
         _clear_orphans(folder, progress)
         secrets = plan.Secrets(
             sealing=folders.secret(folder.secrets / "secret.key", settings.secret_key),

@@ -59,11 +59,17 @@ def _check_owner(path: Path) -> None:
     path.chmod(_OWNER_ONLY)
 
 
+def leave(folder: DataFolder) -> None:
+    """Remove the sockets' folder where it lies in the temporary folder; a start makes it anew."""
+    if not folder.run.is_relative_to(folder.root):
+        shutil.rmtree(folder.run, ignore_errors=True)
+
+
 class Lock:
     """The folder belongs to one supervisor; the kernel gives it back however that one ends."""
 
     def __init__(self, folder: DataFolder) -> None:
-        self._path = folder.run / "up.lock"
+        self._path = folder.root / "up.lock"
         self._folder = folder
         self._descriptor = -1
 
