@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 _STATUS_LINE = 256  # `HTTP/1.1 200 OK` and room for a wordy reason
+_ANSWER = 64 << 10  # a health report is a line or a page
 
 
 async def healthy(address: str, path: str, *, timeout_s: float) -> bool:
@@ -26,11 +27,21 @@ async def _status(address: str, path: str) -> int:
         request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         writer.write(request.encode("ascii"))
         await writer.drain()
-        line = await reader.readuntil(b"\n")
-        return int(line.split(b" ", 2)[1])
-    except (asyncio.LimitOverrunError, IndexError) as error:
-        raise ValueError("not an HTTP status line") from error
+        status = _read_status(await reader.readuntil(b"\n"))
+        left = _ANSWER  # heard out, since some servers complain in their log when it is cut off
+        while left > 0 and (part := await reader.read(min(left, _STATUS_LINE))):
+            left -= len(part)
+    except asyncio.LimitOverrunError as error:
+        raise ValueError("the status line does not end") from error
     finally:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+    return status
+
+
+def _read_status(line: bytes) -> int:
+    parts = line.split(b" ", 2)
+    if len(parts) < 2 or not parts[0].startswith(b"HTTP/"):
+        raise ValueError("not an HTTP status line")
+    return int(parts[1])
