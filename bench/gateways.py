@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import shutil
@@ -59,10 +60,10 @@ def nginx(place: Place) -> list[str]:
     return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(configuration)]
 
 
-def towpath(place: Place) -> list[str]:
+def towpath(place: Place, keys: int = 1_000) -> list[str]:
     """The gateway on a table from a file, without a control plane."""
     table = place.run / "table.json"
-    table.write_text(json.dumps(routing_table(place.upstream)), encoding="utf-8")
+    table.write_text(json.dumps(routing_table(place.upstream, keys)), encoding="utf-8")
     return [*towpath_alone(place), "--table", str(table)]
 
 
@@ -111,16 +112,18 @@ def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
     return {"version": 1, "revision": 1, "advisory": [], "entities": entities}
 
 
-GATEWAYS = {
-    gateway.name: gateway
-    for gateway in (
-        Gateway("direct", "no gateway", nothing),
-        Gateway("nginx", "reverse proxy, buffering off, no access log, no keys", nginx),
-        Gateway(
-            "towpath",
-            "1,000 keys, access, price, metering, durable journal with sync, metrics; shipping off",
-            towpath,
-            (f"Authorization: Bearer {KEY}",),
-        ),
+def towpath_with(keys: int) -> Gateway:
+    """The gateway with so many keys in its table."""
+    return Gateway(
+        f"towpath, {keys:,} keys",
+        f"{keys:,} keys, access, price, metering, durable journal with sync, metrics; shipping off",
+        functools.partial(towpath, keys=keys),
+        (f"Authorization: Bearer {KEY}",),
     )
+
+
+GATEWAYS = {
+    "direct": Gateway("direct", "no gateway", nothing),
+    "nginx": Gateway("nginx", "reverse proxy, buffering off, no access log, no keys", nginx),
+    "towpath": towpath_with(1_000),
 }

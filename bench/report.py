@@ -52,6 +52,12 @@ def table(result: dict) -> str:
         f"Memory (resident, mapped journal included): {gateway['rss_idle_mb']} MB idle, {gateway['rss_after_mb']} MB after {gateway['after_requests']:,} requests, {gateway['rss_streams_mb']} MB after 500 streams. Binary {result['binary_mb']} MB.",
         "",
     ]
+    lines += ["| keys in the table | p50 µs | p99 µs | memory MB |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {int(row['name']):,} | {row['p50']:.0f} | {row['p99']:.0f} | {row['rss_mb']} |"
+        for row in result["keys"]
+    ]
+    lines.append("")
     if "ingest" in result:
         lines += ["| ingestion into the ledger, by itself | records/s |", "|---|---:|"]
         lines += [f"| {engine} | {rate:,.0f} |" for engine, rate in result["ingest"].items()]

@@ -20,7 +20,7 @@ from typing import Any
 
 import ingest
 import shipping
-from gateways import GATEWAYS, ROOT, release_binary
+from gateways import GATEWAYS, ROOT, release_binary, towpath_with
 from report import table
 from rig import Rig, build_tools, rig, rss_mb, upstream
 
@@ -102,6 +102,21 @@ def measure_shipping() -> dict:
         return beside(ours, nginx)
 
 
+def measure_keys() -> list[dict]:
+    """One connection on one core, with few and with many keys, in turns."""
+    with contextlib.ExitStack() as stack:
+        up = stack.enter_context(upstream())
+        sizes = (10, 100_000)
+        rigs = [stack.enter_context(rig(towpath_with(keys), up)) for keys in sizes]
+        turns = [
+            [same_core(str(keys), r) for keys, r in zip(sizes, rigs, strict=True)] for _ in range(3)
+        ]
+        return [
+            {**middle([turn[n] for turn in turns], "p50"), "rss_mb": rss_mb(rigs[n].pids())}
+            for n in range(len(sizes))
+        ]
+
+
 def measure_gateway() -> dict:
     """All measures of the gateway, nginx in turns."""
     with contextlib.ExitStack() as stack:
@@ -128,11 +143,12 @@ def main() -> int:
     build = ["cargo", "build", "-q", "--release", "--locked", "-p", "towpath-gateway"]
     subprocess.run(build, cwd=ROOT, check=True)
     build_tools()
-    result = {
+    result: dict[str, Any] = {
         "machine": machine(),
         "binary_mb": round(release_binary().stat().st_size / 2**20, 1),
         "gateway": measure_gateway(),
     }
+    result["keys"] = measure_keys()
     if not options.skip_ingest:
         result["shipping"] = measure_shipping()
         result["ingest"] = ingest.rates()

@@ -86,13 +86,28 @@ def commands() -> str:
     return f"{NOTE}\n{done.stdout}"
 
 
+def api(document: dict) -> str:
+    """Every route of the control plane."""
+    lines = [NOTE, "# API", "", "Bodies, answers and errors: `contracts/openapi.json`.", ""]
+    lines += ["| call | does |", "|---|---|"]
+    for path, calls in sorted(document["paths"].items()):
+        lines += [
+            f"| `{method.upper()} {path}` | {cell(call.get('summary'))} |"
+            for method, call in calls.items()
+            if isinstance(call, dict) and "responses" in call
+        ]
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Return all pages by their path in the repository."""
-    openapi = json.dumps(openapi_document(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    document = openapi_document()
+    openapi = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     return {
         Path("contracts/openapi.json"): openapi,
         Path("contracts/problems.md"): problems(),
         Path("docs/reference/settings.md"): settings(),
         Path("docs/reference/access.md"): access_page(),
+        Path("docs/reference/api.md"): api(document),
         Path("docs/reference/cli.md"): commands(),
     }

@@ -1,0 +1,99 @@
+"""A model of several typed inputs, deployed by the CLI and called through its signature."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from towpath_up import ADMIN_KEY, ROOT, Up
+
+CHURN = ROOT / ".build" / "artifacts-test" / "churn"
+MANIFEST = """
+apiVersion: towpath.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: churn, project: demo/quickstart}
+spec:
+  model: {uri: "file:./model.onnx", format: onnx}
+  runtime: {name: onnx}
+  access: {visibility: organization}
+"""
+
+
+def towpath(demo: Up, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the CLI as the platform's administrator."""
+    home = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH_")}  # noqa: TID251
+    return subprocess.run(
+        [Path(sys.prefix) / "bin" / "towpath", *arguments],
+        cwd=folder,
+        env={**home, "TOWPATH_ADDRESS": demo.address, "TOWPATH_API_KEY": ADMIN_KEY},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def churn(demo: Up, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Deploy the model; return its endpoint's name."""
+    folder = tmp_path_factory.mktemp("churn")
+    shutil.copy(CHURN / "model" / "model.onnx", folder)
+    shutil.copy(CHURN / "signature.json", folder)
+    (folder / "towpath.yaml").write_text(MANIFEST, encoding="utf-8")
+    done = towpath(demo, folder, "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return "churn"
+
+
+def test_typed_inputs_are_predicted_in_their_order(demo: Up, churn: str) -> None:
+    young = {"age": 19, "balance": 120.5, "plan": "basic"}
+    old = {"age": 71, "balance": 9_800.0, "plan": "pro"}
+    with demo.api(demo.demo_key) as api:
+        answer = api.post(
+            f"{demo.address}/v1/models/{churn}/predict", json={"inputs": [young, old, young]}
+        )
+
+    assert answer.status_code == 200, answer.text
+    assert [o["label"] for o in answer.json()["outputs"]] == ["leaves", "stays", "leaves"]
+
+
+def test_an_input_of_the_wrong_type_is_named_with_its_place(demo: Up, churn: str) -> None:
+    whole = {"age": 30, "balance": 1.0, "plan": "basic"}
+    with demo.api(demo.demo_key) as api:
+        answer = api.post(
+            f"{demo.address}/v1/models/{churn}/predict",
+            json={"inputs": [whole, {**whole, "age": "thirty"}]},
+        )
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "inputs[1].age" in answer.text
+    assert answer.json()["fix"]
+
+
+def test_a_manifest_with_a_typo_is_refused_with_the_line_and_the_right_word(
+    demo: Up, tmp_path: Path
+) -> None:
+    text = MANIFEST.replace("visibility:", "visibilty:").replace("file:./model.onnx", "models:/x/1")
+    (tmp_path / "towpath.yaml").write_text(text, encoding="utf-8")
+
+    done = towpath(demo, tmp_path, "deploy")
+
+    assert done.returncode == 1
+    assert "towpath.yaml:8" in done.stderr
+    assert "did you mean" in done.stderr
+    assert "visibility" in done.stderr
+
+
+def test_a_missing_artifact_is_refused_before_anything_is_sent(demo: Up, tmp_path: Path) -> None:
+    (tmp_path / "towpath.yaml").write_text(MANIFEST, encoding="utf-8")
+
+    done = towpath(demo, tmp_path, "deploy", "--json")
+
+    assert done.returncode == 1
+    assert "model.onnx" in done.stderr
+    assert json.loads(done.stdout or "{}") == {}
