@@ -65,7 +65,8 @@ def declare(api: Path, upstream_port: int) -> str:
                 if client.get("/teams").status_code == 200:
                     break
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the control plane does not answer at {api}")
+                said = (api.parent / "out.log").read_text(encoding="utf-8")[-1_500:]
+                raise RuntimeError(f"the control plane does not answer: {said}")
             time.sleep(0.1)
 
         def create(path: str, **body: object) -> dict:

@@ -59,6 +59,26 @@ def answers(address: str, path: str) -> bool:
         return False
 
 
+def test_a_control_plane_alone_makes_the_data_folder_that_it_needs(tmp_path):
+    environment = {
+        "PATH": os.defpath,
+        "HOME": str(tmp_path),
+        "TOWPATH_SECRET_KEY": secrets.token_urlsafe(32),
+    }
+    data = tmp_path / "new" / "data"
+
+    done = subprocess.run(
+        [BIN / "towpath-server", "migrate", "--data", data],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (data / "control" / "towpath.db").is_file()
+
+
 def test_two_gateways_on_one_control_plane_and_one_postgresql(
     tmp_path, database, upstream: FakeUpstream, free_ports
 ):

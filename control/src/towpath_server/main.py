@@ -38,6 +38,8 @@ from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.validator import Validator
 from towpath_server.gatewaylink.watch import Watch
+from towpath_server.supervisor import folder as folders
+from towpath_server.supervisor.errors import CannotStart
 from towpath_server.supervisor.plan import find_gateway
 from towpath_server.web.serving import Gate, Server, bind, inherited
 
@@ -300,12 +302,23 @@ def _fail(error: TowpathError) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    return config.load(
+    """
+    Read the settings, and make the data folder that they name.
+
+    Raises:
+        SettingsInvalid: Settings are wrong, or the folder cannot be used.
+    """
+    settings = config.load(
         options.config,
         data=options.data,
         database_url=options.database_url,
         demo=False if getattr(options, "no_demo", False) else None,
     )
+    try:
+        folders.prepare(DataFolder.at(settings.data))
+    except CannotStart as error:
+        raise SettingsInvalid(error.what, fix=error.fix) from error
+    return settings
 
 
 def _listeners(options: argparse.Namespace) -> Listeners:
