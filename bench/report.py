@@ -49,12 +49,23 @@ def table(result: dict) -> str:
     ]
     lines += [
         "",
-        f"Memory (resident, mapped journal included): {gateway['rss_idle_mb']} MB idle, {gateway['rss_after_mb']} MB after {gateway['after_requests']:,} requests, {gateway['rss_streams_mb']} MB after 500 streams. Binary {result['binary_mb']} MB.",
+        "| memory of the gateway, MB | its own | resident, with the journal's pages |",
+        "|---|---:|---:|",
+    ]
+    after = f"after {gateway['after_requests']:,} more requests, none shipped"
+    moments = (("idle", "idle"), (after, "after"), ("after 500 streams", "streams"))
+    lines += [
+        f"| {said} | {gateway[f'memory_{when}_mb']['own']} | {gateway[f'memory_{when}_mb']['resident']} |"
+        for said, when in moments
+    ]
+    lines += [
+        "",
+        f"Binary {result['binary_mb']} MB.",
         "",
     ]
     lines += ["| keys in the table | p50 µs | p99 µs | memory MB |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {int(row['name']):,} | {row['p50']:.0f} | {row['p99']:.0f} | {row['rss_mb']} |"
+        f"| {int(row['name']):,} | {row['p50']:.0f} | {row['p99']:.0f} | {row['memory_mb']['own']} |"
         for row in result["keys"]
     ]
     lines.append("")

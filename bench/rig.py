@@ -73,14 +73,16 @@ def busy_s() -> float:
     return (fields[0] + fields[1] + fields[2] + fields[5] + fields[6]) / TICKS
 
 
-def rss_mb(pids: list[int]) -> float:
-    """Resident memory of processes, mapped files included."""
-    kib = 0
+def memory_mb(pids: list[int]) -> dict[str, float]:
+    """Memory of processes: `own` is theirs alone, `resident` has the mapped journal's pages as well."""
+    kib = {"Anonymous:": 0, "Rss:": 0}
     for pid in pids:
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines():
-                kib += int(line.split()[1]) if line.startswith("Rss:") else 0
-    return round(kib / 1024, 1)
+                name, *rest = line.split()
+                if name in kib:
+                    kib[name] += int(rest[0])
+    return {"own": round(kib["Anonymous:"] / 1024, 1), "resident": round(kib["Rss:"] / 1024, 1)}
 
 
 def children(pid: int) -> list[int]:

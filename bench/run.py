@@ -22,7 +22,7 @@ import ingest
 import shipping
 from gateways import GATEWAYS, ROOT, release_binary, towpath_with
 from report import table
-from rig import Rig, build_tools, rig, rss_mb, upstream
+from rig import Rig, build_tools, memory_mb, rig, upstream
 
 RESULTS = ROOT / "bench" / "results"
 TURNS = 5
@@ -41,12 +41,20 @@ def middle(rows: list[dict], key: str) -> dict:
     return sorted(rows, key=value)[len(rows) // 2]
 
 
-def same_core(name: str, running: Rig) -> dict:
-    """One connection, everything on core 1: the software path alone."""
-    running.repin(1)
-    rows = [running.measure("plain", "-c", "1", "-d", "1.5") for _ in range(TURNS)]
-    running.repin(0)
-    return {"name": name, **middle(rows, "lat_us.p50")["lat_us"]}
+def same_core(rigs: dict[str, Rig]) -> list[dict]:
+    """One connection, everything on core 1: the software path alone, in turns."""
+    for running in rigs.values():
+        running.repin(1)
+    turns = [
+        {name: r.measure("plain", "-c", "1", "-d", "1") for name, r in rigs.items()}
+        for _ in range(2 * TURNS)
+    ]
+    for running in rigs.values():
+        running.repin(0)
+    return [
+        {"name": name, **middle([turn[name] for turn in turns], "lat_us.p50")["lat_us"]}
+        for name in rigs
+    ]
 
 
 def machine() -> dict:
@@ -106,15 +114,11 @@ def measure_keys() -> list[dict]:
     """One connection on one core, with few and with many keys, in turns."""
     with contextlib.ExitStack() as stack:
         up = stack.enter_context(upstream())
-        sizes = (10, 100_000)
-        rigs = [stack.enter_context(rig(towpath_with(keys), up)) for keys in sizes]
-        turns = [
-            [same_core(str(keys), r) for keys, r in zip(sizes, rigs, strict=True)] for _ in range(3)
-        ]
-        return [
-            {**middle([turn[n] for turn in turns], "p50"), "rss_mb": rss_mb(rigs[n].pids())}
-            for n in range(len(sizes))
-        ]
+        rigs = {
+            str(keys): stack.enter_context(rig(towpath_with(keys), up)) for keys in (10, 100_000)
+        }
+        rows = same_core(rigs)
+        return [{**row, "memory_mb": memory_mb(rigs[row["name"]].pids())} for row in rows]
 
 
 def measure_gateway() -> dict:
@@ -123,15 +127,14 @@ def measure_gateway() -> dict:
         up = stack.enter_context(upstream())
         names = ("towpath", "nginx", "direct")
         ours, nginx, direct = (stack.enter_context(rig(GATEWAYS[name], up)) for name in names)
-        row: dict = {"rss_idle_mb": rss_mb(ours.pids()), **beside(ours, nginx)}
-        alone = (("direct", direct), ("nginx", nginx), ("towpath", ours))
-        row["one_core"] = [same_core(name, running) for name, running in alone]
+        row: dict = {"memory_idle_mb": memory_mb(ours.pids()), **beside(ours, nginx)}
+        row["one_core"] = same_core({"direct": direct, "nginx": nginx, "towpath": ours})
         sent = ours.load("plain", "-c", "64", "-n", str(MEMORY_REQUESTS), "-d", "60")
-        row["rss_after_mb"], row["after_requests"] = rss_mb(ours.pids()), sent["ok"]
+        row["memory_after_mb"], row["after_requests"] = memory_mb(ours.pids()), sent["ok"]
         row["s0"] = [r.measure("s0", "-c", "64", "-d", "3", "-w", "0.5") for r in (ours, nginx)]
         slow = ("-c", "500", "-d", "5", "-w", "2.5", "-g", "1.5", "-t", "40")
         row["slow500"] = [r.measure("s10", *slow) for r in (ours, nginx)]
-        row["rss_streams_mb"] = rss_mb(ours.pids())
+        row["memory_streams_mb"] = memory_mb(ours.pids())
         return row
 
 
