@@ -85,7 +85,7 @@ def test_a_manifest_with_a_typo_is_refused_with_the_line_and_the_right_word(
 
     assert done.returncode == 1
     assert "towpath.yaml:8" in done.stderr
-    assert "did you mean" in done.stderr
+    assert "did you mean" in done.stderr.lower()
     assert "visibility" in done.stderr
 
 
