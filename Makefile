@@ -46,7 +46,7 @@ lock: ## Resolve the Python lock file anew
 
 .PHONY: bench
 bench: ## Measure the gateway beside nginx; results go to bench/results/
-	@python3 tools/setup.py --testing
+	@python3 tools/setup.py --testing --measuring
 	@$(PY) bench/run.py
 
 .PHONY: storm

@@ -94,7 +94,7 @@ def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
         entity("price", "prc_bench", currency="EUR", input_nano_per_million=20_000_000, output_nano_per_million=80_000_000),
         entity(
             "target", "tgt_bench", name="bench", kind="provider", dialect="openai", provider="bench",
-            upstream_model="gpt-4o-mini", operations=["chat"], price="prc_bench",
+            upstream_model="gpt-4o-mini", operations=["chat"], prices=["prc_bench"],
             replicas=[{"id": "rep_bench", "address": f"http://127.0.0.1:{upstream}/v1"}],
         ),
         entity(

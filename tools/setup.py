@@ -36,6 +36,7 @@ TEST_PACKAGES = {
     "node": "nodejs",
     "npm": "npm",
 }
+BENCH_PACKAGES = {"/usr/sbin/nginx": "nginx-light"}
 
 
 class StepFailedError(Exception):
@@ -189,7 +190,13 @@ def test_tools() -> str:
     return "installed " + ", ".join(installed) if installed else "postgresql · node · fake upstream"
 
 
-def steps(*, testing: bool) -> list[Step]:
+def bench_tools() -> str:
+    """Install what measuring needs."""
+    installed = install_debian(BENCH_PACKAGES)
+    return "installed " + ", ".join(installed) if installed else "nginx"
+
+
+def steps(*, testing: bool, measuring: bool) -> list[Step]:
     """List the steps in order."""
     rust = [
         ROOT / "Cargo.toml",
@@ -231,6 +238,8 @@ def steps(*, testing: bool) -> list[Step]:
                 (Path("/usr/lib/postgresql/15/bin/postgres"),),
             )
         )
+    if measuring:
+        found.append(Step("bench tools", bench_tools, lambda: [], (Path("/usr/sbin/nginx"),)))
     return found
 
 
@@ -298,10 +307,11 @@ def main() -> int:
     """Run every step; end with what went wrong and what to do."""
     reader = argparse.ArgumentParser(description=__doc__)
     reader.add_argument("--testing", action="store_true", help="also what the tests need")
+    reader.add_argument("--measuring", action="store_true", help="also what the bench needs")
     options = reader.parse_args()
     BUILD.mkdir(exist_ok=True)
     LOG.write_text("", encoding="utf-8")
-    for step in steps(testing=options.testing):
+    for step in steps(testing=options.testing, measuring=options.measuring):
         try:
             perform(step)
         except StepFailedError as failure:

@@ -60,7 +60,7 @@ def allowed(document: dict[str, Any], part: dict[str, Any]) -> set[str] | None:
         if "enum" in found:
             return set(found["enum"])
         if "oneOf" in found:
-            return {one["const"] for one in found["oneOf"]}
+            return {word for one in found["oneOf"] for word in one.get("enum", [one.get("const")])}
     return None
 
 

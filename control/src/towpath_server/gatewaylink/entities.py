@@ -79,7 +79,7 @@ def endpoint(found: RoutedEndpoint) -> Value:
     if found.allow:
         value["allow"] = [{kind: id_} for kind, id_ in found.allow]
     if found.fallback:
-        value["fallback"] = list(found.fallback)
+        value["fallback"] = [{"target": id_} for id_ in found.fallback]
     return _present(value)
 
 
@@ -100,10 +100,11 @@ def target(found: RoutedTarget) -> Value:
         "region": found.region,
         "operator": found.operator,
         "max_data_class": found.max_data_class,
-        "price": found.price,
         "context_length": found.context_length,
         "owned_by": found.owned_by,
     }
+    if found.price is not None:
+        value["prices"] = [found.price]
     if found.modalities:
         value["modalities"] = list(found.modalities)
     return _present(value)

@@ -16,6 +16,7 @@ MAX_LABELS = 8
 # Rust counts in u64 and the databases in signed 64 bits; no real figure is beyond these.
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Milliseconds = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Signed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Id = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -38,6 +39,7 @@ class RoutingPoll(_Up):
     gateway_id: Id
     gateway_version: str
     after: Count
+    budgets_after: Count = 0
     revocations_after: Count
     refused: Refusal | None = None
     wait_ms: Annotated[int, Field(ge=0)]
@@ -62,8 +64,17 @@ class UsageRecord(BaseModel):
     user: str | None = None
     labels: dict[str, str] = Field(default_factory=dict, max_length=MAX_LABELS)
     environment: Literal["sandbox", "staging", "production"] | None = None
-    operation: Literal["chat", "completions", "embeddings", "predict", "models"]
-    dialect: Literal["openai", "predict"]
+    operation: Literal[
+        "chat",
+        "completions",
+        "embeddings",
+        "predict",
+        "models",
+        "rerank",
+        "transcriptions",
+        "count_tokens",
+    ]
+    dialect: Literal["openai", "responses", "anthropic", "predict", "kserve_v2", "kserve_grpc"]
     stream: bool
     endpoint: str | None = None
     target_kind: Literal["deployment", "static", "provider"] | None = None
@@ -75,12 +86,18 @@ class UsageRecord(BaseModel):
     replica: str | None = None
     region: str | None = None
     data_class: Literal["public", "internal", "confidential", "restricted"] | None = None
+    decision: str | None = None
+    saved_nano: Signed | None = None
     status: Annotated[int, Field(ge=0, le=65_535)] | None = None
     attempts: Count
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cached_input_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
     reasoning_tokens: Count | None = None
+    audio_input_tokens: Count | None = None
+    audio_output_tokens: Count | None = None
+    gpu_us: Count | None = None
     counted_by: Literal["upstream", "gateway", "none"]
     cost_nano: Count | None = None
     currency: str | None = None
@@ -115,9 +132,50 @@ class EndpointSignal(_Up):
     waiting_for_wake: bool = False
 
 
+class ReplicaSignal(_Up):
+    """State of one replica."""
+
+    breaker: Literal["closed", "open", "half_open"]
+    in_flight: Count
+    latency_ms: float | None = None
+    failures: Count
+    last_error: str | None = None
+    last_error_at_ms: Milliseconds | None = None
+    ejected_until_ms: Milliseconds | None = None
+
+
+class TargetSignal(_Up):
+    """State of one target, as a gateway meets it."""
+
+    in_flight: Count
+    queued: Count
+    replicas: dict[str, ReplicaSignal] = Field(default_factory=dict)
+    waiting_for_wake: bool = False
+
+
+class LimitSignal(_Up):
+    """Where one limit stands at a gateway."""
+
+    in_flight: Count
+    requests_left: Count | None = None
+    tokens_left: Count | None = None
+    refused: Count
+
+
+class BudgetSignal(_Up):
+    """Where one budget stands at a gateway, beyond what the ledger knows."""
+
+    reserved: Count
+    unshipped: Count
+    refused: Count
+
+
 class Signals(_Up):
     """What one gateway sees at one moment."""
 
     gateway_id: Id
     time_ms: Milliseconds
     endpoints: dict[str, EndpointSignal]
+    targets: dict[str, TargetSignal] = Field(default_factory=dict)
+    limits: dict[str, LimitSignal] = Field(default_factory=dict)
+    budgets: dict[str, BudgetSignal] = Field(default_factory=dict)

@@ -149,5 +149,6 @@ fn target() -> TargetPart<'static> {
         data_class: Some(DataClass::Internal),
         currency: Some("EUR"),
         price_id: Some("prc_01k6c8z3f7e4tv5w0k4f8h2j9m"),
+        decision: None,
     }
 }

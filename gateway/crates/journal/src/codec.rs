@@ -31,7 +31,7 @@ fn head_texts<'a>(head: &RecordHead<'a>) -> [(u8, Option<&'a str>); 9] {
     ]
 }
 
-fn target_texts<'a>(target: &TargetPart<'a>) -> [(u8, Option<&'a str>); 8] {
+fn target_texts<'a>(target: &TargetPart<'a>) -> [(u8, Option<&'a str>); 9] {
     [
         (1, target.target),
         (2, target.provider),
@@ -41,6 +41,8 @@ fn target_texts<'a>(target: &TargetPart<'a>) -> [(u8, Option<&'a str>); 8] {
         (6, target.region),
         (7, target.currency),
         (8, target.price_id),
+        // Last, since it is what may be cut.
+        (9, target.decision),
     ]
 }
 
@@ -209,6 +211,7 @@ pub(crate) fn read_target(bytes: &[u8], record: &mut UsageRecord) -> Option<()> 
             6 => record.region = text,
             7 => record.currency = text,
             8 => record.price_id = text,
+            9 => record.decision = text,
             _ => return None,
         }
     }
@@ -222,8 +225,13 @@ pub(crate) fn read_progress(bytes: &[u8], flags: [u8; 4], record: &mut UsageReco
     record.input_tokens = number(slot::INPUT);
     record.output_tokens = number(slot::OUTPUT);
     record.cached_input_tokens = number(slot::CACHED);
+    record.cache_write_tokens = number(slot::CACHE_WRITE);
     record.reasoning_tokens = number(slot::REASONING);
+    record.audio_input_tokens = number(slot::AUDIO_INPUT);
+    record.audio_output_tokens = number(slot::AUDIO_OUTPUT);
+    record.gpu_us = number(slot::GPU);
     record.cost_nano = number(slot::COST);
+    record.saved_nano = number(slot::SAVED).map(unzigzag);
     record.first_byte_ms = number(slot::FIRST_BYTE);
     record.queue_ms = number(slot::QUEUE);
     record.cold_start_ms = number(slot::COLD_START);
@@ -250,6 +258,15 @@ pub(crate) fn read_outcome(bytes: &[u8], flags: [u8; 4], record: &mut UsageRecor
         record.error_code = Some(std::str::from_utf8(code).ok()?.to_owned());
     }
     Some(())
+}
+
+/// A signed number as one that is small when it is near 0. Only `i64::MIN` becomes [`slot::ABSENT`].
+pub(crate) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
 /// The small fields of an outcome as one word.
@@ -286,14 +303,20 @@ fn blank() -> UsageRecord {
         replica: None,
         region: None,
         data_class: None,
+        decision: None,
         status: None,
         attempts: 0,
         input_tokens: None,
         output_tokens: None,
         cached_input_tokens: None,
+        cache_write_tokens: None,
         reasoning_tokens: None,
+        audio_input_tokens: None,
+        audio_output_tokens: None,
+        gpu_us: None,
         counted_by: CountedBy::None,
         cost_nano: None,
+        saved_nano: None,
         currency: None,
         price_id: None,
         cache: Cache::None,

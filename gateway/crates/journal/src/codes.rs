@@ -26,8 +26,8 @@ macro_rules! coded {
 }
 
 coded!(Environment { Sandbox = 1, Staging = 2, Production = 3 });
-coded!(Operation { Chat = 1, Completions = 2, Embeddings = 3, Predict = 4, Models = 5 });
-coded!(CallerDialect { Openai = 1, Predict = 2 });
+coded!(Operation { Chat = 1, Completions = 2, Embeddings = 3, Predict = 4, Models = 5, Rerank = 6, Transcriptions = 7, CountTokens = 8 });
+coded!(CallerDialect { Openai = 1, Predict = 2, Responses = 3, Anthropic = 4, KserveV2 = 5, KserveGrpc = 6 });
 coded!(TargetKind { Deployment = 1, Static = 2, Provider = 3 });
 coded!(DataClass { Public = 1, Internal = 2, Confidential = 3, Restricted = 4 });
 coded!(CountedBy { Upstream = 1, Gateway = 2, None = 3 });

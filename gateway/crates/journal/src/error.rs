@@ -21,10 +21,10 @@ pub enum OpenError {
     )]
     InUse(PathBuf),
     #[error(
-        "`{}` has journal format {found}, this gateway knows formats up to {known}; start the newer gateway that wrote it, and let it ship its records before going back",
+        "`{}` has journal format {found}, this gateway has {known}; start the gateway that wrote it, and let it ship its records first",
         path.display()
     )]
-    Newer { path: PathBuf, found: u32, known: u32 },
+    Other { path: PathBuf, found: u32, known: u32 },
     #[error(
         "`{}` belongs to the gateway `{found}`, this is `{own}`; each gateway needs a journal folder of its own",
         path.display()

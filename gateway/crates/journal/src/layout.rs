@@ -17,7 +17,7 @@ use towpath_wire::usage::{Ended, USAGE_VERSION, UsageRecord};
 use crate::codec;
 
 /// Version of the segment's format. Magic and version stay where they are in every version.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const MAGIC: [u8; 8] = *b"TOWPATHJ";
 /// A disk's sector: what a slot's size is counted in, and what power loss does not tear.
 pub(crate) const UNIT: usize = 512;
@@ -61,8 +61,14 @@ pub(crate) mod slot {
     pub(crate) const LATENCY: usize = NUMBERS + 64;
     pub(crate) const OVERHEAD: usize = NUMBERS + 72;
     pub(crate) const COUNT: usize = NUMBERS + 80;
+    pub(crate) const CACHE_WRITE: usize = NUMBERS + 88;
+    pub(crate) const AUDIO_INPUT: usize = NUMBERS + 96;
+    pub(crate) const AUDIO_OUTPUT: usize = NUMBERS + 104;
+    pub(crate) const GPU: usize = NUMBERS + 112;
+    /// Signed, so that it is written in zigzag.
+    pub(crate) const SAVED: usize = NUMBERS + 120;
     /// Where the head begins.
-    pub(crate) const FIXED: usize = NUMBERS + 88;
+    pub(crate) const FIXED: usize = NUMBERS + 128;
     /// Bytes at the slot's end that hold the error code.
     pub(crate) const ERROR_CODE: usize = 64;
     /// Bytes kept free for the target, which is not known when the slot opens: names of up to 63
@@ -92,7 +98,8 @@ pub(crate) struct Header {
 pub(crate) enum HeaderError {
     /// Nothing was ever written: made shortly before a power loss.
     Blank,
-    Newer(u32),
+    /// Of a format that this program does not write: newer, or older than it reads.
+    Other(u32),
     Damaged,
 }
 
@@ -121,8 +128,8 @@ impl Header {
             return Err(HeaderError::Damaged);
         }
         let version = u32_at(page, 8);
-        if version > VERSION {
-            return Err(HeaderError::Newer(version));
+        if version != VERSION && version != 0 {
+            return Err(HeaderError::Other(version));
         }
         let id = GATEWAY_ID..GATEWAY_ID + usize::from(page[36]).min(MAX_GATEWAY_ID);
         let gateway_id = std::str::from_utf8(&page[id]).map_err(|_| HeaderError::Damaged)?;
@@ -307,7 +314,7 @@ pub struct Scan {
 pub fn scan(bytes: &[u8]) -> Result<Scan, String> {
     let header = Header::decode(bytes).map_err(|error| match error {
         HeaderError::Blank => "the segment was never written to".to_owned(),
-        HeaderError::Newer(version) => format!("segment format {version} is newer than {VERSION}"),
+        HeaderError::Other(version) => format!("segment format {version} is not {VERSION}"),
         HeaderError::Damaged => "not a segment of a usage journal".to_owned(),
     })?;
     let mut scan = Scan::default();

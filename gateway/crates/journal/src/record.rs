@@ -42,6 +42,8 @@ pub struct TargetPart<'a> {
     pub data_class: Option<DataClass>,
     pub currency: Option<&'a str>,
     pub price_id: Option<&'a str>,
+    /// Why it was chosen; kept as far as there is room.
+    pub decision: Option<&'a str>,
 }
 
 /// What has been counted so far; every call replaces all of it.
@@ -52,10 +54,15 @@ pub struct Progress {
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
     pub cached_input_tokens: Option<u64>,
+    pub cache_write_tokens: Option<u64>,
     pub reasoning_tokens: Option<u64>,
+    pub audio_input_tokens: Option<u64>,
+    pub audio_output_tokens: Option<u64>,
+    pub gpu_us: Option<u64>,
     pub counted_by: CountedBy,
     /// Cost of what was counted, so that a record closed after a crash has one too.
     pub cost_nano: Option<u64>,
+    pub saved_nano: Option<i64>,
     pub first_byte_ms: Option<u64>,
     pub queue_ms: Option<u64>,
     pub cold_start_ms: Option<u64>,
@@ -132,6 +139,7 @@ impl<'a> TargetPart<'a> {
             data_class: record.data_class,
             currency: record.currency.as_deref(),
             price_id: record.price_id.as_deref(),
+            decision: record.decision.as_deref(),
         }
     }
 }
@@ -145,9 +153,14 @@ impl Progress {
             input_tokens: record.input_tokens,
             output_tokens: record.output_tokens,
             cached_input_tokens: record.cached_input_tokens,
+            cache_write_tokens: record.cache_write_tokens,
             reasoning_tokens: record.reasoning_tokens,
+            audio_input_tokens: record.audio_input_tokens,
+            audio_output_tokens: record.audio_output_tokens,
+            gpu_us: record.gpu_us,
             counted_by: record.counted_by,
             cost_nano: record.cost_nano,
+            saved_nano: record.saved_nano,
             first_byte_ms: record.first_byte_ms,
             queue_ms: record.queue_ms,
             cold_start_ms: record.cold_start_ms,

@@ -121,9 +121,9 @@ impl Finds {
         let failed = |source| OpenError::Io { action: "open", path: path.to_owned(), source };
         let header = match read_header(path).map_err(failed)? {
             Ok(header) => header,
-            Err(HeaderError::Newer(found)) => {
+            Err(HeaderError::Other(found)) => {
                 let (path, known) = (path.to_owned(), layout::VERSION);
-                return Err(OpenError::Newer { path, found, known });
+                return Err(OpenError::Other { path, found, known });
             }
             Err(HeaderError::Blank) => return fs::remove_file(path).map_err(failed),
             Err(HeaderError::Damaged) => {

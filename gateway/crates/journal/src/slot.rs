@@ -128,7 +128,12 @@ fn write_progress(place: &Place, progress: &Progress) {
     set_number(place, slot::OUTPUT, progress.output_tokens);
     set_number(place, slot::CACHED, progress.cached_input_tokens);
     set_number(place, slot::REASONING, progress.reasoning_tokens);
+    set_number(place, slot::CACHE_WRITE, progress.cache_write_tokens);
+    set_number(place, slot::AUDIO_INPUT, progress.audio_input_tokens);
+    set_number(place, slot::AUDIO_OUTPUT, progress.audio_output_tokens);
+    set_number(place, slot::GPU, progress.gpu_us);
     set_number(place, slot::COST, progress.cost_nano);
+    set_number(place, slot::SAVED, progress.saved_nano.map(codec::zigzag));
     set_number(place, slot::FIRST_BYTE, progress.first_byte_ms);
     set_number(place, slot::QUEUE, progress.queue_ms);
     set_number(place, slot::COLD_START, progress.cold_start_ms);

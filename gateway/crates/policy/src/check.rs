@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use towpath_wire::routing::{AuthScheme, Credential, Endpoint, Price, Target, Timeouts};
+use towpath_wire::routing::{
+    AuthScheme, Block, Blocked, Budget, Credential, Endpoint, Fallback, Limit, Price, Rate,
+    Subject, Target, Timeouts,
+};
 
 /// Most targets of one endpoint, its fallback chain included: they are tried one after the other.
 pub(crate) const MAX_TARGETS: usize = 32;
@@ -95,10 +98,17 @@ pub(crate) fn endpoint(endpoint: &Endpoint) -> Result<(), String> {
         return Err(format!("target `{}` is listed twice", twice.target));
     }
     let mut seen = BTreeSet::new();
-    if let Some(twice) = endpoint.fallback.iter().find(|t| !seen.insert(t.as_str())) {
+    let named = |fallback: &Fallback| match fallback {
+        Fallback::Target(id) | Fallback::Endpoint(id) => id.clone(),
+    };
+    if let Some(twice) = endpoint.fallback.iter().map(named).find(|id| !seen.insert(id.clone())) {
         return Err(format!("fallback `{twice}` is listed twice"));
     }
-    let Timeouts { connect_ms, first_byte_ms, silence_ms, total_ms } = endpoint.timeouts;
+    if endpoint.retries.attempts == 0 {
+        return Err("0 attempts let no call through".to_owned());
+    }
+    let Timeouts { connect_ms, first_byte_ms, silence_ms, total_ms, attempt_ms: _ } =
+        endpoint.timeouts;
     if [connect_ms, first_byte_ms, silence_ms, total_ms].contains(&0) {
         return Err("a timeout of 0 lets no call through".to_owned());
     }
@@ -128,6 +138,50 @@ pub(crate) fn target(target: &Target) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// One or two parts, and of these at least one that calls have before they are made.
+fn subject(subject: &Subject) -> Result<(), String> {
+    let Subject { key, project, team, endpoint } = subject;
+    let given = [key, project, team, endpoint].into_iter().filter(|part| part.is_some()).count();
+    (1..=2)
+        .contains(&given)
+        .then_some(())
+        .ok_or_else(|| format!("its subject has {given} parts instead of one or two"))
+}
+
+pub(crate) fn limit(limit: &Limit) -> Result<(), String> {
+    subject(&limit.subject)?;
+    let rates = [limit.requests_per_second, limit.requests_per_minute, limit.tokens_per_minute];
+    if rates.iter().all(Option::is_none) && limit.concurrency.is_none() {
+        return Err("limits nothing".to_owned());
+    }
+    let none = |rate: &Rate| rate.limit == 0 || rate.burst == Some(0);
+    if rates.iter().flatten().any(none) || limit.concurrency == Some(0) {
+        return Err(
+            "a limit of 0 lets no call through; block the key or endpoint instead".to_owned()
+        );
+    }
+    Ok(())
+}
+
+pub(crate) fn budget(budget: &Budget) -> Result<(), String> {
+    subject(&budget.subject)?;
+    if budget.tokens.is_some() == budget.cost_nano.is_some() {
+        return Err("has not exactly one of `tokens` and `cost_nano`".to_owned());
+    }
+    if !(1..=100).contains(&budget.warn_percent) {
+        return Err("warns at a share that is not 1 to 100 percent".to_owned());
+    }
+    Ok(())
+}
+
+pub(crate) fn block(block: &Block) -> Result<(), String> {
+    let (Blocked::Endpoint(what)
+    | Blocked::Key(what)
+    | Blocked::Provider(what)
+    | Blocked::Model(what)) = &block.what;
+    (!what.is_empty()).then_some(()).ok_or_else(|| "blocks nothing".to_owned())
 }
 
 pub(crate) fn price(price: &Price) -> Result<(), String> {

@@ -28,7 +28,7 @@ pub struct Candidates<'e> {
     operation: Operation,
     data_class: DataClass,
     version: Option<u32>,
-    /// Bit per index of `targets`, then of `fallback`; the table allows at most 32 in all.
+    /// Bit per index of `targets`, then of `fallback`; the table allows at most 64 in all.
     tried: u64,
 }
 

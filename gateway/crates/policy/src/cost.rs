@@ -2,31 +2,62 @@
 
 use towpath_wire::routing::Price;
 
-/// Tokens one request used. Absent is "not known", never zero.
+/// What one request used. Absent is "not known", never zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// All input tokens, those read from a cache included.
+    /// All input tokens; the parts below are among them.
     pub input: Option<u64>,
+    /// All output tokens; the parts below are among them.
     pub output: Option<u64>,
-    /// The part of `input` that came from the upstream's cache.
+    /// Read from the upstream's cache.
     pub cached_input: Option<u64>,
+    /// Written into the upstream's cache.
+    pub cache_write: Option<u64>,
+    pub audio_input: Option<u64>,
+    pub reasoning: Option<u64>,
+    pub audio_output: Option<u64>,
+    /// Microseconds of one GPU.
+    pub gpu_us: Option<u64>,
 }
 
 /// Price a request in nano-units, rounded half up once over the whole sum.
 ///
+/// A part never counts for more than what is left of its whole, so that an upstream that reports
+/// nonsense is never paid for more tokens than it says it used.
 /// `None` when nothing was counted: an unknown amount must not look like a free one.
 pub fn cost(price: &Price, usage: &Usage) -> Option<u64> {
-    if usage.input.is_none() && usage.output.is_none() {
+    let gpu = usage.gpu_us.zip(price.gpu_second_nano);
+    if usage.input.is_none() && usage.output.is_none() && gpu.is_none() {
         return None;
     }
-    let input = usage.input.unwrap_or(0);
-    let cached = usage.cached_input.unwrap_or(0).min(input);
-    let cached_price = price.cached_input_nano_per_million.unwrap_or(price.input_nano_per_million);
-    let product = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
-    let sum = product(input - cached, price.input_nano_per_million)
-        .saturating_add(product(cached, cached_price))
-        .saturating_add(product(usage.output.unwrap_or(0), price.output_nano_per_million));
+    let input = [
+        (usage.cached_input, price.cached_input_nano_per_million),
+        (usage.cache_write, price.cache_write_nano_per_million),
+        (usage.audio_input, price.audio_input_nano_per_million),
+    ];
+    let output = [
+        (usage.reasoning, price.reasoning_nano_per_million),
+        (usage.audio_output, price.audio_output_nano_per_million),
+    ];
+    // Millionths of a nano-unit. A GPU-second holds a million microseconds, so both have one scale.
+    let sum = parts(usage.input, price.input_nano_per_million, &input)
+        .saturating_add(parts(usage.output, price.output_nano_per_million, &output))
+        .saturating_add(gpu.map_or(0, |(us, nano)| u128::from(us) * u128::from(nano)))
+        .saturating_add(u128::from(price.request_nano.unwrap_or(0)) * 1_000_000);
     Some(u64::try_from(sum.saturating_add(500_000) / 1_000_000).unwrap_or(u64::MAX))
+}
+
+/// Price a number of tokens of which some parts have prices of their own.
+fn parts(whole: Option<u64>, price: u64, parts: &[(Option<u64>, Option<u64>)]) -> u128 {
+    let product = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+    let mut left = whole.unwrap_or(0);
+    let mut sum = 0_u128;
+    for (tokens, own) in parts {
+        let tokens = tokens.unwrap_or(0).min(left);
+        left -= tokens;
+        sum = sum.saturating_add(product(tokens, own.unwrap_or(price)));
+    }
+    sum.saturating_add(product(left, price))
 }
 
 #[cfg(test)]

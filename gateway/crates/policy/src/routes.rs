@@ -8,12 +8,23 @@ use towpath_wire::routing::{self, Price};
 
 use crate::Id;
 
-/// A target with the price that applies to it.
+/// Most targets that one call may go to, fallbacks of fallbacks included: a bit each in [`crate::Candidates`].
+pub(crate) const MAX_REACHED: usize = 64;
+
+/// A target with the prices that apply to it.
 #[derive(Debug)]
 pub struct Target {
     pub id: Id,
     pub spec: Arc<routing::Target>,
-    pub price: Option<Arc<Price>>,
+    /// With their ids, in the order in which they begin.
+    pub prices: Vec<(Id, Arc<Price>)>,
+}
+
+impl Target {
+    /// The price that applies at a time, with its id.
+    pub fn price_at(&self, time_ms: i64) -> Option<&(Id, Arc<Price>)> {
+        self.prices.iter().rev().find(|(_, price)| price.from_ms.is_none_or(|from| from <= time_ms))
+    }
 }
 
 /// A target's share of an endpoint's traffic.
@@ -31,6 +42,7 @@ pub struct Endpoint {
     /// Team of the owning project; absent for the platform's own.
     pub team: Option<Id>,
     pub targets: Vec<Share>,
+    /// The chain, endpoints in it replaced by what they lead to.
     pub fallback: Vec<Arc<Target>>,
 }
 

@@ -83,7 +83,8 @@ impl Books {
             self.slot = Some(self.open()?);
         }
         self.progress.attempts += 1;
-        self.price = target.target.price.clone();
+        let price = target.target.price_at(self.exchange.time_ms);
+        self.price = price.map(|(_, price)| Arc::clone(price));
         self.target = Some(Arc::clone(target));
         let spec = &target.target.spec;
         let model = spec.model.as_ref();
@@ -99,7 +100,8 @@ impl Books {
                 region: spec.region.as_deref(),
                 data_class: Some(self.exchange.data_class),
                 currency: self.price.as_ref().map(|price| price.currency.as_str()),
-                price_id: spec.price.as_deref(),
+                price_id: price.map(|(id, _)| &**id),
+                decision: None,
             });
             slot.progress(&self.progress);
         }
@@ -150,6 +152,8 @@ impl Books {
             input: usage.input_tokens,
             output: usage.output_tokens,
             cached_input: usage.cached_input_tokens,
+            reasoning: usage.reasoning_tokens,
+            ..Priced::default()
         };
         progress.cost_nano = self.price.as_ref().and_then(|price| cost(price, &priced));
         if let Some(slot) = &mut self.slot {
@@ -260,14 +264,20 @@ impl Books {
             replica: None,
             region: None,
             data_class: Some(exchange.data_class),
+            decision: None,
             status,
             attempts: 0,
             input_tokens: None,
             output_tokens: None,
             cached_input_tokens: None,
+            cache_write_tokens: None,
             reasoning_tokens: None,
+            audio_input_tokens: None,
+            audio_output_tokens: None,
+            gpu_us: None,
             counted_by: CountedBy::None,
             cost_nano: None,
+            saved_nano: None,
             currency: None,
             price_id: None,
             cache: Cache::None,

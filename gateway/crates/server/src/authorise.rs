@@ -96,6 +96,9 @@ fn route(operation: Operation, name: &str) -> String {
         Operation::Embeddings => "`POST /v1/embeddings`".to_owned(),
         Operation::Predict => format!("`POST /v1/models/{name}/predict`"),
         Operation::Models => "`GET /v1/models`".to_owned(),
+        Operation::Rerank => "`POST /v1/rerank`".to_owned(),
+        Operation::Transcriptions => "`POST /v1/audio/transcriptions`".to_owned(),
+        Operation::CountTokens => "`POST /v1/messages/count_tokens`".to_owned(),
     }
 }
 
@@ -106,6 +109,9 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Embeddings => "embeddings",
         Operation::Predict => "predict",
         Operation::Models => "models",
+        Operation::Rerank => "rerank",
+        Operation::Transcriptions => "transcriptions",
+        Operation::CountTokens => "count_tokens",
     }
 }
 

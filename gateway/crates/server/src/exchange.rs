@@ -89,8 +89,8 @@ impl Exchange {
     /// Shape of errors on this route.
     pub fn shape(&self) -> Shape {
         match self.dialect {
-            CallerDialect::Openai => Shape::OpenAi,
             CallerDialect::Predict => Shape::Problem,
+            _ => Shape::OpenAi,
         }
     }
 

@@ -24,6 +24,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     first_byte_ms: 3_600_000,
     silence_ms: 60_000,
     total_ms: 3_600_000,
+    attempt_ms: 0,
 };
 
 /// Between two connections only; never passed on.

@@ -81,6 +81,7 @@ impl Link {
                 first_byte_ms: wait_ms.saturating_add(10_000),
                 silence_ms: 10_000,
                 total_ms: wait_ms.saturating_add(120_000),
+                attempt_ms: 0,
             },
         };
         let unreachable =

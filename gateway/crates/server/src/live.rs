@@ -147,7 +147,7 @@ impl ReadyTarget {
         let spec = &target.spec;
         let unix_prefix = match spec.dialect {
             Dialect::Openai => "/v1",
-            Dialect::KserveV2 => "",
+            Dialect::Anthropic | Dialect::KserveV2 | Dialect::KserveGrpc => "",
         };
         let mut problems = Vec::new();
         let mut replicas = Vec::with_capacity(spec.replicas.len());

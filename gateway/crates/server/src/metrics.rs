@@ -331,6 +331,9 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Embeddings => "embeddings",
         Operation::Predict => "predict",
         Operation::Models => "models",
+        Operation::Rerank => "rerank",
+        Operation::Transcriptions => "transcriptions",
+        Operation::CountTokens => "count_tokens",
     }
 }
 

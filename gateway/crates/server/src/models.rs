@@ -15,7 +15,7 @@ const PLATFORM: &str = "towpath";
 ///
 /// # Errors
 /// The key may not list models, or sees none of this name.
-pub fn answer(table: &Table, key: &Key, name: Option<&str>) -> Result<Bytes, Refusal> {
+pub fn answer(table: &Table, key: &Key, name: Option<&str>, now_ms: i64) -> Result<Bytes, Refusal> {
     if !key.scopes.iter().any(|scope| matches!(scope, Scope::Invoke | Scope::Read)) {
         let detail = "The key lacks the scope `invoke` or `read`.";
         return Err(Refusal::new(Code::PermissionDenied, detail));
@@ -26,11 +26,12 @@ pub fn answer(table: &Table, key: &Key, name: Option<&str>) -> Result<Bytes, Ref
     }
     let endpoints = visible(table, key);
     let Some(name) = name else {
-        let entries: Vec<_> = endpoints.iter().map(|endpoint| entry(table, endpoint)).collect();
+        let entries: Vec<_> =
+            endpoints.iter().map(|endpoint| entry(table, endpoint, now_ms)).collect();
         return Ok(list(&entries));
     };
     match endpoints.iter().find(|endpoint| endpoint.spec.name == name) {
-        Some(endpoint) => Ok(one(&entry(table, endpoint))),
+        Some(endpoint) => Ok(one(&entry(table, endpoint, now_ms))),
         None => {
             let names = endpoints.iter().map(|endpoint| endpoint.spec.name.as_str());
             Err(unknown_model(name, closest(name, names)))
@@ -38,12 +39,12 @@ pub fn answer(table: &Table, key: &Key, name: Option<&str>) -> Result<Bytes, Ref
     }
 }
 
-fn entry<'t>(table: &'t Table, endpoint: &'t Endpoint) -> ModelEntry<'t> {
+fn entry<'t>(table: &'t Table, endpoint: &'t Endpoint, now_ms: i64) -> ModelEntry<'t> {
     let target = endpoint.targets.first().map(|share| &share.target);
     let target = target.or(endpoint.fallback.first());
     let team = endpoint.team.as_deref().and_then(|id| table.team(id));
     let owner = target.and_then(|target| target.spec.owned_by.as_deref());
-    let price = target.and_then(|target| target.price.as_deref());
+    let price = target.and_then(|target| target.price_at(now_ms)).map(|(_, price)| price);
     ModelEntry {
         id: &endpoint.spec.name,
         created: endpoint.spec.created_at_ms.unwrap_or(0) / 1_000,

@@ -217,7 +217,7 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
     intake::discard(body);
     let live = Arc::clone(&account.exchange.live);
     let answer = match account.exchange.key.clone() {
-        Some(key) => models::answer(&live.table, &key, name),
+        Some(key) => models::answer(&live.table, &key, name, account.exchange.time_ms),
         None => Err(Refusal::new(Code::MissingApiKey, "The request carries no API key.")),
     };
     match answer.and_then(|body| account.answered().map(|()| body)) {

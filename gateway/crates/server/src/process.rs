@@ -67,7 +67,7 @@ impl StartError {
             Self::Data { source, .. } => source.kind() != io::ErrorKind::StorageFull,
             Self::Journal(error) => matches!(
                 error,
-                OpenError::Setting { .. } | OpenError::Newer { .. } | OpenError::Foreign { .. }
+                OpenError::Setting { .. } | OpenError::Other { .. } | OpenError::Foreign { .. }
             ),
             Self::Listen { .. } | Self::Store(_) | Self::Runtime(_) => false,
         }

@@ -26,6 +26,9 @@ pub struct RoutingPoll {
     pub gateway_version: String,
     /// Highest revision in force here; this acknowledges it. 0: none, send a snapshot.
     pub after: u64,
+    /// Highest [`RoutingReply::budgets_to`] that is in force here; 0: send all.
+    #[serde(default)]
+    pub budgets_after: u64,
     /// How many revocations (`revocations_to` of the last reply) are in force here.
     pub revocations_after: u64,
     /// A table that was refused, and why.
@@ -53,8 +56,16 @@ pub struct RoutingReply {
     pub snapshot: Option<Snapshot>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
+    /// Budgets whose use changed since the gateway last heard of them, by other gateways too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetState>,
+    /// Position after these budgets.
+    #[serde(default)]
+    pub budgets_to: u64,
+    /// Gateways that are connected, this one included: each keeps to its part of every limit, so that
+    /// one limit is one limit. 0: not said.
+    #[serde(default)]
+    pub gateways: u32,
 }
 
 /// Closed records in rising order of sequence, at most [`MAX_USAGE_BATCH`].
@@ -65,7 +76,11 @@ pub struct UsageBatch {
 }
 
 /// Everything up to this sequence is stored for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageAck {
     pub acknowledged: u64,
+    /// The budgets that the batch counted towards, as of the batch. The gateway keeps them before it
+    /// forgets the records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<BudgetState>,
 }

@@ -12,6 +12,15 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::Environment;
 
+mod admission;
+mod serving;
+
+pub use admission::{Budget, BudgetMode, Limit, Period, Priority, Rate, Subject};
+pub use serving::{
+    Balance, CachePolicy, ColdStart, Fallback, Probe, Queue, Retries, Spread, Sticky,
+    StreamRecovery, Tier, TierCheck, TierLevel, TierRule,
+};
+
 /// Version of the table's format. A gateway refuses any other.
 pub const TABLE_VERSION: u32 = 1;
 
@@ -77,6 +86,9 @@ pub enum Value {
     Target(Target),
     Price(Price),
     Credential(Credential),
+    Limit(Limit),
+    Budget(Budget),
+    Block(Block),
     Platform(Platform),
 }
 
@@ -84,6 +96,18 @@ pub enum Value {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Team {
     pub name: String,
+    /// Its share where teams wait for the same target, relative to other teams'.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub weight: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+fn is_one(weight: &u32) -> bool {
+    *weight == 1
 }
 
 /// A team's project.
@@ -116,6 +140,9 @@ pub enum Operation {
     Embeddings,
     Predict,
     Models,
+    Rerank,
+    Transcriptions,
+    CountTokens,
 }
 
 /// An API key or a service account's token, by its hash alone.
@@ -144,6 +171,9 @@ pub struct Key {
     /// Milliseconds since the epoch; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<i64>,
+    /// How its calls stand in queues; a request may lower it, never raise it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 /// Sensitivity of data, from harmless to most restricted.
@@ -188,7 +218,7 @@ pub enum Allow {
 }
 
 /// The name that callers use, in one environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     pub name: String,
     pub environment: Environment,
@@ -201,11 +231,22 @@ pub struct Endpoint {
     /// Environments whose keys may call it. Always contains its own.
     pub callers: Vec<Environment>,
     pub targets: Vec<Weighted>,
-    /// Ids of targets to try in this order when none of `targets` answers.
+    /// To try in this order when none of `targets` answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub fallback: Vec<String>,
+    pub fallback: Vec<Fallback>,
     #[serde(default)]
     pub timeouts: Timeouts,
+    #[serde(default)]
+    pub balance: Balance,
+    #[serde(default)]
+    pub retries: Retries,
+    #[serde(default)]
+    pub stream_recovery: StreamRecovery,
+    /// Absent: nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CachePolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at_ms: Option<i64>,
 }
@@ -229,15 +270,24 @@ pub struct Timeouts {
     pub first_byte_ms: u32,
     /// Between two chunks of an answer.
     pub silence_ms: u32,
-    /// For the whole call.
+    /// For the whole call, all its attempts.
     pub total_ms: u32,
+    /// For one attempt, until its answer may leave: the whole of a plain answer, the first event of a
+    /// stream. 0: only the other limits hold.
+    pub attempt_ms: u32,
 }
 
 impl Default for Timeouts {
     /// Connect: a healthy server on a network of ours answers in milliseconds. First byte: a prompt of
     /// 100,000 tokens may take minutes to prefill. Total: the default of the OpenAI clients.
     fn default() -> Self {
-        Self { connect_ms: 2_000, first_byte_ms: 300_000, silence_ms: 60_000, total_ms: 600_000 }
+        Self {
+            connect_ms: 2_000,
+            first_byte_ms: 300_000,
+            silence_ms: 60_000,
+            total_ms: 600_000,
+            attempt_ms: 0,
+        }
     }
 }
 
@@ -258,7 +308,9 @@ pub enum TargetKind {
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
     Openai,
+    Anthropic,
     KserveV2,
+    KserveGrpc,
 }
 
 /// One server or group of equal servers.
@@ -293,9 +345,9 @@ pub struct Target {
     pub operator: Operator,
     #[serde(default)]
     pub max_data_class: DataClass,
-    /// Id of the price that applies.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price: Option<String>,
+    /// Ids of the prices that applied, apply or will apply, each from its `from_ms` on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<String>,
     /// Largest context, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u32>,
@@ -304,6 +356,31 @@ pub struct Target {
     /// Owner shown in model lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owned_by: Option<String>,
+    /// Calls that one replica takes at a time; more wait in the target's queue. Absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u32>,
+    #[serde(default)]
+    pub queue: Queue,
+    /// Given: with no replica it is asleep and can be woken by a signal, else it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_start: Option<ColdStart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// GPUs of one replica, for prices per GPU-second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
+    /// Departures from its dialect, by name, as the dialect's code knows them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quirks: Vec<String>,
+    /// Query of every request, without `?`: `api-version=2026-10-21`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Headers of every request; none of them is secret.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Certificates (PEM) that alone are trusted for it; absent: the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
 }
 
 /// One listening server of a target.
@@ -369,15 +446,60 @@ pub struct TensorSpec {
     pub shape: Vec<i64>,
 }
 
-/// What tokens cost. Amounts are nano-units of `currency` per million tokens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What a target costs from a time on. Amounts are nano-units of `currency`, per million tokens where the
+/// name says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     pub currency: String,
+    /// Milliseconds since the epoch; absent: always. The latest that has begun applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ms: Option<i64>,
     pub input_nano_per_million: u64,
     pub output_nano_per_million: u64,
     /// For tokens read from the upstream's cache; absent: as `input_nano_per_million`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input_nano_per_million: Option<u64>,
+    /// For tokens written into the upstream's cache; absent: as `input_nano_per_million`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_nano_per_million: Option<u64>,
+    /// For tokens of thought; absent: as `output_nano_per_million`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_nano_per_million: Option<u64>,
+    /// For tokens of sound; absent: as those of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_input_nano_per_million: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_output_nano_per_million: Option<u64>,
+    /// For each answered request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_nano: Option<u64>,
+    /// For each second of one GPU that the request had to itself; calls in flight together share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_second_nano: Option<u64>,
+}
+
+/// Something that is stopped at once, whatever else the table says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub struct Block {
+    pub what: Blocked,
+    /// Why, for those who are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a block names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Blocked {
+    /// Id of an endpoint.
+    Endpoint(String),
+    /// Id of a key.
+    Key(String),
+    /// Name of a provider.
+    Provider(String),
+    /// Name of a registry model, or of a model at its provider.
+    Model(String),
 }
 
 /// A secret for an upstream, sealed with the organisation's secret key.
@@ -410,6 +532,14 @@ pub struct Platform {
     /// control plane fills it at first start, with the demo models, and empties it once they have loaded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ready_when: Vec<String>,
+    /// By data class, how old the table may be, in milliseconds without contact to the control plane,
+    /// before calls of that class are refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub max_table_age_ms: BTreeMap<DataClass, u64>,
+    /// Networks (CIDR) inside that upstreams given by URL may be in, though they are loopback, link-local,
+    /// or the platform's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub egress_allow: Vec<String>,
 }
 
 /// Why a document cannot be used.
@@ -441,6 +571,9 @@ impl Envelope {
             Value::Target(v) => ("target", to_raw_value(v)?),
             Value::Price(v) => ("price", to_raw_value(v)?),
             Value::Credential(v) => ("credential", to_raw_value(v)?),
+            Value::Limit(v) => ("limit", to_raw_value(v)?),
+            Value::Budget(v) => ("budget", to_raw_value(v)?),
+            Value::Block(v) => ("block", to_raw_value(v)?),
             Value::Platform(v) => ("platform", to_raw_value(v)?),
         };
         Ok(Self { kind: kind.to_owned(), id: id.into(), value })
@@ -460,6 +593,9 @@ impl Envelope {
             "target" => Value::Target(self.read_as(advisory)?),
             "price" => Value::Price(self.read_as(advisory)?),
             "credential" => Value::Credential(self.read_as(advisory)?),
+            "limit" => Value::Limit(self.read_as(advisory)?),
+            "budget" => Value::Budget(self.read_as(advisory)?),
+            "block" => Value::Block(self.read_as(advisory)?),
             "platform" => Value::Platform(self.read_as(advisory)?),
             kind if advisory.iter().any(|a| a == kind) => return Ok(None),
             kind => return Err(ReadError::UnknownKind { kind: kind.to_owned() }),

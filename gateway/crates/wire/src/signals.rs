@@ -12,6 +12,14 @@ pub struct Signals {
     pub time_ms: i64,
     /// By endpoint id.
     pub endpoints: BTreeMap<String, EndpointSignal>,
+    /// By target id; only targets with something to say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub targets: BTreeMap<String, TargetSignal>,
+    /// Where limits and budgets stand, by id; only those that were used since the last signal.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, LimitSignal>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub budgets: BTreeMap<String, BudgetSignal>,
 }
 
 /// Load of one endpoint since the last signal.
@@ -27,4 +35,73 @@ pub struct EndpointSignal {
     /// Somebody waits for a model that is asleep.
     #[serde(default)]
     pub waiting_for_wake: bool,
+}
+
+/// State of one target, as this gateway meets it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TargetSignal {
+    pub in_flight: u32,
+    pub queued: u32,
+    /// By replica id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replicas: BTreeMap<String, ReplicaSignal>,
+    /// Somebody waits for it to be woken.
+    #[serde(default)]
+    pub waiting_for_wake: bool,
+}
+
+/// State of one replica.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReplicaSignal {
+    pub breaker: Breaker,
+    pub in_flight: u32,
+    /// Moving mean of its latency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Failures in a row.
+    pub failures: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error_at_ms: Option<i64>,
+    /// Until when it gets no calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected_until_ms: Option<i64>,
+}
+
+/// Whether a replica gets calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Breaker {
+    #[default]
+    Closed,
+    /// It gets none for a while.
+    Open,
+    /// It gets one, to see.
+    HalfOpen,
+}
+
+/// Where one limit stands at this gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitSignal {
+    /// Calls in flight that count towards it.
+    pub in_flight: u32,
+    /// What could be had at once now, by rate; absent where the limit has no such rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_left: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_left: Option<u64>,
+    /// Calls it refused since the last signal.
+    pub refused: u64,
+}
+
+/// Where one budget stands at this gateway, beyond what the ledger knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BudgetSignal {
+    /// Held for calls in flight.
+    pub reserved: u64,
+    /// Used by records that the ledger does not have yet.
+    pub unshipped: u64,
+    /// Calls it refused since the last signal.
+    pub refused: u64,
 }

@@ -74,6 +74,12 @@ pub struct UsageRecord {
     pub region: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_class: Option<DataClass>,
+    /// Why this target was chosen, where more than weights decided: `tier cheap: short question`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// What the strongest level of a tiered endpoint would have cost more, in nano-units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_nano: Option<i64>,
     /// HTTP status sent to the caller; absent when none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -85,8 +91,20 @@ pub struct UsageRecord {
     pub output_tokens: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input_tokens: Option<u64>,
+    /// The part of `input_tokens` that the upstream put into its cache, at a price of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// The part of `output_tokens` that is thought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+    /// The parts of `input_tokens` and `output_tokens` that are sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_input_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audio_output_tokens: Option<u64>,
+    /// Time of one GPU that the request had, calls in flight together sharing it, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_us: Option<u64>,
     pub counted_by: CountedBy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_nano: Option<u64>,
@@ -120,7 +138,12 @@ pub struct UsageRecord {
 #[serde(rename_all = "snake_case")]
 pub enum CallerDialect {
     Openai,
+    /// OpenAI's Responses API.
+    Responses,
+    Anthropic,
     Predict,
+    KserveV2,
+    KserveGrpc,
 }
 
 /// Who counted the tokens.

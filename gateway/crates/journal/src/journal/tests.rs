@@ -57,14 +57,20 @@ fn full_record(id: &str) -> UsageRecord {
         replica: Some("rep_1".to_owned()),
         region: Some("eu".to_owned()),
         data_class: Some(DataClass::Confidential),
+        decision: Some("tier cheap: short".to_owned()),
         status: Some(200),
         attempts: 2,
         input_tokens: Some(11),
         output_tokens: Some(0),
         cached_input_tokens: Some(5),
+        cache_write_tokens: Some(7),
         reasoning_tokens: Some(6),
+        audio_input_tokens: Some(8),
+        audio_output_tokens: Some(9),
+        gpu_us: Some(10),
         counted_by: CountedBy::Upstream,
         cost_nano: Some(123_456),
+        saved_nano: Some(-7),
         currency: Some("EUR".to_owned()),
         price_id: Some("prc_1".to_owned()),
         cache: Cache::Miss,
@@ -460,13 +466,13 @@ fn a_newer_or_foreign_journal_is_refused() {
     let foreign = Journal::open(config(dir.path()), "gw_other").unwrap_err();
     let segment = segments(dir.path()).remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     std::fs::write(&segment, bytes).unwrap();
 
     let newer = Journal::open(config(dir.path()), GATEWAY).unwrap_err();
 
     assert!(matches!(foreign, OpenError::Foreign { .. }), "{foreign}");
-    assert!(matches!(newer, OpenError::Newer { found: 2, known: 1, .. }), "{newer}");
+    assert!(matches!(newer, OpenError::Other { found: 3, known: 2, .. }), "{newer}");
 }
 
 #[test]

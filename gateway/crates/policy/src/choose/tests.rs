@@ -26,7 +26,8 @@ fn endpoint(targets: &[(&str, u32, Value)], fallback: &[&str]) -> Table {
         .collect();
     entities.push(json!({"kind": "endpoint", "id": "end", "value": {
         "name": "m", "environment": "sandbox", "visibility": "organization", "callers": ["sandbox"],
-        "targets": shares, "fallback": fallback}}));
+        "targets": shares,
+        "fallback": fallback.iter().map(|id| json!({"target": id})).collect::<Vec<_>>()}}));
     let snapshot: Snapshot =
         serde_json::from_value(json!({"version": 1, "revision": 1, "entities": entities})).unwrap();
     Table::default().apply_snapshot(&snapshot).unwrap()

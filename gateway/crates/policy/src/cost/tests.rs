@@ -9,11 +9,12 @@ fn price(input: u64, output: u64, cached: Option<u64>) -> Price {
         input_nano_per_million: input,
         output_nano_per_million: output,
         cached_input_nano_per_million: cached,
+        ..Price::default()
     }
 }
 
 fn used(input: u64, output: u64) -> Usage {
-    Usage { input: Some(input), output: Some(output), cached_input: None }
+    Usage { input: Some(input), output: Some(output), ..Usage::default() }
 }
 
 #[test]
@@ -28,14 +29,57 @@ fn the_sum_is_rounded_once_and_half_goes_up() {
 
 #[test]
 fn cached_tokens_have_their_own_price() {
-    let usage = Usage { input: Some(100), output: Some(0), cached_input: Some(40) };
+    let usage =
+        Usage { input: Some(100), output: Some(0), cached_input: Some(40), ..Usage::default() };
 
     assert_eq!(cost(&price(1_000_000, 0, Some(500_000)), &usage), Some(80));
 }
 
 #[test]
+fn every_kind_of_token_has_its_own_price_and_the_rest_the_plain_one() {
+    let price = Price {
+        cached_input_nano_per_million: Some(1_000_000),
+        cache_write_nano_per_million: Some(20_000_000),
+        audio_input_nano_per_million: Some(50_000_000),
+        reasoning_nano_per_million: Some(60_000_000),
+        audio_output_nano_per_million: Some(70_000_000),
+        ..price(10_000_000, 40_000_000, None)
+    };
+    let usage = Usage {
+        cached_input: Some(1),
+        cache_write: Some(2),
+        audio_input: Some(3),
+        reasoning: Some(4),
+        audio_output: Some(5),
+        ..used(10, 20)
+    };
+
+    let input = 1 + 2 * 20 + 3 * 50 + 4 * 10;
+    let output = 4 * 60 + 5 * 70 + 11 * 40;
+    assert_eq!(cost(&price, &usage), Some(input + output));
+}
+
+#[test]
+fn parts_that_exceed_their_whole_cost_no_more_than_the_whole_allows() {
+    let price =
+        Price { cache_write_nano_per_million: Some(20_000_000), ..price(0, 0, Some(10_000_000)) };
+    let usage = Usage { cached_input: Some(7), cache_write: Some(7), ..used(10, 0) };
+
+    assert_eq!(cost(&price, &usage), Some(7 * 10 + 3 * 20));
+}
+
+#[test]
+fn a_request_pays_for_being_made_and_for_its_time_on_the_gpu() {
+    let price = Price { request_nano: Some(5), gpu_second_nano: Some(1_000), ..price(0, 0, None) };
+    let usage = Usage { gpu_us: Some(1_500_500), ..Usage::default() };
+
+    assert_eq!(cost(&price, &usage), Some(5 + 1_501));
+}
+
+#[test]
 fn cached_tokens_without_a_price_of_their_own_cost_as_input() {
-    let usage = Usage { input: Some(100), output: Some(0), cached_input: Some(40) };
+    let usage =
+        Usage { input: Some(100), output: Some(0), cached_input: Some(40), ..Usage::default() };
 
     assert_eq!(cost(&price(1_000_000, 0, None), &usage), Some(100));
 }

@@ -25,7 +25,7 @@ fn key(number: u32, project: &str) -> Envelope {
 fn target(number: u32, address: &str) -> Envelope {
     let value = json!({
         "name": format!("t{number}"), "kind": "static", "dialect": "openai", "upstream_model": "m",
-        "replicas": [{"id": "rep_1", "address": address}], "operations": ["chat"], "price": "prc_1",
+        "replicas": [{"id": "rep_1", "address": address}], "operations": ["chat"], "prices": ["prc_1"],
     });
     entity("target", &format!("tgt_{number}"), value)
 }
@@ -229,7 +229,53 @@ fn a_changed_price_reaches_targets_and_endpoints() {
     let next = table(ground()).apply(&batch(vec![entity("price", "prc_1", price)], &[])).unwrap();
     let target = &next.routes().endpoints()[0].targets[0].target;
 
-    assert_eq!(target.price.as_ref().unwrap().input_nano_per_million, 9);
+    assert_eq!(target.prices[0].1.input_nano_per_million, 9);
+}
+
+#[test]
+fn the_price_that_has_begun_last_applies() {
+    let price = |from: i64, nano: u64| json!({"currency": "EUR", "from_ms": from, "input_nano_per_million": nano, "output_nano_per_million": 0});
+    let mut entities = ground();
+    entities.push(entity("price", "prc_late", price(200, 3)));
+    entities.push(entity("price", "prc_early", price(100, 2)));
+    let mut value: Json = serde_json::from_str(target(1, "http://a/v1").value.get()).unwrap();
+    value["prices"] = json!(["prc_late", "prc_1", "prc_early"]);
+    entities.retain(|known| known.id != "tgt_1");
+    entities.push(entity("target", "tgt_1", value));
+    let table = table(entities);
+    let target = table.routes().targets().find(|target| &*target.id == "tgt_1").unwrap();
+
+    let at = |time_ms| target.price_at(time_ms).map(|(id, _)| id.to_string());
+    assert_eq!(at(99).as_deref(), Some("prc_1"));
+    assert_eq!(at(100).as_deref(), Some("prc_early"));
+    assert_eq!(at(199).as_deref(), Some("prc_early"));
+    assert_eq!(at(200).as_deref(), Some("prc_late"));
+}
+
+/// An endpoint in a fallback chain stands for its targets and its own chain; circles end.
+#[test]
+fn a_fallback_to_an_endpoint_leads_to_its_targets_and_on() {
+    let linked = |number: u32, name: &str, target: u32, fallback: Json| {
+        let mut value: Json =
+            serde_json::from_str(endpoint(number, name, &[target]).value.get()).unwrap();
+        value["fallback"] = fallback;
+        entity("endpoint", &format!("end_{number}"), value)
+    };
+    let mut entities = ground();
+    entities.retain(|known| known.kind != "endpoint" && known.kind != "target");
+    entities.extend((1..=4).map(|number| target(number, "http://a/v1")));
+    entities.push(linked(1, "one", 1, json!([{"endpoint": "end_2"}, {"target": "tgt_4"}])));
+    entities.push(linked(2, "two", 2, json!([{"endpoint": "end_3"}])));
+    entities.push(linked(3, "three", 3, json!([{"endpoint": "end_1"}])));
+
+    let table = table(entities);
+
+    let chain = |id| {
+        let endpoint = table.routes().endpoint(id).unwrap();
+        endpoint.fallback.iter().map(|target| target.id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(chain("end_1"), ["tgt_2", "tgt_3", "tgt_4"]);
+    assert_eq!(chain("end_3"), ["tgt_1", "tgt_2", "tgt_4"]);
 }
 
 #[test]

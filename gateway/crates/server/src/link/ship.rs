@@ -84,6 +84,9 @@ pub async fn signals(shared: &Shared, link: &Link) {
             gateway_id: shared.gateway_id.clone(),
             time_ms: clock::now_ms(),
             endpoints: endpoints(shared),
+            targets: BTreeMap::new(),
+            limits: BTreeMap::new(),
+            budgets: BTreeMap::new(),
         };
         // Losing one costs time, never truth.
         let _ = link.post::<serde_json::Value>("/link/v1/signals", &signals, SIGNAL_EVERY).await;

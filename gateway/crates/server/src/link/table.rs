@@ -72,6 +72,7 @@ pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: 
             gateway_id: shared.gateway_id.clone(),
             gateway_version: env!("CARGO_PKG_VERSION").to_owned(),
             after,
+            budgets_after: 0,
             revocations_after: position.revocations,
             refused: refused.clone(),
             wait_ms: u32::try_from(WAIT.as_millis()).unwrap_or(u32::MAX),

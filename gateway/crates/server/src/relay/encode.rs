@@ -49,7 +49,8 @@ pub fn encode<'t>(asked: &Asked, ready: &'t ReadyTarget) -> Result<Encoded<'t>, 
             let kind = Kind::V2 { batch: call.batch, signature };
             Ok(Encoded { path: &ready.infer_path, body: call.body, stream: false, kind })
         }
-        (Asked::Predict { .. }, Dialect::Openai) => Err(unsupported("predictions")),
+        (Asked::Predict { .. }, _) => Err(unsupported("predictions")),
+        (Asked::OpenAi(_), _) => Err(unsupported("calls of the OpenAI dialect")),
     }
 }
 
@@ -82,6 +83,8 @@ fn path(operation: Operation) -> &'static str {
         Operation::Chat => "/chat/completions",
         Operation::Completions => "/completions",
         Operation::Embeddings => "/embeddings",
-        Operation::Predict | Operation::Models => "/models",
+        Operation::Rerank => "/rerank",
+        Operation::Transcriptions => "/audio/transcriptions",
+        Operation::Predict | Operation::Models | Operation::CountTokens => "/models",
     }
 }

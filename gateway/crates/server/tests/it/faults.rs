@@ -20,7 +20,7 @@ async fn pair(first: &str) -> World {
                 "m",
                 &json!({
                     "targets": [{"target": format!("dep_{first}"), "weight": 1}],
-                    "fallback": ["dep_second"], "timeouts": timeouts,
+                    "fallback": [{"target": "dep_second"}], "timeouts": timeouts,
                 }),
             ),
         ]

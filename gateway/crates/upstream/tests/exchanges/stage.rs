@@ -13,8 +13,13 @@ use towpath_upstream::{Address, Call, Expect, Payload, Pool, Roots, Settings, Tl
 use towpath_wire::routing::Timeouts;
 
 /// Limits that no test is meant to reach.
-pub const PATIENT: Timeouts =
-    Timeouts { connect_ms: 20_000, first_byte_ms: 20_000, silence_ms: 20_000, total_ms: 20_000 };
+pub const PATIENT: Timeouts = Timeouts {
+    connect_ms: 20_000,
+    first_byte_ms: 20_000,
+    silence_ms: 20_000,
+    total_ms: 20_000,
+    attempt_ms: 0,
+};
 
 /// A limit that is reached on purpose.
 pub const SHORT_MS: u32 = 40;

@@ -142,7 +142,7 @@ impl Control {
                 let batch: UsageBatch = serde_json::from_slice(&body).unwrap();
                 let acknowledged = batch.records.last().unwrap().sequence;
                 self.change(|state| state.records.extend(batch.records));
-                reply(200, &UsageAck { acknowledged })
+                reply(200, &UsageAck { acknowledged, budgets: Vec::new() })
             }
             "/link/v1/signals" => {
                 let signals: Signals = serde_json::from_slice(&body).unwrap();
@@ -198,6 +198,8 @@ fn empty(revocations_to: u64) -> RoutingReply {
         snapshot: None,
         batch: None,
         budgets: vec![],
+        budgets_to: 0,
+        gateways: 1,
     }
 }
 

@@ -43,7 +43,7 @@ pub fn endpoint(name: &str, changes: &Value) -> Envelope {
 /// An OpenAI target at `base` whose upstream model is `name`.
 pub fn target(name: &str, base: &str, changes: &Value) -> Envelope {
     let mut value = json!({
-        "name": name, "kind": "static", "dialect": "openai", "upstream_model": name, "price": "prc_1",
+        "name": name, "kind": "static", "dialect": "openai", "upstream_model": name, "prices": ["prc_1"],
         "replicas": [{"id": format!("rep_{name}"), "address": format!("{base}/v1")}],
         "operations": ["chat", "completions", "embeddings"],
     });
