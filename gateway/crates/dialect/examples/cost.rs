@@ -66,7 +66,7 @@ fn main() -> std::io::Result<()> {
     };
     for (name, usage) in [("chunk", ""), ("chunk with usage: null taken out", ",\"usage\":null")] {
         let event = Bytes::from(chunk(" capital", usage));
-        let rules = StreamRules { usage: UsageChunk::Strip, choices: 1 };
+        let rules = StreamRules { usage: UsageChunk::Strip, choices: 1, keep_text: false };
         let mut meter = StreamMeter::new(rules);
         measure(name, event.len(), 2_000, || {
             black_box(meter.feed(black_box(event.clone())));

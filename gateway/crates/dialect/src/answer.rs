@@ -6,10 +6,16 @@ use crate::json::{self, Cursor, Kind, Syntax};
 /// Tokens as the upstream reports them. What it does not report is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// All input tokens; those of the cache and of sound are among them.
     pub input_tokens: Option<u64>,
+    /// All output tokens; those of thought and of sound are among them.
     pub output_tokens: Option<u64>,
     pub cached_input_tokens: Option<u64>,
+    /// Put into the upstream's cache by this request.
+    pub cache_write_tokens: Option<u64>,
     pub reasoning_tokens: Option<u64>,
+    pub audio_input_tokens: Option<u64>,
+    pub audio_output_tokens: Option<u64>,
 }
 
 /// What the gateway needs to know of an answer that passes on untouched.
@@ -156,12 +162,21 @@ pub(crate) fn usage(cursor: &mut Cursor<'_>) -> Result<Option<Usage>, Syntax> {
         match key.raw(cursor.bytes()) {
             b"prompt_tokens" => usage.input_tokens = count(cursor)?,
             b"completion_tokens" => usage.output_tokens = count(cursor)?,
-            b"prompt_tokens_details" => {
-                usage.cached_input_tokens = detail(cursor, b"cached_tokens")?;
-            }
-            b"completion_tokens_details" => {
-                usage.reasoning_tokens = detail(cursor, b"reasoning_tokens")?;
-            }
+            b"prompt_tokens_details" => details(
+                cursor,
+                [
+                    (b"cached_tokens", &mut usage.cached_input_tokens),
+                    (b"cache_write_tokens", &mut usage.cache_write_tokens),
+                    (b"audio_tokens", &mut usage.audio_input_tokens),
+                ],
+            )?,
+            b"completion_tokens_details" => details(
+                cursor,
+                [
+                    (b"reasoning_tokens", &mut usage.reasoning_tokens),
+                    (b"audio_tokens", &mut usage.audio_output_tokens),
+                ],
+            )?,
             _ => {
                 cursor.skip()?;
             }
@@ -176,21 +191,27 @@ pub(crate) fn count(cursor: &mut Cursor<'_>) -> Result<Option<u64>, Syntax> {
     Ok(json::whole(cursor.slice(value)))
 }
 
-fn detail(cursor: &mut Cursor<'_>, name: &[u8]) -> Result<Option<u64>, Syntax> {
+/// Counts of an object by their names; whatever is no object has none.
+pub(crate) fn details<const N: usize>(
+    cursor: &mut Cursor<'_>,
+    mut counts: [(&[u8], &mut Option<u64>); N],
+) -> Result<(), Syntax> {
     if cursor.kind()? != Kind::Object {
         cursor.skip()?;
-        return Ok(None);
+        return Ok(());
     }
     cursor.enter();
-    let (mut first, mut found) = (true, None);
+    let mut first = true;
     while let Some(key) = cursor.key(&mut first)? {
-        if key.raw(cursor.bytes()) == name {
-            found = count(cursor)?;
-        } else {
-            cursor.skip()?;
+        let name = key.raw(cursor.bytes());
+        match counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, found)) => **found = count(cursor)?,
+            None => {
+                cursor.skip()?;
+            }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 #[cfg(test)]

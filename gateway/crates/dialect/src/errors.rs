@@ -43,6 +43,25 @@ struct OpenAiError<'a> {
 }
 
 #[derive(Serialize)]
+struct Anthropic<'a> {
+    r#type: &'static str,
+    error: AnthropicError<'a>,
+    request_id: Option<&'a str>,
+}
+
+/// What the vendor has no name for stands beside: its clients keep the whole body.
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    r#type: &'a str,
+    message: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
+}
+
+#[derive(Serialize)]
 struct Problem<'a> {
     r#type: &'a str,
     title: &'a str,
@@ -77,6 +96,33 @@ impl ErrorBody<'_> {
         let body = self.openai_text();
         let mut event = Vec::with_capacity(body.len() + 8);
         event.extend_from_slice(b"data: ");
+        event.extend_from_slice(&body);
+        event.extend_from_slice(b"\n\n");
+        event.into()
+    }
+
+    /// `{"type": "error", "error": {"type", "message", "code", "param", "fix"}, "request_id"}`
+    pub fn anthropic(&self) -> Bytes {
+        let message = self.message();
+        json(&Anthropic {
+            r#type: "error",
+            error: AnthropicError {
+                r#type: anthropic_type(self.status),
+                message: &message,
+                code: self.code,
+                param: self.param,
+                fix: self.fix,
+            },
+            request_id: self.request_id,
+        })
+        .into()
+    }
+
+    /// The event `error` of a stream of messages.
+    pub fn anthropic_event(&self) -> Bytes {
+        let body = self.anthropic();
+        let mut event = Vec::with_capacity(body.len() + 24);
+        event.extend_from_slice(b"event: error\ndata: ");
         event.extend_from_slice(&body);
         event.extend_from_slice(b"\n\n");
         event.into()
@@ -151,6 +197,22 @@ fn openai_type(status: u16, code: &str) -> &'static str {
         429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
+    }
+}
+
+/// `type` as Anthropic's own API has it for a status.
+fn anthropic_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        503 | 529 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
     }
 }
 

@@ -4,9 +4,11 @@
 //! is found in one pass, the rest stays as the bytes that came.
 
 pub mod answer;
+mod call;
 pub mod embeddings;
 pub mod errors;
 pub mod estimate;
+mod follow;
 mod json;
 pub mod models;
 pub mod predict;
@@ -14,8 +16,10 @@ pub mod request;
 pub mod stream;
 
 pub use answer::{Answer, Usage};
+pub use call::{Answered, Receiver, Reply, Request, Sent};
 pub use errors::{ErrorBody, FaultCode, UpstreamFault};
 pub use estimate::BytesPerToken;
+pub use follow::Follower;
 pub use predict::{Served, V2Answer, V2Call};
 pub use request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
 pub use stream::{End, Fed, StreamMeter, StreamRules, UsageChunk};

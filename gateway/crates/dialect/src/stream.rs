@@ -35,6 +35,8 @@ pub struct StreamRules {
     pub usage: UsageChunk,
     /// Choices the caller asked for.
     pub choices: u32,
+    /// Keep what the first choice says, for whoever may have to go on from there.
+    pub keep_text: bool,
 }
 
 /// How the upstream's HTTP body ended.
@@ -69,6 +71,7 @@ pub struct StreamMeter {
     choices: Choices,
     usage: Option<Usage>,
     content_events: u64,
+    text: String,
 }
 
 impl StreamMeter {
@@ -82,6 +85,7 @@ impl StreamMeter {
             choices: Choices::default(),
             usage: None,
             content_events: 0,
+            text: String::new(),
         }
     }
 
@@ -98,6 +102,11 @@ impl StreamMeter {
     /// Events with content so far, by choice: about one token each.
     pub fn content_events(&self) -> u64 {
         self.content_events
+    }
+
+    /// What the first choice has said so far; empty unless [`StreamRules::keep_text`].
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Follow one more chunk of the upstream's body.
@@ -195,7 +204,8 @@ impl StreamMeter {
 
     /// Take in one event and say how much of it may pass.
     fn event(&mut self, bytes: &[u8]) -> Result<Taken, UpstreamFault> {
-        let event = match event::read(bytes)? {
+        let said = self.rules.keep_text.then_some(&mut self.text);
+        let event = match event::read(bytes, said)? {
             Event::Comment => return Ok(Taken::Whole),
             Event::Done => {
                 self.done = true;

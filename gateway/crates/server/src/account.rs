@@ -146,14 +146,20 @@ impl Books {
         progress.input_tokens = usage.input_tokens;
         progress.output_tokens = usage.output_tokens;
         progress.cached_input_tokens = usage.cached_input_tokens;
+        progress.cache_write_tokens = usage.cache_write_tokens;
         progress.reasoning_tokens = usage.reasoning_tokens;
+        progress.audio_input_tokens = usage.audio_input_tokens;
+        progress.audio_output_tokens = usage.audio_output_tokens;
         progress.counted_by = counted_by;
         let priced = Priced {
             input: usage.input_tokens,
             output: usage.output_tokens,
             cached_input: usage.cached_input_tokens,
+            cache_write: usage.cache_write_tokens,
+            audio_input: usage.audio_input_tokens,
             reasoning: usage.reasoning_tokens,
-            ..Priced::default()
+            audio_output: usage.audio_output_tokens,
+            gpu_us: None,
         };
         progress.cost_nano = self.price.as_ref().and_then(|price| cost(price, &priced));
         if let Some(slot) = &mut self.slot {

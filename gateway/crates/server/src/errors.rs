@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use towpath_dialect::{ErrorBody, FaultCode, RequestCode, RequestError, UpstreamFault};
 
 use crate::outgoing::Outgoing;
@@ -45,7 +44,19 @@ pub enum Code {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     OpenAi,
+    Anthropic,
     Problem,
+}
+
+impl Shape {
+    /// Name the request in the headers where this dialect's clients look for it.
+    pub fn identify(self, headers: &mut HeaderMap, request_id: &str) {
+        let Ok(id) = HeaderValue::from_str(request_id) else { return };
+        if self == Self::Anthropic {
+            headers.insert("request-id", id.clone());
+        }
+        headers.insert("x-request-id", id);
+    }
 }
 
 /// One request's refusal or failure.
@@ -277,7 +288,17 @@ impl Refusal {
         Self::new(Code::RouteNotFound, format!("There is nothing at `{}`.", shown.escape_debug()))
     }
 
-    fn body<'b>(&'b self, request_id: &'b str) -> ErrorBody<'b> {
+    /// The refusal with the status that a dialect has for it: where Anthropic's clients wait and try
+    /// again they expect 529.
+    #[must_use]
+    pub fn in_shape(mut self, shape: Shape) -> Self {
+        if shape == Shape::Anthropic && self.status == 503 {
+            self.status = 529;
+        }
+        self
+    }
+
+    pub fn body<'b>(&'b self, request_id: &'b str) -> ErrorBody<'b> {
         ErrorBody {
             status: self.status,
             code: self.code.code(),
@@ -289,16 +310,12 @@ impl Refusal {
         }
     }
 
-    /// The last event of a stream that cannot go on.
-    pub fn event(&self, request_id: &str) -> Bytes {
-        self.body(request_id).sse_event()
-    }
-
     /// The whole answer, in the caller's dialect.
     pub fn respond(&self, shape: Shape, request_id: &str) -> Response<Outgoing> {
         let body = self.body(request_id);
         let (bytes, kind) = match shape {
             Shape::OpenAi => (body.openai(), "application/json"),
+            Shape::Anthropic => (body.anthropic(), "application/json"),
             Shape::Problem => (body.problem(), "application/problem+json"),
         };
         let mut response = Response::new(Outgoing::whole(bytes));
@@ -306,9 +323,7 @@ impl Refusal {
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        if let Ok(id) = HeaderValue::from_str(request_id) {
-            headers.insert("x-request-id", id);
-        }
+        shape.identify(headers, request_id);
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

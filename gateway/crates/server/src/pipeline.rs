@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
-use towpath_dialect::OpenAiRequest;
+use towpath_dialect::{OpenAiRequest, Request as ModelRequest};
 use towpath_policy::{Call, Endpoint};
 use towpath_wire::routing::Operation;
 use towpath_wire::usage::Ended;
@@ -145,12 +145,12 @@ fn prepare(account: &mut Account, asks: Asks, body: Bytes, lease: Lease) -> Resu
     let live = Arc::clone(&account.exchange.live);
     let (name, asked) = match asks {
         Asks::OpenAi(operation) => {
-            let request = OpenAiRequest::read(operation, body)?;
+            let request = ModelRequest::OpenAi(OpenAiRequest::read(operation, body)?);
             let exchange = &mut account.exchange;
             exchange.stream = request.stream();
             let user = request.user().filter(|user| user.len() <= USER);
             exchange.user = user.map(|user| exchange.worker.shared.secrets.pseudonym(user));
-            (request.model().to_owned(), Asked::OpenAi(request))
+            (request.model().to_owned(), Asked::Model(request))
         }
         Asks::Predict { name, version } => (name, Asked::Predict { body, version }),
         Asks::Models | Asks::Model(_) => {
@@ -235,13 +235,17 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
 }
 
 fn refused(mut account: Account, refusal: &Refusal) -> Response<Outgoing> {
-    account.refuse(refusal, Ended::Refused);
-    refusal.respond(account.exchange.shape(), &account.exchange.id)
+    let shape = account.exchange.shape();
+    let refusal = refusal.clone().in_shape(shape);
+    account.refuse(&refusal, Ended::Refused);
+    refusal.respond(shape, &account.exchange.id)
 }
 
 fn failed(mut account: Account, failure: &Failure) -> Response<Outgoing> {
-    account.refuse(&failure.refusal, failure.ended);
-    let mut response = failure.refusal.respond(account.exchange.shape(), &account.exchange.id);
+    let shape = account.exchange.shape();
+    let refusal = failure.refusal.clone().in_shape(shape);
+    account.refuse(&refusal, failure.ended);
+    let mut response = refusal.respond(shape, &account.exchange.id);
     let headers = response.headers_mut();
     headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
     response

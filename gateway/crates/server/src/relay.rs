@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use towpath_dialect::OpenAiRequest;
+use towpath_dialect::Request;
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Payload, Reply};
 use towpath_wire::routing::Timeouts;
@@ -34,8 +34,12 @@ const MAX_ATTEMPTS: u32 = 8;
 
 /// What is asked of the model.
 pub enum Asked {
-    OpenAi(OpenAiRequest),
-    Predict { body: Bytes, version: Option<u32> },
+    /// In one of the dialects that callers speak.
+    Model(Request),
+    Predict {
+        body: Bytes,
+        version: Option<u32>,
+    },
 }
 
 /// One admitted call.
@@ -55,7 +59,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
     let worker = Rc::clone(&account.exchange.worker);
     let version = match &job.asked {
         Asked::Predict { version, .. } => *version,
-        Asked::OpenAi(_) => None,
+        Asked::Model(_) => None,
     };
     let mut route = Route::new(&live, &job.endpoint, &account.exchange, version);
     let mut account = account;
@@ -128,7 +132,7 @@ async fn attempt(
         return plain::read(account, job, ready, encoded, reply).await.map(Answered::Plain);
     }
     if is_event_stream(&reply) {
-        return stream::start(account, job, ready, reply)
+        return stream::start(account, job, ready, encoded, reply)
             .await
             .map(|started| Answered::Stream(Box::new(started)));
     }
@@ -175,9 +179,7 @@ fn head(
     let headers = response.headers_mut();
     headers.reserve(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Ok(id) = HeaderValue::from_str(&exchange.id) {
-        headers.insert("x-request-id", id);
-    }
+    exchange.shape().identify(headers, &exchange.id);
     if let Some(endpoint) = exchange.live.endpoint(&job.endpoint.id) {
         headers.insert("x-towpath-endpoint", endpoint.name.clone());
     }

@@ -5,8 +5,8 @@ use crate::errors::FaultCode;
 fn usage_is_read_with_its_details() {
     let body = br#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"hello"},
         "finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21,
-        "prompt_tokens_details":{"cached_tokens":4,"audio_tokens":0},
-        "completion_tokens_details":{"reasoning_tokens":8}}}"#;
+        "prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":2,"audio_tokens":1},
+        "completion_tokens_details":{"reasoning_tokens":8,"audio_tokens":3}}}"#;
 
     let answer = Answer::read(body).unwrap();
 
@@ -14,7 +14,10 @@ fn usage_is_read_with_its_details() {
         input_tokens: Some(9),
         output_tokens: Some(12),
         cached_input_tokens: Some(4),
+        cache_write_tokens: Some(2),
         reasoning_tokens: Some(8),
+        audio_input_tokens: Some(1),
+        audio_output_tokens: Some(3),
     };
     assert_eq!(answer, Answer { usage: Some(usage), content_bytes: 5 });
 }

@@ -163,6 +163,7 @@ impl UpstreamFault {
         let words = Words::read(event);
         let status = words.status.unwrap_or(match () {
             () if words.has("rate_limit") => 429,
+            () if words.has("overloaded") => 529,
             () if words.has("invalid_request") || words.has("context_size") => 400,
             () => 500,
         });
@@ -199,7 +200,8 @@ impl UpstreamFault {
             400 | 413 | 422 if too_long => (400, FaultCode::ContextLengthExceeded, false),
             400 | 413 | 415 | 422 => (status, FaultCode::UpstreamRefused, false),
             429 => (429, FaultCode::UpstreamRateLimited, true),
-            503 => (503, FaultCode::UpstreamError, true),
+            // 529 is Anthropic's word for it.
+            503 | 529 => (503, FaultCode::UpstreamError, true),
             504 => (504, FaultCode::UpstreamError, true),
             _ => (502, FaultCode::UpstreamError, true),
         };

@@ -140,6 +140,7 @@ fn limits_and_overload_keep_their_status() {
 
     assert_eq!(status(429), (429, FaultCode::UpstreamRateLimited, true));
     assert_eq!(status(503), (503, FaultCode::UpstreamError, true));
+    assert_eq!(status(529), (503, FaultCode::UpstreamError, true));
     assert_eq!(status(504), (504, FaultCode::UpstreamError, true));
 }
 
@@ -151,4 +152,58 @@ fn the_log_gets_a_bounded_line() {
 
     assert_eq!(fault.log.chars().count(), 600);
     assert!(!fault.log.contains('\n'));
+}
+
+#[test]
+fn the_shape_of_anthropic_has_its_own_types_and_keeps_our_code() {
+    let body = |status| ErrorBody {
+        status,
+        code: "some_code",
+        title: "Title",
+        detail: "it is so",
+        fix: Some("Do this."),
+        param: Some("max_tokens"),
+        request_id: Some("req_1"),
+    };
+    let kind = |status| {
+        let body: serde_json::Value = serde_json::from_slice(&body(status).anthropic()).unwrap();
+        body["error"]["type"].as_str().unwrap().to_owned()
+    };
+
+    let whole: serde_json::Value = serde_json::from_slice(&body(400).anthropic()).unwrap();
+    assert_eq!(
+        whole,
+        serde_json::json!({
+            "type": "error",
+            "error": {
+                "type": "invalid_request_error",
+                "message": "It is so. Do this.",
+                "code": "some_code",
+                "param": "max_tokens",
+                "fix": "Do this.",
+            },
+            "request_id": "req_1",
+        })
+    );
+    let kinds = [401, 402, 403, 404, 405, 413, 429, 500, 502, 504, 529].map(kind);
+    assert_eq!(
+        kinds,
+        [
+            "authentication_error",
+            "billing_error",
+            "permission_error",
+            "not_found_error",
+            "invalid_request_error",
+            "request_too_large",
+            "rate_limit_error",
+            "api_error",
+            "api_error",
+            "timeout_error",
+            "overloaded_error",
+        ]
+    );
+    let event = String::from_utf8(body(500).anthropic_event().to_vec()).unwrap();
+    assert!(
+        event.starts_with("event: error\ndata: {\"type\":\"error\"") && event.ends_with("}\n\n")
+    );
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::answer::{self, Usage};
 use crate::errors::UpstreamFault;
-use crate::json::{self, Cursor, Kind, Syntax};
+use crate::json::{self, Cursor, Kind, Syntax, Text};
 use crate::stream::split::{Line, lines};
 
 /// How much of an event may pass.
@@ -40,6 +40,8 @@ pub(super) struct Choice {
     pub index: u32,
     pub finished: bool,
     pub content: bool,
+    /// Where its text is.
+    said: Option<Text>,
 }
 
 /// Choices of a chunk: nearly always one, kept without allocating.
@@ -68,11 +70,11 @@ impl<'a> IntoIterator for &'a Few {
     }
 }
 
-/// Read one event with its blank line.
+/// Read one event with its blank line; what the first choice says is added to `said`.
 ///
 /// # Errors
 /// Its data is not a JSON object, or is an error.
-pub(super) fn read(event: &[u8]) -> Result<Event, UpstreamFault> {
+pub(super) fn read(event: &[u8], said: Option<&mut String>) -> Result<Event, UpstreamFault> {
     let mut data = lines(event).filter_map(|line| match line {
         Line::Data { text, offset } => Some((text, offset)),
         Line::Other => None,
@@ -80,7 +82,7 @@ pub(super) fn read(event: &[u8]) -> Result<Event, UpstreamFault> {
     let Some((text, offset)) = data.next() else { return Ok(Event::Comment) };
     let mut chunk = match data.next() {
         None if text.trim_ascii() == b"[DONE]" => return Ok(Event::Done),
-        None => Chunk::read(text)?,
+        None => Chunk::read(text, said)?,
         Some(second) => {
             // Several data lines are one text with line feeds between. No part of it can be taken out,
             // since its members need not lie on one line.
@@ -89,7 +91,7 @@ pub(super) fn read(event: &[u8]) -> Result<Event, UpstreamFault> {
                 joined.push(b'\n');
                 joined.extend_from_slice(line);
             }
-            let mut chunk = Chunk::read(&joined)?;
+            let mut chunk = Chunk::read(&joined, said)?;
             chunk.usage_member = None;
             chunk
         }
@@ -101,14 +103,21 @@ pub(super) fn read(event: &[u8]) -> Result<Event, UpstreamFault> {
 }
 
 impl Chunk {
-    fn read(text: &[u8]) -> Result<Self, UpstreamFault> {
+    fn read(text: &[u8], said: Option<&mut String>) -> Result<Self, UpstreamFault> {
         let broken = || UpstreamFault::nonsense("the model's server sent a broken event", text);
         if std::str::from_utf8(text).is_err() {
             return Err(broken());
         }
         let mut chunk = Self { empty: true, ..Self::default() };
         chunk.walk(&mut Cursor::new(text)).map_err(|_| broken())?;
-        if chunk.error { Err(UpstreamFault::from_event(text)) } else { Ok(chunk) }
+        if chunk.error {
+            return Err(UpstreamFault::from_event(text));
+        }
+        if let Some(said) = said {
+            let first = chunk.choices.into_iter().filter(|choice| choice.index == 0);
+            said.extend(first.filter_map(|choice| choice.said?.decode(text)));
+        }
+        Ok(chunk)
     }
 
     fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
@@ -180,10 +189,11 @@ fn choice(cursor: &mut Cursor<'_>) -> Result<Choice, Syntax> {
                 choice.finished = cursor.kind()? != Kind::Null;
                 cursor.skip()?;
             }
-            b"delta" if cursor.kind()? == Kind::Object => choice.content |= delta(cursor)?,
+            b"delta" if cursor.kind()? == Kind::Object => delta(cursor, &mut choice)?,
             b"text" => {
-                let text = cursor.skip()?;
-                choice.content |= text.len() > 2;
+                let text = string(cursor)?;
+                choice.content |= text.is_some_and(|text| text.start < text.end);
+                choice.said = text;
             }
             _ => {
                 cursor.skip()?;
@@ -193,14 +203,34 @@ fn choice(cursor: &mut Cursor<'_>) -> Result<Choice, Syntax> {
     Ok(choice)
 }
 
-/// Whether a delta says anything but whose turn it is.
-fn delta(cursor: &mut Cursor<'_>) -> Result<bool, Syntax> {
+/// Note what a delta says besides whose turn it is.
+fn delta(cursor: &mut Cursor<'_>, choice: &mut Choice) -> Result<(), Syntax> {
     cursor.enter();
-    let (mut first, mut content) = (true, false);
+    let mut first = true;
     while let Some(key) = cursor.key(&mut first)? {
-        let role = key.raw(cursor.bytes()) == b"role";
-        let value = cursor.skip()?;
-        content |= !role && !matches!(cursor.slice(value), b"null" | b"\"\"" | b"[]" | b"{}");
+        match key.raw(cursor.bytes()) {
+            b"role" => {
+                cursor.skip()?;
+            }
+            b"content" if cursor.kind()? == Kind::String => {
+                let text = cursor.string()?;
+                choice.content |= text.start < text.end;
+                choice.said = Some(text);
+            }
+            _ => {
+                let value = cursor.skip()?;
+                choice.content |= !matches!(cursor.slice(value), b"null" | b"\"\"" | b"[]" | b"{}");
+            }
+        }
     }
-    Ok(content)
+    Ok(())
+}
+
+/// The string here; `None` for what is none, which is passed.
+fn string(cursor: &mut Cursor<'_>) -> Result<Option<Text>, Syntax> {
+    if cursor.kind()? == Kind::String {
+        return cursor.string().map(Some);
+    }
+    cursor.skip()?;
+    Ok(None)
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::errors::FaultCode;
 
-const PASS: StreamRules = StreamRules { usage: UsageChunk::Pass, choices: 1 };
-const STRIP: StreamRules = StreamRules { usage: UsageChunk::Strip, choices: 1 };
+const PASS: StreamRules = StreamRules { usage: UsageChunk::Pass, choices: 1, keep_text: false };
+const STRIP: StreamRules = StreamRules { usage: UsageChunk::Strip, choices: 1, keep_text: false };
 
 /// What a caller would have received, and how it ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -246,6 +246,20 @@ fn what_follows_done_is_not_passed() {
 }
 
 #[test]
+fn what_the_first_choice_says_is_kept_on_demand() {
+    let stream = delta(0, "a\n\u{e9}") + &delta(1, "b") + &delta(0, "c") + &finish(0);
+    let text = |keep_text| {
+        let mut meter = StreamMeter::new(StreamRules { keep_text, ..STRIP });
+        stream.as_bytes().chunks(5).for_each(|chunk| {
+            meter.feed(Bytes::copy_from_slice(chunk));
+        });
+        meter.text().to_owned()
+    };
+
+    assert_eq!((text(true), text(false)), ("a\n\u{e9}c".to_owned(), String::new()));
+}
+
+#[test]
 fn an_event_without_end_is_given_up() {
     let mut meter = StreamMeter::new(PASS);
     let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
@@ -341,7 +355,7 @@ proptest! {
         cut: bool,
     ) {
         let usage = if strip { UsageChunk::Strip } else { UsageChunk::Pass };
-        let rules = StreamRules { usage, choices };
+        let rules = StreamRules { usage, choices, keep_text: false };
         let end = if cut { End::Cut } else { End::Clean };
 
         let told = tell(rules, &[events.concat().as_bytes()], end);
@@ -357,7 +371,7 @@ proptest! {
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
     ) {
         let usage = if strip { UsageChunk::Strip } else { UsageChunk::Pass };
-        let rules = StreamRules { usage, choices: 1 };
+        let rules = StreamRules { usage, choices: 1, keep_text: false };
         let stream = events.concat();
         let mut at: Vec<_> = cuts.iter().map(|c| c.index(stream.len() + 1)).collect();
         at.extend([0, stream.len()]);

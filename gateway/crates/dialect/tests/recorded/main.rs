@@ -15,7 +15,7 @@ const WRONG_TYPE: &[u8] = include_bytes!("llama_cpp/wrong_type.json");
 
 /// What the caller gets of a stream that comes in chunks of `size` bytes, and what was metered.
 fn follow(stream: &str, usage: UsageChunk, size: usize) -> (String, Option<Usage>, u64) {
-    let mut meter = StreamMeter::new(StreamRules { usage, choices: 1 });
+    let mut meter = StreamMeter::new(StreamRules { usage, choices: 1, keep_text: false });
     let mut out = Vec::new();
     for chunk in stream.as_bytes().chunks(size) {
         let fed = meter.feed(Bytes::copy_from_slice(chunk));

@@ -1,7 +1,9 @@
 //! What goes to one target: path and body in its dialect.
 
 use bytes::Bytes;
-use towpath_dialect::{OpenAiRequest, RequestCode, RequestError, Rewrite, embeddings, predict};
+use towpath_dialect::{
+    OpenAiRequest, Receiver, Reply, Request, RequestCode, RequestError, embeddings, predict,
+};
 use towpath_wire::routing::{Dialect, Operation, Signature};
 
 use crate::live::ReadyTarget;
@@ -17,8 +19,8 @@ pub struct Encoded<'t> {
 
 /// How the answer is to be read.
 pub enum Kind<'t> {
-    /// As the caller gets it.
-    OpenAi,
+    /// Of a model that both sides' dialects know.
+    Model(Reply),
     /// A V2 answer with so many inputs.
     V2 { batch: usize, signature: &'t Signature },
 }
@@ -30,19 +32,16 @@ pub enum Kind<'t> {
 pub fn encode<'t>(asked: &Asked, ready: &'t ReadyTarget) -> Result<Encoded<'t>, RequestError> {
     let spec = &ready.target.spec;
     match (asked, spec.dialect) {
-        (Asked::OpenAi(request), Dialect::Openai) => {
-            let rewrite = Rewrite {
+        (Asked::Model(Request::OpenAi(request)), Dialect::KserveV2) => embed(request, ready),
+        (Asked::Model(request), dialect) => {
+            let sent = request.for_target(&Receiver {
+                dialect,
                 model: &spec.upstream_model,
                 request_fields: spec.request_fields.as_ref(),
-            };
-            Ok(Encoded {
-                path: path(request.operation()),
-                body: request.for_upstream(&rewrite)?,
-                stream: request.stream(),
-                kind: Kind::OpenAi,
-            })
+            })?;
+            let kind = Kind::Model(sent.reply);
+            Ok(Encoded { path: sent.path, body: sent.body, stream: sent.stream, kind })
         }
-        (Asked::OpenAi(request), Dialect::KserveV2) => embed(request, ready),
         (Asked::Predict { body, .. }, Dialect::KserveV2) => {
             let signature = signature(ready)?;
             let call = predict::to_v2(body, signature, spec.request_fields.as_ref())?;
@@ -50,7 +49,6 @@ pub fn encode<'t>(asked: &Asked, ready: &'t ReadyTarget) -> Result<Encoded<'t>, 
             Ok(Encoded { path: &ready.infer_path, body: call.body, stream: false, kind })
         }
         (Asked::Predict { .. }, _) => Err(unsupported("predictions")),
-        (Asked::OpenAi(_), _) => Err(unsupported("calls of the OpenAI dialect")),
     }
 }
 
@@ -74,17 +72,5 @@ fn unsupported(what: &str) -> RequestError {
         message: format!("The model's server does not take {what}."),
         param: Some("model".to_owned()),
         fix: Some("Use another model, or add a signature to this model's version.".to_owned()),
-    }
-}
-
-/// Path of an operation below the base URL that OpenAI clients know.
-fn path(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Chat => "/chat/completions",
-        Operation::Completions => "/completions",
-        Operation::Embeddings => "/embeddings",
-        Operation::Rerank => "/rerank",
-        Operation::Transcriptions => "/audio/transcriptions",
-        Operation::Predict | Operation::Models | Operation::CountTokens => "/models",
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use towpath_dialect::{Answer, Served, Usage, embeddings, predict};
+use towpath_dialect::{Answered, Request, Served, Usage, embeddings, predict};
 use towpath_upstream::Reply;
 use towpath_wire::routing::Operation;
 use towpath_wire::usage::{CountedBy, Ended};
@@ -43,12 +43,18 @@ pub async fn read(
     let read = intake::answer(reply.body, &shared.limits, &shared.memory).await;
     account.waited_since(start);
     let (answer, lease) = read.map_err(Failure::answer)?;
-    let Kind::V2 { batch, signature } = encoded.kind else {
-        let Answer { usage, content_bytes } = Answer::read(&answer).map_err(Failure::fault)?;
-        return Ok(Plain { body: answer, lease, usage, content_bytes });
+    let (batch, signature) = match &encoded.kind {
+        Kind::V2 { batch, signature } => (*batch, *signature),
+        Kind::Model(reply) => {
+            let answered = reply.answer(answer).map_err(Failure::fault)?;
+            let Answered { body, usage, content_bytes } = answered;
+            return Ok(Plain { body, lease, usage, content_bytes });
+        }
     };
     let translated = match &job.asked {
-        Asked::OpenAi(request) => embeddings::from_v2(&answer, request, batch, signature),
+        Asked::Model(Request::OpenAi(request)) => {
+            embeddings::from_v2(&answer, request, batch, signature)
+        }
         Asked::Predict { .. } => {
             let spec = &ready.target.spec;
             let model = spec.model.as_ref();
@@ -90,7 +96,7 @@ pub async fn respond(
 fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) {
     let reported = plain.usage.unwrap_or_default();
     let any = reported.input_tokens.is_some() || reported.output_tokens.is_some();
-    let Asked::OpenAi(request) = &job.asked else {
+    let Asked::Model(request) = &job.asked else {
         let counted_by = if any { CountedBy::Upstream } else { CountedBy::None };
         return (reported, counted_by);
     };

@@ -9,9 +9,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::unfold;
 use http::{HeaderValue, Response, header};
-use towpath_dialect::{
-    BytesPerToken, End, RequestCode, StreamMeter, StreamRules, UpstreamFault, Usage, UsageChunk,
-};
+use towpath_dialect::{BytesPerToken, End, Follower, RequestCode, UpstreamFault, Usage};
 use towpath_upstream::{Body, Reply, UpstreamError};
 use towpath_wire::usage::{CountedBy, Ended};
 
@@ -19,6 +17,7 @@ use crate::account::Account;
 use crate::errors::{Code, Refusal};
 use crate::live::ReadyTarget;
 use crate::outgoing::{Cut, Outgoing};
+use crate::relay::encode::{Encoded, Kind};
 use crate::relay::failure::Failure;
 use crate::relay::{Asked, Job, head};
 
@@ -28,7 +27,7 @@ const MAX_BEFORE_EVENT: usize = 4 << 20;
 /// A stream whose first event has come.
 pub struct Started {
     body: Body,
-    meter: StreamMeter,
+    follower: Follower,
     queued: Bytes,
     ending: Option<Ending>,
     input: Input,
@@ -56,16 +55,16 @@ pub async fn start(
     account: &mut Account,
     job: &Job,
     ready: &ReadyTarget,
+    encoded: &Encoded<'_>,
     reply: Reply,
 ) -> Result<Started, Failure> {
-    let Asked::OpenAi(request) = &job.asked else {
+    let (Asked::Model(request), Kind::Model(replying)) = (&job.asked, &encoded.kind) else {
         return Err(Failure::refused(Refusal::new(
             Code::Request(RequestCode::UnsupportedOperation),
             "Predictions are not streamed.",
         )));
     };
-    let usage = if request.wants_usage() { UsageChunk::Pass } else { UsageChunk::Strip };
-    let mut meter = StreamMeter::new(StreamRules { usage, choices: request.choices() });
+    let mut follower = replying.follow(false);
     let learned = Arc::clone(&ready.bytes_per_token);
     let bytes = request.input_bytes();
     let input = Input { bytes, estimate: learned.estimate(bytes), learned };
@@ -78,11 +77,11 @@ pub async fn start(
         let chunk = match chunk {
             Some(Ok(chunk)) => chunk,
             Some(Err(error)) => return Err(Failure::upstream(&error)),
-            None => return Err(without_event(&mut meter)),
+            None => return Err(without_event(&mut follower)),
         };
-        let fed = meter.feed(chunk);
+        let fed = follower.feed(chunk);
         queued = joined(&queued, &fed.out);
-        if !meter.started() {
+        if !follower.started() {
             if let Some(fault) = fed.fault {
                 return Err(Failure::fault(fault));
             }
@@ -91,7 +90,7 @@ pub async fn start(
                 return Err(Failure::upstream(&UpstreamError::TooLarge { limit_bytes }));
             }
             if fed.done {
-                return Err(without_event(&mut meter));
+                return Err(without_event(&mut follower));
             }
             continue;
         }
@@ -101,13 +100,13 @@ pub async fn start(
             None if fed.done => Some(Ending::Whole),
             None => None,
         };
-        return Ok(Started { body, meter, queued, ending, input });
+        return Ok(Started { body, follower, queued, ending, input });
     }
 }
 
-/// A stream that is over before its first event is no answer; the meter says what it is instead.
-fn without_event(meter: &mut StreamMeter) -> Failure {
-    match meter.finish(End::Clean) {
+/// A stream that is over before its first event is no answer; the follower says what it is instead.
+fn without_event(follower: &mut Follower) -> Failure {
+    match follower.finish(End::Clean) {
         Err(fault) => Failure::fault(fault),
         Ok(_) => Failure::upstream(&UpstreamError::Cut { received_bytes: 0 }),
     }
@@ -126,8 +125,8 @@ pub fn respond(
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    let Started { body, meter, queued, ending, input } = started;
-    let mut relayed = Box::new(Relayed { account, body, meter, queued, ending, input });
+    let Started { body, follower, queued, ending, input } = started;
+    let mut relayed = Box::new(Relayed { account, body, follower, queued, ending, input });
     relayed.count();
     *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
     response
@@ -137,7 +136,7 @@ pub fn respond(
 struct Relayed {
     account: Account,
     body: Body,
-    meter: StreamMeter,
+    follower: Follower,
     /// Ready to leave.
     queued: Bytes,
     ending: Option<Ending>,
@@ -162,7 +161,7 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
         relayed.account.waited_since(start);
         match chunk {
             Some(Ok(chunk)) => {
-                let fed = relayed.meter.feed(chunk);
+                let fed = relayed.follower.feed(chunk);
                 relayed.queued = fed.out;
                 relayed.ending = match fed.fault {
                     Some(fault) => Some(Ending::Fault(fault)),
@@ -180,13 +179,13 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
 impl Relayed {
     /// Bring the record up to date.
     fn count(&mut self) {
-        let reported = self.meter.usage().filter(|usage| usage.output_tokens.is_some());
+        let reported = self.follower.usage().filter(|usage| usage.output_tokens.is_some());
         match reported {
             Some(usage) => self.account.count(&usage, CountedBy::Upstream),
             None => {
                 let usage = Usage {
                     input_tokens: Some(self.input.estimate),
-                    output_tokens: Some(self.meter.content_events()),
+                    output_tokens: Some(self.follower.content_events()),
                     ..Usage::default()
                 };
                 self.account.count(&usage, CountedBy::Gateway);
@@ -198,10 +197,10 @@ impl Relayed {
     async fn end(mut self: Box<Self>, ending: Ending) -> Bytes {
         let queued = std::mem::take(&mut self.queued);
         let finished = match ending {
-            Ending::Whole => self.meter.finish(End::Clean).map_err(Failure::fault),
+            Ending::Whole => self.follower.finish(End::Clean).map_err(Failure::fault),
             Ending::Fault(fault) => Err(Failure::fault(fault)),
             Ending::Broken(UpstreamError::Cut { .. }) => {
-                self.meter.finish(End::Cut).map_err(Failure::fault)
+                self.follower.finish(End::Cut).map_err(Failure::fault)
             }
             Ending::Broken(error) => Err(Failure::upstream(&error)),
         };
@@ -209,14 +208,15 @@ impl Relayed {
         let whole = finished.is_ok();
         let (last, sequence) = match finished {
             Ok(last) => {
-                if let Some(tokens) = self.meter.usage().and_then(|usage| usage.input_tokens) {
+                if let Some(tokens) = self.follower.usage().and_then(|usage| usage.input_tokens) {
                     self.input.learned.observe(self.input.bytes, tokens);
                 }
                 (last, self.account.close(Ended::Complete, Some(200), None))
             }
             Err(failure) => {
                 let code = failure.refusal.code.code();
-                let event = failure.refusal.event(&self.account.exchange.id);
+                let error = failure.refusal.body(&self.account.exchange.id);
+                let event = self.follower.fail(&error);
                 (event, self.account.close(failure.ended, Some(200), Some(code)))
             }
         };

@@ -1,0 +1,74 @@
+//! Streams, followed by one interface whatever the caller and the target speak.
+
+use bytes::Bytes;
+
+use crate::answer::Usage;
+use crate::errors::{ErrorBody, UpstreamFault};
+use crate::stream::{End, Fed, StreamMeter};
+
+/// Follows one stream from a target's dialect into the caller's.
+#[derive(Debug)]
+pub struct Follower(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    OpenAi(StreamMeter),
+}
+
+impl Follower {
+    pub(crate) fn open_ai(meter: StreamMeter) -> Self {
+        Self(Kind::OpenAi(meter))
+    }
+
+    /// Follow one more chunk of the upstream's body.
+    pub fn feed(&mut self, chunk: Bytes) -> Fed {
+        match &mut self.0 {
+            Kind::OpenAi(meter) => meter.feed(chunk),
+        }
+    }
+
+    /// The last bytes for the caller, if the stream is whole.
+    ///
+    /// # Errors
+    /// The stream ended early.
+    pub fn finish(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
+        match &mut self.0 {
+            Kind::OpenAi(meter) => meter.finish(end),
+        }
+    }
+
+    /// The last bytes for the caller of a stream that cannot go on: an error event, and no end.
+    pub fn fail(&mut self, error: &ErrorBody<'_>) -> Bytes {
+        match &mut self.0 {
+            Kind::OpenAi(_) => error.sse_event(),
+        }
+    }
+
+    /// A proper data event has come: the status may go out; the first-byte timeout is over.
+    pub fn started(&self) -> bool {
+        match &self.0 {
+            Kind::OpenAi(meter) => meter.started(),
+        }
+    }
+
+    /// What the upstream has reported so far.
+    pub fn usage(&self) -> Option<Usage> {
+        match &self.0 {
+            Kind::OpenAi(meter) => meter.usage(),
+        }
+    }
+
+    /// Events with content so far: about one token each.
+    pub fn content_events(&self) -> u64 {
+        match &self.0 {
+            Kind::OpenAi(meter) => meter.content_events(),
+        }
+    }
+
+    /// What the first choice has said so far; empty unless it was to be kept.
+    pub fn text(&self) -> &str {
+        match &self.0 {
+            Kind::OpenAi(meter) => meter.text(),
+        }
+    }
+}
