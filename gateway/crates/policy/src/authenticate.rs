@@ -18,6 +18,9 @@ pub enum Unauthenticated {
 
 /// Find the key that was presented, if it may be used now and from there.
 ///
+/// A key that acts as another stands for that one: what is returned, and named in a refusal, is the
+/// key whose calls these are.
+///
 /// `source` is absent when the caller's address cannot be known; a key bound to networks is then
 /// refused.
 ///
@@ -43,6 +46,32 @@ pub fn authenticate<'t>(
         if !source.is_some_and(|address| networks.iter().any(|net| net.contains(&address))) {
             return Err(Unauthenticated::SourceNotAllowed(Arc::clone(key)));
         }
+    }
+    match &key.acts_as {
+        Some(id) => acted_as(table, key, id, now_ms),
+        None => Ok(key),
+    }
+}
+
+/// The key that another one acts as, if it may be used now. It is of the same project and environment
+/// and acts as none itself, so that a wrong entry of the table can give nobody another's rights.
+fn acted_as<'t>(
+    table: &'t Table,
+    acting: &Key,
+    id: &str,
+    now_ms: i64,
+) -> Result<&'t Arc<Key>, Unauthenticated> {
+    let fits = |key: &&Arc<Key>| {
+        key.project == acting.project
+            && key.environment == acting.environment
+            && key.acts_as.is_none()
+    };
+    let key = table.key_of(id).filter(fits).ok_or(Unauthenticated::Unknown)?;
+    if table.is_revoked(&key.hash) {
+        return Err(Unauthenticated::Revoked(Some(Arc::clone(key))));
+    }
+    if key.expires_at_ms.is_some_and(|at| at <= now_ms) {
+        return Err(Unauthenticated::Expired(Arc::clone(key)));
     }
     Ok(key)
 }

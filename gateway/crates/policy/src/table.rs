@@ -36,6 +36,7 @@ pub struct Key {
     pub max_data_class: Option<DataClass>,
     pub expires_at_ms: Option<i64>,
     pub priority: Option<Priority>,
+    pub acts_as: Option<Id>,
 }
 
 /// A document that would not be taken, and why. Nothing of it was.
@@ -157,6 +158,11 @@ impl Table {
 
     pub fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
         self.keys.get(hash)
+    }
+
+    /// A key by its id, as records name it.
+    pub fn key_of(&self, id: &str) -> Option<&Arc<Key>> {
+        self.key_hashes.get(id).and_then(|hash| self.keys.get(hash))
     }
 
     pub fn is_revoked(&self, hash: &KeyHash) -> bool {
@@ -322,6 +328,7 @@ impl Key {
             max_data_class: key.max_data_class,
             expires_at_ms: key.expires_at_ms,
             priority: key.priority,
+            acts_as: key.acts_as.map(Id::from),
         })
     }
 }

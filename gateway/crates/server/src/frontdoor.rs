@@ -53,8 +53,16 @@ pub fn relays(path: &str) -> bool {
     let public = path == "/"
         || path == "/.well-known/towpath"
         || ["/api/", "/assets/", "/portal/"].iter().any(|prefix| path.starts_with(prefix))
-        || path == "/portal";
+        || path == "/portal"
+        || shape(path) == Shape::OpenAi;
     public && !climbs(path)
+}
+
+/// In which shape a relayed path's callers read errors: those of files and batches are OpenAI clients.
+fn shape(path: &str) -> Shape {
+    let inside = |noun: &str| path.strip_prefix(noun).is_some_and(|rest| rest.starts_with('/'));
+    let openai = ["/v1/files", "/v1/batches"].iter().any(|noun| path == *noun || inside(noun));
+    if openai { Shape::OpenAi } else { Shape::Problem }
 }
 
 /// Whether a path has parts that a lenient server might read as another path.
@@ -75,9 +83,10 @@ pub async fn relay(
     peer: IpAddr,
 ) -> Response<Outgoing> {
     let id = ids::new("req", clock::now_ms(), worker.random_wide());
+    let shape = shape(request.uri().path());
     let Some(address) = worker.shared.api.clone() else {
         intake::discard(request.into_body());
-        return unavailable().respond(Shape::Problem, &id);
+        return unavailable().respond(shape, &id);
     };
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
@@ -103,9 +112,9 @@ pub async fn relay(
         }
         Err(UpstreamError::Timeout { .. }) => {
             Refusal::new(Code::UpstreamTimeout, "The control plane did not answer in time.")
-                .respond(Shape::Problem, &id)
+                .respond(shape, &id)
         }
-        Err(_) => unavailable().respond(Shape::Problem, &id),
+        Err(_) => unavailable().respond(shape, &id),
     }
 }
 

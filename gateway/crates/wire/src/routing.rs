@@ -174,6 +174,11 @@ pub struct Key {
     /// How its calls stand in queues; a request may lower it, never raise it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
+    /// Id of the key whose calls these are. That key's rights, limits, budgets and records hold as if
+    /// it had called; of its restrictions only `sources` does not, since the platform calls for it.
+    /// Such a key is short-lived, has no scopes of its own, and is of the same project and environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acts_as: Option<String>,
 }
 
 /// Sensitivity of data, from harmless to most restricted.

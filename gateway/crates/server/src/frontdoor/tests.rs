@@ -2,9 +2,18 @@ use super::relays;
 
 #[test]
 fn the_control_planes_public_paths_are_relayed() {
-    for path in
-        ["/", "/api/v1/teams", "/.well-known/towpath", "/assets/app.js", "/portal", "/portal/teams"]
-    {
+    for path in [
+        "/",
+        "/api/v1/teams",
+        "/.well-known/towpath",
+        "/assets/app.js",
+        "/portal",
+        "/portal/teams",
+        "/v1/files",
+        "/v1/files/file_1/content",
+        "/v1/batches",
+        "/v1/batches/batch_1/cancel",
+    ] {
         assert!(relays(path), "{path}");
     }
 }
@@ -26,6 +35,12 @@ fn nothing_else_is() {
         "/api/./x",
         "/api/..\\link",
         "/healthz/",
+        "/v1/filesystem",
+        "/v1/batch",
+        "/v1/files/../chat/completions",
+        "/v1/files/..%2f..%2flink/v1/usage",
+        "/v1/batches//link/v1/usage",
+        "/V1/files",
     ] {
         assert!(!relays(path), "{path}");
     }

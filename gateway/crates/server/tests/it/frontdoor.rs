@@ -67,6 +67,24 @@ async fn large_bodies_pass_through_in_both_directions() {
 }
 
 #[tokio::test]
+async fn files_and_batches_are_the_control_planes() {
+    let (world, api) = world().await;
+    for path in ["/v1/files", "/v1/files/file_1/content", "/v1/batches/batch_1/cancel"] {
+        assert_eq!(world.gateway.send(Method::POST, path, &[], "").await.status, 201, "{path}");
+    }
+    let body = "x".repeat(40 << 20);
+    let answer =
+        world.gateway.send(Method::POST, "/v1/files", &[], body.clone()).await.rest().await;
+    let seen = api.seen().len();
+    api.stop().await;
+    let down = world.gateway.get("/v1/batches?limit=2").await;
+
+    assert_eq!((answer.body.len(), seen), (body.len(), 4));
+    assert_eq!((down.status.as_u16(), down.code().as_str()), (503, "control_unavailable"));
+    assert!(down.json()["error"]["message"].is_string());
+}
+
+#[tokio::test]
 async fn no_internal_path_can_be_reached_from_outside() {
     let (world, api) = world().await;
     let paths = [
@@ -75,6 +93,7 @@ async fn no_internal_path_can_be_reached_from_outside() {
         "/link/v1/routing",
         "/link/v1/usage",
         "/link/v1/signals",
+        "/link/v1/bodies",
         "/LINK/v1/routing",
         "//link/v1/routing",
         "/api/../link/v1/routing",
@@ -84,6 +103,11 @@ async fn no_internal_path_can_be_reached_from_outside() {
         "/portal/../link/v1/usage",
         "/%6cink/v1/routing",
         "/v1/../link/v1/routing",
+        "/v1/files/../../link/v1/routing",
+        "/v1/files/%2e%2e/%2e%2e/link/v1/routing",
+        "/v1/batches/..%2f..%2flink/v1/usage",
+        "/v1/batches//link/v1/usage",
+        "/v1/filesystem",
         "/api/.%2E/link/v1/routing",
         "/slots",
         "/props",
