@@ -61,5 +61,6 @@ fn head(id: &str) -> RecordHead<'_> {
         dialect: CallerDialect::Openai,
         stream: true,
         endpoint: Some("smollm2"),
+        endpoint_id: None,
     }
 }

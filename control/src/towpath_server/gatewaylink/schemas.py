@@ -77,6 +77,7 @@ class UsageRecord(BaseModel):
     dialect: Literal["openai", "responses", "anthropic", "predict", "kserve_v2", "kserve_grpc"]
     stream: bool
     endpoint: str | None = None
+    endpoint_id: str | None = None
     target_kind: Literal["deployment", "static", "provider"] | None = None
     target: str | None = None
     provider: str | None = None

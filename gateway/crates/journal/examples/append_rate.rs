@@ -131,6 +131,7 @@ fn head() -> RecordHead<'static> {
         dialect: CallerDialect::Openai,
         stream: true,
         endpoint: Some("smollm2"),
+        endpoint_id: None,
     }
 }
 

@@ -17,7 +17,7 @@ const TEXT_FIXED: usize = 3;
 
 const LABEL: u8 = 0x20;
 
-fn head_texts<'a>(head: &RecordHead<'a>) -> [(u8, Option<&'a str>); 9] {
+fn head_texts<'a>(head: &RecordHead<'a>) -> [(u8, Option<&'a str>); 10] {
     [
         (1, Some(head.id)),
         (2, head.client_request_id),
@@ -28,6 +28,7 @@ fn head_texts<'a>(head: &RecordHead<'a>) -> [(u8, Option<&'a str>); 9] {
         (7, head.key_id),
         (8, head.user),
         (9, head.endpoint),
+        (10, head.endpoint_id),
     ]
 }
 
@@ -183,6 +184,7 @@ pub(crate) fn read_head(bytes: &[u8]) -> Option<UsageRecord> {
             7 => record.key_id = Some(text),
             8 => record.user = Some(text),
             9 => record.endpoint = Some(text),
+            10 => record.endpoint_id = Some(text),
             _ => return None,
         }
     }
@@ -294,6 +296,7 @@ fn blank() -> UsageRecord {
         dialect: CallerDialect::Openai,
         stream: false,
         endpoint: None,
+        endpoint_id: None,
         target_kind: None,
         target: None,
         provider: None,

@@ -26,6 +26,7 @@ pub struct RecordHead<'a> {
     pub dialect: CallerDialect,
     pub stream: bool,
     pub endpoint: Option<&'a str>,
+    pub endpoint_id: Option<&'a str>,
 }
 
 /// Where the request was sent; replaced as a whole when it is sent elsewhere.
@@ -102,6 +103,7 @@ impl<'a> RecordHead<'a> {
             dialect: record.dialect,
             stream: record.stream,
             endpoint: record.endpoint.as_deref(),
+            endpoint_id: record.endpoint_id.as_deref(),
         }
     }
 }

@@ -129,6 +129,7 @@ impl Books {
             dialect: exchange.dialect,
             stream: exchange.stream,
             endpoint: exchange.endpoint.as_deref(),
+            endpoint_id: self.endpoint.as_ref().map(|endpoint| &*endpoint.id),
         };
         exchange.worker.shared.journal.begin(&head).map_err(|error| journal_refusal(&error))
     }
@@ -261,6 +262,7 @@ impl Books {
             dialect: exchange.dialect,
             stream: exchange.stream,
             endpoint: exchange.endpoint.clone(),
+            endpoint_id: self.endpoint.as_ref().map(|endpoint| endpoint.id.to_string()),
             target_kind: None,
             target: None,
             provider: None,

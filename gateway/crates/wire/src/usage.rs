@@ -56,6 +56,9 @@ pub struct UsageRecord {
     /// Name the caller asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Id of the endpoint it led to, as limits and budgets name it; absent where it led to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_kind: Option<TargetKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -37,7 +37,8 @@ class RequestOut(Out):
     operation: str
     dialect: str
     stream: bool
-    endpoint: str | None = None
+    endpoint: str | None = Field(None, description="Name that the caller asked for.")
+    endpoint_id: str | None = None
     target_kind: str | None = None
     target: str | None = None
     provider: str | None = None

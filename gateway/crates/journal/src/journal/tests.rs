@@ -48,6 +48,7 @@ fn full_record(id: &str) -> UsageRecord {
         dialect: CallerDialect::Predict,
         stream: true,
         endpoint: Some("smollm2".to_owned()),
+        endpoint_id: Some("end_1".to_owned()),
         target_kind: Some(TargetKind::Provider),
         target: Some("big-vendor".to_owned()),
         provider: Some("vendor".to_owned()),
@@ -102,6 +103,7 @@ fn head(id: &str) -> RecordHead<'_> {
         dialect: CallerDialect::Openai,
         stream: false,
         endpoint: None,
+        endpoint_id: None,
     }
 }
 

@@ -31,6 +31,7 @@ class RequestRecord(Model):
     dialect: str
     stream: bool
     endpoint: str | None
+    endpoint_id: str | None
     target_kind: str | None
     target: str | None
     provider: str | None
