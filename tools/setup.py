@@ -239,7 +239,7 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
             )
         )
     if measuring:
-        found.append(Step("bench tools", bench_tools, lambda: [], (Path("/usr/sbin/nginx"),)))
+        found.append(Step("bench tools", bench_tools, list, (Path("/usr/sbin/nginx"),)))
     return found
 
 
