@@ -9,6 +9,7 @@ mod check;
 mod choose;
 mod cost;
 mod hash;
+mod limits;
 mod routes;
 mod suggest;
 mod table;
@@ -18,9 +19,10 @@ pub use authorise::{Call, Denied, authorise, visible};
 pub use choose::{Candidates, choose};
 pub use cost::{Usage, cost};
 pub use hash::{KeyHash, MalformedHash};
+pub use limits::{Ask, Counted, Full, LimitRule, Meter, Moment, Standing, Taken, take_all};
 pub use routes::{Endpoint, Routes, Share, Target};
 pub use suggest::closest;
-pub use table::{Key, Refused, Table, examine};
+pub use table::{Key, Parties, Refused, Rules, Table, examine};
 
 /// Id of an entity, shared by everything that names it.
 pub type Id = std::sync::Arc<str>;

@@ -6,6 +6,7 @@
 
 mod build;
 mod change;
+mod rules;
 
 use std::sync::Arc;
 
@@ -13,13 +14,16 @@ use ipnet::IpNet;
 use rpds::HashTrieMapSync as Map;
 use towpath_wire::Environment;
 use towpath_wire::routing::{
-    self, Batch, Block, Budget, Credential, DataClass, Envelope, Limit, Operation, Platform, Price,
+    self, Batch, Block, Budget, Credential, DataClass, Envelope, Operation, Platform, Price,
     Priority, Project, Revocation, Scope, Snapshot, TABLE_VERSION, Team, Value,
 };
 
 use crate::routes::Routes;
-use crate::{Id, KeyHash, check};
+use crate::{Id, KeyHash, LimitRule, Moment, check};
 use change::Change;
+use rules::Index;
+
+pub use rules::{Parties, Rules};
 
 /// A key as requests are checked against it.
 #[derive(Debug)]
@@ -61,13 +65,17 @@ pub struct Table {
     targets: Map<Id, Arc<routing::Target>>,
     prices: Map<Id, Arc<Price>>,
     credentials: Map<Id, Arc<Credential>>,
-    limits: Map<Id, Arc<Limit>>,
+    limits: Map<Id, LimitRule>,
     budgets: Map<Id, Arc<Budget>>,
+    /// Limits and budgets by what they are about.
+    rules: Index,
     blocks: Map<Id, Arc<Block>>,
     platform: Option<Arc<Platform>>,
     /// How many entities name each entity.
     references: Map<Reference, u32>,
     routes: Arc<Routes>,
+    /// When the next change takes effect.
+    now: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,10 +112,12 @@ impl Default for Table {
             credentials: Map::new_sync(),
             limits: Map::new_sync(),
             budgets: Map::new_sync(),
+            rules: Index::default(),
             blocks: Map::new_sync(),
             platform: None,
             references: Map::new_sync(),
             routes: Arc::default(),
+            now: Moment::default(),
         }
     }
 }
@@ -140,8 +150,16 @@ impl Table {
         self.credentials.get(id)
     }
 
-    pub fn limits(&self) -> impl Iterator<Item = (&Id, &Arc<Limit>)> {
-        self.limits.iter()
+    pub fn limits(&self) -> impl Iterator<Item = &LimitRule> {
+        self.limits.values()
+    }
+
+    /// The limits and budgets that apply to a call. Nothing is allocated or locked.
+    pub fn rules<'t>(
+        &'t self,
+        parties: Parties<'t>,
+    ) -> impl Iterator<Item = &'t Rules> + Clone + 't {
+        self.rules.of(parties)
     }
 
     pub fn budgets(&self) -> impl Iterator<Item = (&Id, &Arc<Budget>)> {
@@ -173,14 +191,22 @@ impl Table {
 // --------------------------------------------------------------------------------------- changing
 
 impl Table {
+    /// The same table, whose next change takes effect at `now`: what was used of a limit is carried over
+    /// into its new rate as of then.
+    #[must_use]
+    pub fn at(mut self, now: Moment) -> Self {
+        self.now = now;
+        self
+    }
+
     /// Build the table that a snapshot describes; revocations in force stay in force.
     ///
     /// # Errors
     /// Any part of the snapshot cannot be used; nothing of it is.
     pub fn apply_snapshot(&self, snapshot: &Snapshot) -> Result<Self, Refused> {
         version(snapshot.version)?;
-        let empty = Self { revoked: self.revoked.clone(), ..Self::default() };
-        let mut change = Change::on(empty);
+        let empty = Self { revoked: self.revoked.clone(), now: self.now, ..Self::default() };
+        let mut change = Change::on(empty, self.clone());
         change.apply(&snapshot.advisory, &snapshot.entities, &[])?;
         change.finish(snapshot.revision)
     }
@@ -212,7 +238,7 @@ impl Table {
                 }
             }
         }
-        let mut change = Change::on(self.clone());
+        let mut change = Change::on(self.clone(), self.clone());
         change.apply(&batch.advisory, &batch.upserts, &deletes)?;
         change.finish(batch.to)
     }
@@ -241,7 +267,7 @@ impl Table {
 /// # Errors
 /// One of them would make a table be refused.
 pub fn examine(advisory: &[String], entities: &[Envelope]) -> Result<(), Refused> {
-    Change::on(Table::default()).apply(advisory, entities, &[])
+    Change::on(Table::default(), Table::default()).apply(advisory, entities, &[])
 }
 
 fn version(version: u32) -> Result<(), Refused> {

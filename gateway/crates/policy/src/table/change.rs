@@ -6,19 +6,21 @@ use std::sync::Arc;
 use towpath_wire::routing::{self, Allow, Envelope, Fallback, Subject, Value};
 
 use super::{Key, Kind, Reference, Refused, Table, refuse};
-use crate::{Id, check};
+use crate::{Id, LimitRule, check};
 
 /// A table under construction: dropped unless every check passes.
 pub(super) struct Change {
     next: Table,
+    /// What it was before: limits that stay keep what was used of them.
+    former: Table,
     /// Entities whose presence must be checked at the end.
     touched: HashSet<Reference>,
     routes_changed: bool,
 }
 
 impl Change {
-    pub(super) fn on(next: Table) -> Self {
-        Self { next, touched: HashSet::new(), routes_changed: false }
+    pub(super) fn on(next: Table, former: Table) -> Self {
+        Self { next, former, touched: HashSet::new(), routes_changed: false }
     }
 
     /// Take out everything that goes or is replaced, then put in what comes, so that names may move
@@ -76,6 +78,16 @@ impl Change {
             self.next.routes = Arc::new(routes);
         }
         self.next.revision = revision;
+        // Last, when nothing can fail any more: what was used is shared with the former table.
+        for (kind, id) in &self.touched {
+            if *kind == Kind::Limit
+                && let Some(rule) = self.next.limits.get(id)
+                && let Some(former) = self.former.limits.get(id)
+                && former.limit.subject == rule.limit.subject
+            {
+                rule.take_over(&former.limit, self.next.now);
+            }
+        }
         Ok(self.next)
     }
 
@@ -125,8 +137,10 @@ impl Change {
                 next.credentials.remove_mut(id);
             }
             Kind::Limit => {
-                if let Some(limit) = next.limits.get(id).cloned() {
-                    gone.extend(subject_references(&limit.subject));
+                if let Some(rule) = next.limits.get(id).cloned() {
+                    let subject = &rule.limit.subject;
+                    gone.extend(subject_references(subject));
+                    next.rules.change(subject, |rules| rules.limits.retain(|rule| rule.id != *id));
                     next.limits.remove_mut(id);
                 }
             }
@@ -205,7 +219,13 @@ impl Change {
             Value::Limit(limit) => {
                 check::limit(&limit)?;
                 named.extend(subject_references(&limit.subject));
-                next.limits.insert_mut(id, Arc::new(limit));
+                let limit = Arc::new(limit);
+                let rule = match self.former.limits.get(&id) {
+                    Some(former) => former.changed(Arc::clone(&limit)),
+                    None => LimitRule::new(Id::clone(&id), Arc::clone(&limit)),
+                };
+                next.rules.change(&limit.subject, |rules| rules.limits.push(rule.clone()));
+                next.limits.insert_mut(id, rule);
             }
             Value::Budget(budget) => {
                 check::budget(&budget)?;
