@@ -76,6 +76,7 @@ pub struct Revocation {
 }
 
 /// An entity's content, by kind.
+#[expect(clippy::large_enum_variant, reason = "read one at a time, and never kept in this form")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum Value {
