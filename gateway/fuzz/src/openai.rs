@@ -30,7 +30,7 @@ pub fn fuzz_request(data: &[u8]) {
         assert!(is_json(data), "a body that is not JSON was read");
         assert!(!request.model().is_empty(), "a request without a model was read");
         for request_fields in [None, Some(&listed)] {
-            let rewrite = Rewrite { model: "upstream \"model\"", request_fields };
+            let rewrite = Rewrite { request_fields, ..Rewrite::to("upstream \"model\"") };
             let Ok(body) = request.for_upstream(&rewrite) else { continue };
             let again = OpenAiRequest::read(operation, body);
             let again = again.map(|again| (again.model().to_owned(), again.stream()));

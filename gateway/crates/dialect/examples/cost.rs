@@ -38,7 +38,7 @@ fn chat(content: &str, stream: bool) -> Bytes {
 }
 
 fn request(name: &str, body: &Bytes, times: u32) -> std::io::Result<()> {
-    let rewrite = Rewrite { model: "engine-model", request_fields: None };
+    let rewrite = Rewrite::to("engine-model");
     measure(&format!("{name}: read"), body.len(), times, || {
         let _ = black_box(OpenAiRequest::read(Operation::Chat, black_box(body.clone())));
     })?;

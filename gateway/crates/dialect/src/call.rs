@@ -12,6 +12,7 @@ use towpath_wire::routing::{Dialect, FieldRule, Operation};
 use crate::answer::{Answer, Usage};
 use crate::errors::UpstreamFault;
 use crate::follow::Follower;
+use crate::quirks::Quirks;
 use crate::request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
 use crate::stream::{StreamMeter, StreamRules, UsageChunk};
 
@@ -29,6 +30,17 @@ pub struct Receiver<'a> {
     pub model: &'a str,
     /// The target's `request_fields`; `None`: everything passes.
     pub request_fields: Option<&'a BTreeMap<String, FieldRule>>,
+    pub quirks: Quirks,
+    /// For servers that keep prompts of several projects apart by it.
+    pub cache_salt: Option<&'a str>,
+}
+
+impl<'a> Receiver<'a> {
+    /// A target that takes every field and has no quirks.
+    pub fn new(dialect: Dialect, model: &'a str) -> Self {
+        let quirks = Quirks::default();
+        Self { dialect, model, request_fields: None, quirks, cache_salt: None }
+    }
 }
 
 /// A request in a target's dialect.
@@ -124,8 +136,12 @@ impl Request {
     pub fn for_target(&self, receiver: &Receiver<'_>) -> Result<Sent, RequestError> {
         match (self, receiver.dialect) {
             (Self::OpenAi(request), Dialect::Openai) => {
-                let rewrite =
-                    Rewrite { model: receiver.model, request_fields: receiver.request_fields };
+                let rewrite = Rewrite {
+                    model: receiver.model,
+                    request_fields: receiver.request_fields,
+                    quirks: receiver.quirks,
+                    cache_salt: receiver.cache_salt,
+                };
                 let (wants_usage, choices) = (request.wants_usage(), request.choices());
                 Ok(Sent {
                     path: path(request.operation()),

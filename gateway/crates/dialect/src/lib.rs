@@ -12,6 +12,7 @@ mod follow;
 mod json;
 pub mod models;
 pub mod predict;
+pub mod quirks;
 pub mod request;
 pub mod stream;
 
@@ -21,5 +22,6 @@ pub use errors::{ErrorBody, FaultCode, UpstreamFault};
 pub use estimate::BytesPerToken;
 pub use follow::Follower;
 pub use predict::{Served, V2Answer, V2Call};
+pub use quirks::{Quirk, Quirks};
 pub use request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
 pub use stream::{End, Fed, StreamMeter, StreamRules, UsageChunk};

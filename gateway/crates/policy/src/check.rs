@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use towpath_wire::routing::{
-    AuthScheme, Block, Blocked, Budget, Credential, Endpoint, Fallback, Limit, Price, Rate,
+    AuthScheme, Block, Blocked, Budget, Credential, Endpoint, Fallback, Limit, Price, QUIRKS, Rate,
     Subject, Target, Timeouts,
 };
 
@@ -129,6 +129,10 @@ pub(crate) fn target(target: &Target) -> Result<(), String> {
         if !seen.insert(replica.id.as_str()) {
             return Err(format!("replica `{}` is listed twice", replica.id));
         }
+    }
+    if let Some(unknown) = target.quirks.iter().find(|quirk| !QUIRKS.contains(&quirk.as_str())) {
+        let known = QUIRKS.join("`, `");
+        return Err(format!("quirk `{}` is none of `{known}`", unknown.escape_debug()));
     }
     for (field, rule) in target.request_fields.iter().flatten() {
         if let (Some(least), Some(most)) = (rule.minimum, rule.maximum)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use towpath_dialect::BytesPerToken;
+use towpath_dialect::{BytesPerToken, Quirks};
 use towpath_policy::{Id, Table, Target};
 use towpath_upstream::{Address, path_segment};
 use towpath_wire::routing::{Credential, Dialect};
@@ -34,6 +34,7 @@ pub struct ReadyTarget {
     /// What callers are told of it.
     pub shown: Vec<(HeaderName, HeaderValue)>,
     pub bytes_per_token: Arc<BytesPerToken>,
+    pub quirks: Quirks,
     credentials: Vec<Arc<Credential>>,
 }
 
@@ -178,7 +179,10 @@ impl ReadyTarget {
         let infer_path = format!("/v2/models/{}/infer", path_segment(&spec.upstream_model));
         let target = Arc::clone(target);
         let shown = shown(&target);
-        (Self { target, replicas, infer_path, shown, bytes_per_token, credentials }, problems)
+        let quirks = Quirks::of(&target.spec.quirks);
+        let ready =
+            Self { target, replicas, infer_path, shown, bytes_per_token, quirks, credentials };
+        (ready, problems)
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use towpath_dialect::Request;
+use towpath_dialect::{Quirk, Request};
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Payload, Reply};
 use towpath_wire::routing::Timeouts;
@@ -65,7 +65,8 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
     let mut account = account;
     let mut failure = None;
     while let Some(ready) = route.next(worker.random()) {
-        let encoded = match encode::encode(&job.asked, ready) {
+        let salt = salt(&account, ready);
+        let encoded = match encode::encode(&job.asked, ready, salt.as_deref()) {
             Ok(encoded) => encoded,
             Err(error) => return Err((account, Failure::refused(error.into()))),
         };
@@ -96,6 +97,12 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
         }
     }
     Err((account, failure.unwrap_or_else(|| unavailable(job))))
+}
+
+/// What keeps the project's prompts apart from others' in the target's cache, where it can do so.
+fn salt(account: &Account, ready: &ReadyTarget) -> Option<String> {
+    let key = account.exchange.key.as_ref().filter(|_| ready.quirks.has(Quirk::CacheSalt))?;
+    Some(account.exchange.worker.shared.secrets.pseudonym(&key.project))
 }
 
 enum Answered {

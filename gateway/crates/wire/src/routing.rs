@@ -24,6 +24,22 @@ pub use serving::{
 /// Version of the table's format. A gateway refuses any other.
 pub const TABLE_VERSION: u32 = 1;
 
+/// Departures from a dialect that a target may list; `dialect/src/quirks.rs` says what each does.
+pub const QUIRKS: [&str; 12] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "drop_stream_options",
+    "drop_bookkeeping",
+    "system_as_developer",
+    "developer_as_system",
+    "random_seed",
+    "tool_choice_any",
+    "cache_salt",
+    "count_tokens",
+    "responses",
+    "json_schema_by_tool",
+];
+
 /// One entity on the wire.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope {
@@ -375,7 +391,7 @@ pub struct Target {
     /// GPUs of one replica, for prices per GPU-second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus: Option<u32>,
-    /// Departures from its dialect, by name, as the dialect's code knows them.
+    /// Departures from its dialect, by name: some of [`QUIRKS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quirks: Vec<String>,
     /// Query of every request, without `?`: `api-version=2026-10-21`.

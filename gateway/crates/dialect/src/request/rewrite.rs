@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use towpath_wire::routing::{FieldRule, Operation};
 
 use crate::json::{self, Kind, Text};
+use crate::quirks::{Quirk, Quirks};
 use crate::request::read::shown;
 use crate::request::{Field, OpenAiRequest, RequestCode, RequestError, StreamOptions};
 
@@ -17,6 +18,16 @@ pub struct Rewrite<'a> {
     pub model: &'a str,
     /// The target's `request_fields`; `None`: everything passes.
     pub request_fields: Option<&'a BTreeMap<String, FieldRule>>,
+    pub quirks: Quirks,
+    /// Added where the quirks ask for it.
+    pub cache_salt: Option<&'a str>,
+}
+
+impl<'a> Rewrite<'a> {
+    /// Another name for the model, and nothing else.
+    pub fn to(model: &'a str) -> Self {
+        Self { model, request_fields: None, quirks: Quirks::default(), cache_salt: None }
+    }
 }
 
 /// Fields that client libraries send for the vendor's own bookkeeping. An engine has no use for them, so
@@ -52,6 +63,8 @@ enum Fate {
     Drop,
     Model,
     StreamOptions,
+    /// Named or valued as the server has it.
+    Quirk,
 }
 
 impl OpenAiRequest {
@@ -62,8 +75,9 @@ impl OpenAiRequest {
     /// A field that the target does not take, or a value outside its range.
     pub fn for_upstream(&self, rewrite: &Rewrite<'_>) -> Result<Bytes, RequestError> {
         let streams = self.stream && self.operation != Operation::Embeddings;
-        let ask = streams && !self.wants_usage();
-        if rewrite.request_fields.is_none() && !ask && rewrite.model == self.model {
+        let ask = streams && !self.wants_usage() && !rewrite.quirks.has(Quirk::DropStreamOptions);
+        let alone = rewrite.request_fields.is_none() && rewrite.quirks.leaves_openai_alone();
+        if alone && !ask && rewrite.model == self.model {
             return Ok(self.body.clone());
         }
         let mut out = Vec::with_capacity(self.body.len() + rewrite.model.len() + 64);
@@ -87,15 +101,20 @@ impl OpenAiRequest {
                     out.extend_from_slice(br#""stream_options":"#);
                     self.write_stream_options(field, rewrite.request_fields.is_some(), &mut out);
                 }
+                Fate::Quirk => self.write_quirk(field, rewrite, &mut out),
                 Fate::Keep | Fate::Drop => {
                     let whole = field.name.start - 1..field.value.end;
                     out.extend_from_slice(self.body.get(whole).unwrap_or_default());
                 }
             }
         }
-        if streams && !asked {
+        if ask && !asked {
             out.extend_from_slice(br#","stream_options":"#);
             out.extend_from_slice(ASK);
+        }
+        if let Some(salt) = rewrite.cache_salt.filter(|_| rewrite.quirks.has(Quirk::CacheSalt)) {
+            out.extend_from_slice(br#","cache_salt":"#);
+            json::write_string(&mut out, salt);
         }
         out.push(b'}');
         Ok(out.into())
@@ -113,19 +132,24 @@ impl OpenAiRequest {
         }
         if name.is("stream_options") {
             return Ok(match (streams, rewrite.request_fields) {
+                _ if rewrite.quirks.has(Quirk::DropStreamOptions) => Fate::Drop,
                 (true, _) => Fate::StreamOptions,
                 (false, Some(_)) => Fate::Drop,
                 (false, None) => Fate::Keep,
             });
         }
-        let Some(rules) = rewrite.request_fields else { return Ok(Fate::Keep) };
+        let keep = self.quirk(&name, rewrite);
+        if matches!(keep, Fate::Drop) {
+            return Ok(keep);
+        }
+        let Some(rules) = rewrite.request_fields else { return Ok(keep) };
         let payload = match self.operation {
             Operation::Chat => "messages",
             Operation::Embeddings => "input",
             _ => "prompt",
         };
         if name.is("stream") || name.is(payload) {
-            return Ok(Fate::Keep);
+            return Ok(keep);
         }
         let value = self.body.get(field.value.clone()).unwrap_or_default();
         if value == b"null" {
@@ -140,13 +164,38 @@ impl OpenAiRequest {
         match rule {
             Some(rule) => {
                 check_range(&shown(&self.body, field.name), value, rule)?;
-                Ok(Fate::Keep)
+                Ok(keep)
             }
             None if BOOKKEEPING.iter().any(|n| name.is(n)) => Ok(Fate::Drop),
             None if NEUTRAL.iter().any(|(n, v)| value == v.as_bytes() && name.is(n)) => {
                 Ok(Fate::Drop)
             }
             None => Err(self.unsupported(&shown(&self.body, field.name), rules)),
+        }
+    }
+
+    /// What the server's quirks make of a field that it takes.
+    fn quirk(&self, name: &Name<'_>, rewrite: &Rewrite<'_>) -> Fate {
+        let quirks = rewrite.quirks;
+        if quirks.leaves_openai_alone() {
+            return Fate::Keep;
+        }
+        let older = name.is("max_tokens") && self.value_of("max_completion_tokens").is_some();
+        let bounds = quirks.has(Quirk::MaxTokens) || quirks.has(Quirk::MaxCompletionTokens);
+        let bookkeeping =
+            quirks.has(Quirk::DropBookkeeping) && BOOKKEEPING.iter().any(|n| name.is(n));
+        let salt = quirks.has(Quirk::CacheSalt) && name.is("cache_salt");
+        if older && bounds || bookkeeping || salt { Fate::Drop } else { Fate::Quirk }
+    }
+
+    fn write_quirk(&self, field: &Field, rewrite: &Rewrite<'_>, out: &mut Vec<u8>) {
+        let name = field.name.decode(&self.body).unwrap_or_default();
+        let value = self.body.get(field.value.clone()).unwrap_or_default();
+        json::write_string(out, rewrite.quirks.renamed(&name).unwrap_or(&name));
+        out.push(b':');
+        match rewrite.quirks.value(&name, value) {
+            Some(own) => out.extend_from_slice(&own),
+            None => out.extend_from_slice(value),
         }
     }
 

@@ -23,13 +23,14 @@ fn rules(fields: &[(&str, Option<f64>, Option<f64>)]) -> BTreeMap<String, FieldR
 
 fn to_engine(body: &str, rules: &BTreeMap<String, FieldRule>) -> Result<Value, RequestError> {
     let request = chat(body).unwrap();
-    let sent = request.for_upstream(&Rewrite { model: "engine", request_fields: Some(rules) })?;
+    let sent =
+        request.for_upstream(&Rewrite { request_fields: Some(rules), ..Rewrite::to("engine") })?;
     Ok(serde_json::from_slice(&sent).unwrap())
 }
 
 fn to_provider(body: &Value) -> Value {
     let request = chat(&body.to_string()).unwrap();
-    let sent = request.for_upstream(&Rewrite { model: "vendor/m", request_fields: None }).unwrap();
+    let sent = request.for_upstream(&Rewrite::to("vendor/m")).unwrap();
     serde_json::from_slice(&sent).unwrap()
 }
 
@@ -165,7 +166,7 @@ fn a_field_that_appears_twice_is_refused_however_it_is_spelled() {
 fn escaped_names_are_the_fields_they_spell() {
     let request = chat(r#"{"\u006dodel":"a","messages":[{"role":"user","content":"x"}]}"#).unwrap();
 
-    let sent = request.for_upstream(&Rewrite { model: "b", request_fields: None }).unwrap();
+    let sent = request.for_upstream(&Rewrite::to("b")).unwrap();
 
     assert_eq!(request.model(), "a");
     assert_eq!(serde_json::from_slice::<Value>(&sent).unwrap()["model"], "b");
@@ -214,7 +215,7 @@ fn prompts_and_inputs_may_be_texts_or_token_ids() {
 fn an_unchanged_body_is_not_even_copied() {
     let request = chat(r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#).unwrap();
 
-    let sent = request.for_upstream(&Rewrite { model: "m", request_fields: None }).unwrap();
+    let sent = request.for_upstream(&Rewrite::to("m")).unwrap();
 
     assert_eq!(sent.as_ptr(), request.body().as_ptr());
 }
@@ -342,7 +343,7 @@ proptest! {
         let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
         let request = chat(&text.unwrap()).unwrap();
 
-        let sent = request.for_upstream(&Rewrite { model: &upstream, request_fields: None }).unwrap();
+        let sent = request.for_upstream(&Rewrite::to(&upstream)).unwrap();
 
         body["model"] = json!(upstream);
         if stream {

@@ -117,6 +117,10 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
         "name": "chat", "environment": "staging", "visibility": "project", "callers": ["staging"],
         "targets": [],
     });
+    let odd = json!({
+        "name": "t3", "kind": "static", "dialect": "openai", "upstream_model": "m", "replicas": [],
+        "operations": ["chat"], "quirks": ["max_tokens", "speaks_latin"],
+    });
     let cases = [
         (
             batch(vec![entity("key", "key_9", no_hash)], &[]),
@@ -145,6 +149,10 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
         (
             batch(vec![target(2, "localhost:80")], &[]),
             "target `tgt_2`: replica `rep_1`: address `localhost:80` does not begin with `http://`, `https://` or `unix:`",
+        ),
+        (
+            batch(vec![entity("target", "tgt_3", odd)], &[]),
+            "target `tgt_3`: quirk `speaks_latin` is none of `max_completion_tokens`, ",
         ),
         (batch(vec![endpoint(2, "chat", &[1])], &[]), "are both called `chat` in sandbox"),
         (

@@ -25,11 +25,16 @@ pub enum Kind<'t> {
     V2 { batch: usize, signature: &'t Signature },
 }
 
-/// Translate what was asked for one target.
+/// Translate what was asked for one target; `salt` keeps the project's prompts apart from others' in
+/// caches of servers that can do so.
 ///
 /// # Errors
 /// The target's model or runtime does not take it.
-pub fn encode<'t>(asked: &Asked, ready: &'t ReadyTarget) -> Result<Encoded<'t>, RequestError> {
+pub fn encode<'t>(
+    asked: &Asked,
+    ready: &'t ReadyTarget,
+    salt: Option<&str>,
+) -> Result<Encoded<'t>, RequestError> {
     let spec = &ready.target.spec;
     match (asked, spec.dialect) {
         (Asked::Model(Request::OpenAi(request)), Dialect::KserveV2) => embed(request, ready),
@@ -38,6 +43,8 @@ pub fn encode<'t>(asked: &Asked, ready: &'t ReadyTarget) -> Result<Encoded<'t>, 
                 dialect,
                 model: &spec.upstream_model,
                 request_fields: spec.request_fields.as_ref(),
+                quirks: ready.quirks,
+                cache_salt: salt,
             })?;
             let kind = Kind::Model(sent.reply);
             Ok(Encoded { path: sent.path, body: sent.body, stream: sent.stream, kind })
