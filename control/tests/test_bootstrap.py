@@ -1,5 +1,6 @@
 """The first start creates the demo whole, once; a later one changes nothing."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from towpath_server.domains.keys import service as keys
 from towpath_server.domains.models import service as models
 from towpath_server.domains.teams import service as teams
 from towpath_server.gatewaylink import platform
+from towpath_server.gatewaylink.watch import Watch
 
 MANIFEST = """
 apiVersion: towpath.dev/v1alpha1
@@ -81,7 +83,6 @@ async def test_a_first_start_creates_team_key_and_a_deployment_of_every_model(
 
     found = await deployed(db)
     assert set(found) == {"one", "two"}
-    assert said["models"] == {"names": ["one", "two"]}
     assert str(said["keys"]["demo_key"]).startswith("tp_sandbox_")
     assert str(said["keys"]["admin_key"]).startswith("tp_admin_")
     async with db.read() as tx:
@@ -104,7 +105,7 @@ async def test_a_second_start_changes_nothing_and_announces_no_key(db, demo_sett
 
     async with db.read() as tx:
         assert await revision.current(tx) == before
-    assert said.events == [("models", {"names": []})]
+    assert said.events == []
 
 
 async def test_without_the_demo_there_is_an_admin_key_and_nothing_else(db, demo_settings, tmp_path):
@@ -120,7 +121,7 @@ async def test_without_the_demo_there_is_an_admin_key_and_nothing_else(db, demo_
 async def test_an_admin_key_that_was_given_is_not_announced(db, settings, tmp_path):
     said = await start(db, settings.model_copy(update={"demo": False}))
 
-    assert said.events == [("models", {"names": []})]
+    assert said.events == []
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,9 @@ async def test_a_model_that_cannot_be_deployed_is_left_out_whole(
     prepare(tmp_path / "demo", "good")
     prepare(tmp_path / "demo", "bad", **broken)
 
-    said = await start(db, demo_settings)
+    await start(db, demo_settings)
 
     assert set(await deployed(db)) == {"good"}
-    assert said["models"] == {"names": ["good"]}
     async with db.read() as tx:
         names = [model.name for model in (await models.list(tx, SYSTEM, Window())).items]
     assert names == ["good"]
@@ -161,3 +161,47 @@ async def test_readiness_waits_for_the_demo_once_and_never_again(db, demo_settin
         awaited = await platform.awaited(tx)
 
     assert (loading, gone, awaited) == (False, True, [])
+
+
+async def test_a_start_tells_which_models_load_until_they_are_gone_or_loaded(
+    db, demo_settings, tmp_path
+):
+    """What is declared and cannot be called is loading; what is deleted is waited for no longer."""
+    prepare(tmp_path / "demo", "one")
+    await start(db, demo_settings)
+    (deployment,) = (await deployed(db)).values()
+    told = asyncio.Event()
+
+    class Telling(Said):
+        def __call__(self, event: str, **fields: object) -> None:
+            super().__call__(event, **fields)
+            told.set()
+
+    async def applied(_revision: int) -> bool:
+        return True
+
+    said, watch = Telling(), Watch(db)
+    waiting = asyncio.create_task(bootstrap.loaded(db, watch, said, applied))
+    await told.wait()
+    async with db.write() as tx:
+        await deployments.delete(tx, SYSTEM, deployment.id, environment=None, if_match=None)
+    await waiting
+
+    assert said.events[0] == ("loading", {"names": ["one"]})
+    assert said.events[-1] == ("loaded", {"names": [], "missing": []})
+
+
+async def test_a_model_that_never_loads_keeps_nobody_waiting(
+    db, demo_settings, tmp_path, monkeypatch
+):
+    prepare(tmp_path / "demo", "one")
+    await start(db, demo_settings)
+    monkeypatch.setattr(bootstrap, "LOAD_LIMIT_S", 0.0)  # a minute is no test
+    said = Said()
+
+    async def applied(_revision: int) -> bool:
+        return True
+
+    await bootstrap.loaded(db, Watch(db), said, applied)
+
+    assert said["loaded"] == {"names": [], "missing": ["one"]}

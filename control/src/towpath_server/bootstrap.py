@@ -7,9 +7,10 @@ last is the one that committed, and no key can be in force that nobody was told.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +43,11 @@ TEAM, PROJECT, APPLICATION = "demo", "quickstart", "first-steps"
 # The person who starts the platform tries everything with this key, deploying included.
 DEMO_SCOPES = ("invoke", "read", "deploy")
 _RETRY_S = 0.5
+# The demo's models load within seconds; a large one goes on loading after the address was printed.
+LOAD_LIMIT_S = 60.0
+
+Applied = Callable[[int], Awaitable[bool]]
+"""Wait, bounded, until every connected gateway has a revision in force; false if not in time."""
 
 
 class Say(Protocol):
@@ -58,17 +64,14 @@ async def first_start(db: Database, settings: Settings, facilities: Facilities, 
         await platform.declare(tx, name=settings.organization, currency=settings.currency)
         admin = await users.ensure_admin_key(tx, settings.admin_key)
         told: dict[str, object] = {"admin_key": admin.reveal()} if admin else {}
-        names: list[str] = []
         if settings.demo and not await teams.exists(tx):
             project, demo_key = await _project(tx)
             told["demo_key"] = demo_key
             created = await _deployments(tx, facilities, project, demo_folder(settings))
-            names = [deployment.name for deployment in created]
             if created:
                 await platform.await_endpoints(tx, [found.endpoint_id for found in created])
         if told:
             say("keys", **told)
-        say("models", names=names)
 
 
 async def settle(db: Database, watch: Watch) -> None:
@@ -88,6 +91,34 @@ async def settle(db: Database, watch: Watch) -> None:
             await asyncio.sleep(_RETRY_S)
             continue
         await watch.beyond(seen)
+
+
+async def loaded(db: Database, watch: Watch, say: Say, applied: Applied) -> None:
+    """
+    Wait until every model that is to run can be called, saying which ones load, and then which did.
+
+    Bounded: a model that cannot be loaded must not keep the person from the others.
+    """
+    deadline = asyncio.get_running_loop().time() + LOAD_LIMIT_S
+    while not watch.closed:
+        try:
+            async with db.read() as tx:
+                seen = await revision.current(tx)
+                targets = await deployments.routed_targets(tx)
+        except TowpathError as error:
+            log.warning("models.not_watched", why=error.detail, **error.log)
+            await asyncio.sleep(_RETRY_S)
+            continue
+        missing = sorted(target.name for target in targets if not target.replicas)
+        say("loading", names=missing)
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0 or (not missing and await applied(seen)):
+            names = sorted(target.name for target in targets if target.replicas)
+            say("loaded", names=names, missing=missing)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left if missing else _RETRY_S):
+                await watch.beyond(seen)
 
 
 def demo_folder(settings: Settings) -> Path | None:

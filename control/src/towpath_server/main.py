@@ -209,6 +209,15 @@ class ControlPlane:
                 loop = reconcile.loop(parts.db, parts.facilities, parts.replicas, holder=holder)
                 parts.db.after_commit.append(lambda _revision: loop.wake())
                 loops.create_task(loop.run())
+                loops.create_task(self._load(loop.looked))
+            else:
+                self._announcer.say("loaded", names=[], missing=[])
+
+    async def _load(self, looked: asyncio.Event) -> None:
+        """Tell the supervisor which models load, until all of them answer."""
+        parts = self._parts
+        await looked.wait()
+        await bootstrap.loaded(parts.db, parts.watch, self._announcer.say, self._applied)
 
     async def _prepare(self) -> None:
         """

@@ -676,3 +676,66 @@ def test_control_characters_of_others_do_not_reach_the_terminal(cli: Any, home: 
     done = cli("teams")
 
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path"),
+    [
+        (("keys", "revoke", "key_1"), "/api/v1/keys/key_1"),
+        (("teams", "delete", "care"), "/api/v1/teams/care"),
+        (("endpoints", "delete", "smollm2"), "/api/v1/endpoints/smollm2"),
+        (("members", "remove", "mem_1"), "/api/v1/members/mem_1"),
+    ],
+)
+def test_what_is_removed_is_said_as_a_document(
+    cli: Any, arguments: tuple[str, ...], path: str
+) -> None:
+    """The API answers with nothing; `--json` still gives a program one document."""
+    cli.fake.answer("DELETE", path, Answer(status=204))
+
+    done = cli(*arguments, "--json")
+
+    assert (done.code, json.loads(done.out), done.err) == (
+        0,
+        {"id": arguments[-1], "deleted": True},
+        "",
+    )
+
+
+def test_a_watched_list_is_shown_again_until_interrupted(cli: Any) -> None:
+    cli.fake.answer("GET", "/api/v1/endpoints", listed(), listed())
+
+    def interrupt_second(seconds: float) -> None:
+        cli.slept.append(seconds)
+        if len(cli.slept) == 2:
+            raise KeyboardInterrupt
+
+    cli.sleep = interrupt_second
+    done = cli("endpoints", "list", "--watch")
+
+    assert (done.code, cli.slept) == (130, [2.0, 2.0])
+    assert done.err.count("No endpoint yet") == 2
+
+
+def test_a_log_is_followed_line_by_line(cli: Any) -> None:
+    """What came since the last look is shown once, also when earlier lines are gone from the file."""
+
+    def log(*lines: str) -> Answer:
+        item = {"replica": "rep_1", "ordinal": 0, "revision": 1, "lines": list(lines)}
+        return listed(item)
+
+    turns = [log("a", "b"), log("a", "b", "b", "c"), log("c", "d"), log("e")]
+    cli.fake.answer("GET", "/api/v1/deployments/triage/logs", *turns)
+
+    def interrupt_fourth(seconds: float) -> None:
+        cli.slept.append(seconds)
+        if len(cli.slept) == 4:
+            raise KeyboardInterrupt
+
+    cli.sleep = interrupt_fourth
+    done = cli("logs", "triage", "-f")
+
+    assert (done.code, done.out.split()) == (
+        130,
+        ["[0]", "a", "[0]", "b", "[0]", "b", "[0]", "c", "[0]", "d", "[0]", "e"],
+    )

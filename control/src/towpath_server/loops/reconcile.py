@@ -50,6 +50,8 @@ class ReconcileLoop:
         self._kinds = kinds
         self._interval_s = interval_s
         self._wake = asyncio.Event()
+        self.looked = asyncio.Event()
+        """Set once everything has been looked at since the start."""
         self._trouble: dict[str, _Trouble] = {}
 
     def wake(self) -> None:
@@ -85,6 +87,7 @@ class ReconcileLoop:
         except TowpathError as error:  # the database is away; the models go on meanwhile
             log.warning("loop.interrupted", code=error.code, detail=error.detail, **error.log)
             return False
+        self.looked.set()
         return True
 
     async def _settle(self, kind: Kind, resource: str) -> None:

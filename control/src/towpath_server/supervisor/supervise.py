@@ -47,6 +47,8 @@ class Platform:
         self._refusal: CannotStart | None = None
         self._host, self._port = self.door.getsockname()[:2]
         self._serving = False
+        self._loading: list[str] = []
+        self._loaded = asyncio.Event()
         self._waiting = ""
         """What the control plane says it waits for."""
         self.control = Child(self.control_part, announced=self._announced, ended=self._ended)
@@ -98,7 +100,13 @@ class Platform:
             if time.monotonic() - began > LONG_LOAD_S:
                 began = math.inf
                 self.progress.say("`towpath deployments` tells why a model takes so long")
+        # Ready means that calls are taken; a person who tries the next line wants them answered.
+        while not self._loaded.is_set():
+            if not await self._go_on("loading " + (", ".join(self._loading) or "…")):
+                return False
         self.progress.done(" · ".join(self.models))
+        for name in self._loading:
+            self.progress.say(f"`{name}` is not loaded yet: `towpath deployments show {name}`")
         return True
 
     async def _go_on(self, waiting_for: str) -> bool:
@@ -131,9 +139,12 @@ class Platform:
         match said.get("event"):
             case "keys":
                 self.on_keys(said)
-            case "models":
-                names = said.get("names")
-                self.models = [str(name) for name in names] if isinstance(names, list) else []
+            case "loading":
+                self._loading = _names(said.get("names"))
+            case "loaded":
+                self.models = _names(said.get("names"))
+                self._loading = _names(said.get("missing"))
+                self._loaded.set()
             case "waiting":
                 self._waiting = str(said.get("reason", "")).rstrip(".")
             case "failed" if not self._serving:
@@ -178,3 +189,7 @@ class Platform:
                 with contextlib.suppress(OSError):
                     await asyncio.to_thread(output.bound, part.log)
             await asyncio.sleep(_LOG_CHECK_S)
+
+
+def _names(said: object) -> list[str]:
+    return [str(name) for name in said] if isinstance(said, list) else []

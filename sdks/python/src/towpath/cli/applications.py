@@ -2,7 +2,7 @@
 
 import click
 
-from towpath.cli import listing, output
+from towpath.cli import listing
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
 from towpath.cli.session import Session, json_option, limit_option, session
@@ -57,8 +57,9 @@ def show(current: Session, application: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("application")
+@json_option
 @session
-def delete(current: Session, application: str) -> None:
+def delete(current: Session, application: str, as_json: bool) -> None:
     """Delete an application that no key names."""
     current.client().applications.delete(application)
-    output.note(f"Deleted `{application}`.")
+    listing.removed(application, f"Deleted `{application}`.", as_json=as_json)

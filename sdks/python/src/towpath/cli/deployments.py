@@ -11,6 +11,7 @@ from towpath.cli.session import (
     json_option,
     limit_option,
     session,
+    watch_option,
 )
 from towpath.types import Deployment
 
@@ -25,6 +26,7 @@ def command() -> None:
 @environment_option(None)
 @limit_option
 @json_option
+@watch_option
 @session
 def list_(
     current: Session, project: str | None, environment: str | None, limit: int, as_json: bool
@@ -95,8 +97,9 @@ def advice(found: Deployment) -> str:
 @command.command()
 @click.argument("deployment")
 @environment_option(None)
+@json_option
 @session
-def delete(current: Session, deployment: str, environment: str | None) -> None:
+def delete(current: Session, deployment: str, environment: str | None, as_json: bool) -> None:
     """Stop a deployment and take its endpoint away."""
     current.client().deployments.delete(deployment, environment=environment)
-    output.note(f"`{deployment}` is being stopped.")
+    listing.removed(deployment, f"`{deployment}` is being stopped.", as_json=as_json)

@@ -13,6 +13,7 @@ from towpath.cli.session import (
     json_option,
     limit_option,
     session,
+    watch_option,
 )
 from towpath.types import Endpoint, Environment, Target
 
@@ -27,6 +28,7 @@ def command() -> None:
 @environment_option(None)
 @limit_option
 @json_option
+@watch_option
 @session
 def list_(
     current: Session, project: str | None, environment: str | None, limit: int, as_json: bool
@@ -171,8 +173,9 @@ def target_of(
 @command.command()
 @click.argument("endpoint")
 @environment_option(None)
+@json_option
 @session
-def delete(current: Session, endpoint: str, environment: str | None) -> None:
+def delete(current: Session, endpoint: str, environment: str | None, as_json: bool) -> None:
     """Delete an endpoint; calls to it are refused from now on."""
     current.client().endpoints.delete(endpoint, environment=environment)
-    output.note(f"Deleted `{endpoint}`.")
+    listing.removed(endpoint, f"Deleted `{endpoint}`.", as_json=as_json)

@@ -4,13 +4,14 @@ import click
 
 from towpath.cli import output
 from towpath.cli.output import Column
-from towpath.cli.session import Session, json_option, session
+from towpath.cli.session import Session, json_option, session, watch_option
 from towpath.errors import APIStatusError, ConfigurationError
 from towpath.types import Deployment, Health
 
 
 @click.command(short_help="Show whether the platform is well.")
 @json_option
+@watch_option
 @session
 def command(current: Session, as_json: bool) -> int:
     """Show whether the platform can take requests, and what is served; fails when it cannot."""

@@ -105,8 +105,9 @@ def rotate(current: Session, key: str, grace: str | None, as_json: bool) -> None
 
 @command.command()
 @click.argument("key")
+@json_option
 @session
-def revoke(current: Session, key: str) -> None:
+def revoke(current: Session, key: str, as_json: bool) -> None:
     """Revoke a key: it is refused from now on, everywhere."""
     current.client().keys.revoke(key)
-    output.note(f"Revoked `{key}`.")
+    listing.removed(key, f"Revoked `{key}`.", as_json=as_json)

@@ -57,6 +57,20 @@ def resource(
         output.note(then)
 
 
+def removed(ref: str, said: str, *, as_json: bool) -> None:
+    """
+    Say that something is gone; the API answers with nothing, a program still wants a document.
+
+    Args:
+        ref: What the caller called it.
+        said: The sentence for a person.
+    """
+    if as_json:
+        output.document({"id": ref, "deleted": True})
+    else:
+        output.note(said)
+
+
 def applied(one: Model) -> None:
     """Say so when not every gateway has heard of a change yet."""
     if one.response_headers.get("x-towpath-applied") == "pending":

@@ -2,7 +2,7 @@
 
 import click
 
-from towpath.cli import listing, output
+from towpath.cli import listing
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
 from towpath.cli.session import Session, json_option, limit_option, session
@@ -57,8 +57,9 @@ def change(current: Session, member: str, role: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("member")
+@json_option
 @session
-def remove(current: Session, member: str) -> None:
+def remove(current: Session, member: str, as_json: bool) -> None:
     """Take a role away."""
     current.client().members.delete(member)
-    output.note(f"Removed `{member}`.")
+    listing.removed(member, f"Removed `{member}`.", as_json=as_json)

@@ -5,7 +5,7 @@ import click
 from towpath.cli import listing, output
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
-from towpath.cli.session import Session, json_option, limit_option, session
+from towpath.cli.session import Session, json_option, limit_option, session, watch_option
 from towpath.types import CallableModel, ModelPrice
 
 
@@ -16,6 +16,7 @@ def command() -> None:
 
 @command.command("list")
 @json_option
+@watch_option
 @session
 def list_(current: Session, as_json: bool) -> None:
     """List what you may call, with price per million tokens."""

@@ -5,7 +5,7 @@ import click
 from towpath.cli import listing, output
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
-from towpath.cli.session import Session, json_option, limit_option, session
+from towpath.cli.session import Session, json_option, limit_option, session, watch_option
 
 
 @click.group(cls=Noun, short_help="Show the machines that models run on.")
@@ -16,6 +16,7 @@ def command() -> None:
 @command.command("list")
 @limit_option
 @json_option
+@watch_option
 @session
 def list_(current: Session, limit: int, as_json: bool) -> None:
     """List nodes."""

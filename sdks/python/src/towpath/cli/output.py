@@ -45,6 +45,12 @@ def note(text: str = "") -> None:
     sys.stderr.flush()
 
 
+def clear() -> None:
+    """Empty the terminal, where stdout is one."""
+    if sys.stdout.isatty():
+        sys.stdout.write("\x1b[2J\x1b[H")
+
+
 def document(value: Any) -> None:
     """Write the API's own shape."""
     data(json.dumps(value, ensure_ascii=False, indent=2))

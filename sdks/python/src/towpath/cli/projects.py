@@ -67,8 +67,9 @@ def rename(current: Session, project: str, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("project", metavar="TEAM/NAME")
+@json_option
 @session
-def delete(current: Session, project: str) -> None:
+def delete(current: Session, project: str, as_json: bool) -> None:
     """Delete a project that nothing uses any more."""
     current.client().projects.delete(project)
-    output.note(f"Deleted `{project}`.")
+    listing.removed(project, f"Deleted `{project}`.", as_json=as_json)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from towpath.cli import listing, output
+from towpath.cli import listing
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
 from towpath.cli.session import Session, json_option, limit_option, session
@@ -92,8 +92,9 @@ def update(
 
 @command.command()
 @click.argument("provider")
+@json_option
 @session
-def delete(current: Session, provider: str) -> None:
+def delete(current: Session, provider: str, as_json: bool) -> None:
     """Delete a provider that no endpoint uses."""
     current.client().providers.delete(provider)
-    output.note(f"Deleted `{provider}`.")
+    listing.removed(provider, f"Deleted `{provider}`.", as_json=as_json)

@@ -73,8 +73,9 @@ def show(current: Session, account: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("account")
+@json_option
 @session
-def delete(current: Session, account: str) -> None:
+def delete(current: Session, account: str, as_json: bool) -> None:
     """Delete a service account; its token stops working at once."""
     current.client().service_accounts.delete(account)
-    output.note(f"Deleted `{account}`.")
+    listing.removed(account, f"Deleted `{account}`.", as_json=as_json)

@@ -1,19 +1,24 @@
 """What one run of the command line works with, and the options that all commands share."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
 from towpath.auth import Credentials, config_path, read_profiles, resolve
+from towpath.cli import output
 from towpath.errors import PermissionDeniedError, TowpathError
 from towpath.generated.client import Towpath
 
 # The profile that the first start saves the admin's key under.
 ADMIN = "admin"
+
+# Often enough to see something happen, seldom enough to cost nothing.
+WATCH_S = 2.0
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -66,6 +71,29 @@ def json_option(function: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the API's own shape.")(
         function
     )
+
+
+def watch_option(function: F) -> F:
+    """
+    Add `--watch`: the command is run again and again until it is interrupted.
+
+    It stands above `@session`. On a terminal each turn takes the place of the one before; elsewhere
+    they follow each other.
+    """
+
+    @click.option("--watch", is_flag=True, help="Show it again every 2 s; Ctrl-C ends.")
+    @click.pass_obj
+    @functools.wraps(function)
+    def watched(current: Session, *arguments: Any, watch: bool, **named: Any) -> Any:
+        while True:
+            if watch:
+                output.clear()
+            result = function(*arguments, **named)
+            if not watch:
+                return result
+            current.sleep(WATCH_S)
+
+    return cast("F", watched)
 
 
 def limit_option(function: F) -> F:

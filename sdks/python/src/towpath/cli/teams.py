@@ -63,8 +63,9 @@ def rename(current: Session, team: str, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("team")
+@json_option
 @session
-def delete(current: Session, team: str) -> None:
+def delete(current: Session, team: str, as_json: bool) -> None:
     """Delete a team that has no projects."""
     current.client().teams.delete(team)
-    output.note(f"Deleted `{team}`.")
+    listing.removed(team, f"Deleted `{team}`.", as_json=as_json)

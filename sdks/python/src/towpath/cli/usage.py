@@ -6,7 +6,7 @@ import click
 
 from towpath.cli import output
 from towpath.cli.output import Column
-from towpath.cli.session import Session, json_option, session
+from towpath.cli.session import Session, json_option, session, watch_option
 from towpath.types import UsageLine
 
 
@@ -16,6 +16,7 @@ from towpath.types import UsageLine
 @click.option("--since", metavar="TIME", help="RFC 3339; the first of this month otherwise.")
 @click.option("--until", metavar="TIME", help="RFC 3339; now otherwise.")
 @json_option
+@watch_option
 @session
 def command(
     current: Session,

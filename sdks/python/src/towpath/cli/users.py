@@ -54,11 +54,12 @@ def show(current: Session, user: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("user")
+@json_option
 @session
-def delete(current: Session, user: str) -> None:
+def delete(current: Session, user: str, as_json: bool) -> None:
     """Delete a user, with all tokens and roles."""
     current.client().users.delete(user)
-    output.note(f"Deleted `{user}`.")
+    listing.removed(user, f"Deleted `{user}`.", as_json=as_json)
 
 
 @command.command()
@@ -95,8 +96,9 @@ def tokens(current: Session, user: str, as_json: bool) -> None:
 @command.command()
 @click.argument("user")
 @click.argument("token_id", metavar="TOKEN")
+@json_option
 @session
-def revoke(current: Session, user: str, token_id: str) -> None:
+def revoke(current: Session, user: str, token_id: str, as_json: bool) -> None:
     """Revoke a user's token at once."""
     current.client().users.revoke_token(user, token_id)
-    output.note(f"Revoked `{token_id}`.")
+    listing.removed(token_id, f"Revoked `{token_id}`.", as_json=as_json)
