@@ -88,7 +88,7 @@ def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
 
     tokens = [KEY, *(f"tp_sandbox_{number:032d}000000" for number in range(1, keys))]
     entities = [
-        entity("platform", "platform", name="bench", currency="EUR"),
+        entity("platform", "platform", name="bench", currency="EUR", egress_allow=["127.0.0.0/8"]),
         entity("team", "team_bench", name="bench"),
         entity("project", "prj_bench", name="bench", team="team_bench"),
         entity("price", "prc_bench", currency="EUR", input_nano_per_million=20_000_000, output_nano_per_million=80_000_000),

@@ -93,6 +93,7 @@ def test_two_gateways_on_one_control_plane_and_one_postgresql(
         "TOWPATH_DATABASE_URL": database.url(),
         "TOWPATH_GATEWAY_BIN": str(gateway_program.find()),
         "TOWPATH_COMPUTE__ENABLED": "false",
+        "TOWPATH_EGRESS_ALLOW": "127.0.0.0/8",
     }
     server = str(BIN / "towpath-server")
     subprocess.run([server, "migrate", "--data", str(tmp_path)], env=environment, check=True)

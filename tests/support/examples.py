@@ -71,7 +71,7 @@ class World:
         return {
             "weight": 100,
             "static": {
-                "url": "http://127.0.0.1:9/v1",
+                "url": "http://gpu-9.internal:9/v1",
                 "model": "tiny",
                 "name": self.name("static"),
             },

@@ -58,6 +58,8 @@ class Up:
             **{k: v for k, v in _ENVIRONMENT.items() if not k.startswith("TOWPATH_")},
             "TOWPATH_CONFIG": str(self.config),
             "TOWPATH_ADMIN_KEY": ADMIN_KEY,
+            # Model servers of tests are on this machine.
+            "TOWPATH_EGRESS_ALLOW": "127.0.0.0/8",
             "TOWPATH_GATEWAY_BIN": str(gateway_program.find()),
             "TOWPATH_DEMO_DIR": str(ARTIFACTS),
             "HOME": str(folder),

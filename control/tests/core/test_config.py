@@ -97,3 +97,19 @@ def test_a_child_gets_the_environment_with_changes(monkeypatch: pytest.MonkeyPat
     assert "TOWPATH_PORT" not in changed
     assert changed["TOWPATH_HOST"] == "::1"
     assert changed["PATH"]
+
+
+def test_networks_are_separated_by_commas_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "towpath.toml"
+    file.write_text('egress_allow = ["10.0.0.1"]\n')
+    from_file = load(file).egress_allow
+    monkeypatch.setenv("TOWPATH_EGRESS_ALLOW", "127.0.0.1/8, fd00::/8")
+    from_variable = load(file).egress_allow
+    monkeypatch.setenv("TOWPATH_EGRESS_ALLOW", "everything")
+
+    assert from_file == ("10.0.0.1/32",)
+    assert from_variable == ("127.0.0.0/8", "fd00::/8")
+    with pytest.raises(SettingsInvalid, match=r"TOWPATH_EGRESS_ALLOW .* 'everything'"):
+        load(file)

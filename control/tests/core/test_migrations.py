@@ -35,7 +35,7 @@ async def test_an_empty_database_is_brought_to_the_head(tmp_path: Path, sealer: 
 
     done = await migrations.upgrade(db)
 
-    assert done == ["main: empty to 0001_initial", "ledger: empty to 0001_initial"]
+    assert [step.rpartition(" ")[0] for step in done] == ["main: empty to", "ledger: empty to"]
     await migrations.check(db)
     await db.close()
 

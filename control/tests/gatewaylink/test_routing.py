@@ -175,6 +175,28 @@ async def test_the_platform_is_declared_once_and_again_when_it_changes(db, conne
     assert gateway.of("platform") == {"platform": {"name": "Canal & Co", "currency": "CHF"}}
 
 
+async def test_networks_that_may_be_called_reach_the_gateways_when_they_change(db, connect):
+    gateway = connect()
+    known = {"name": "Canal & Co", "currency": "EUR"}
+    async with db.write() as tx:
+        await platform.declare(tx, **known)
+    await gateway.poll()
+    async with db.write() as tx:
+        await platform.declare(tx, **known, egress_allow=("127.0.0.0/8", "10.0.0.0/8"))
+    await gateway.poll()
+    listed = gateway.of("platform")
+    async with db.write() as tx:
+        await platform.declare(tx, **known, egress_allow=("10.0.0.0/8", "127.0.0.0/8"))
+    same = await gateway.poll()
+    async with db.write() as tx:
+        await platform.declare(tx, **known)
+    await gateway.poll()
+
+    assert listed == {"platform": known | {"egress_allow": ["10.0.0.0/8", "127.0.0.0/8"]}}
+    assert same == {"revocations_to": 0}
+    assert gateway.of("platform") == {"platform": known}
+
+
 operations = st.lists(
     st.sampled_from(["team", "project", "key", "rename", "revoke", "poll"]), max_size=25
 )

@@ -74,7 +74,7 @@ async def put_in(api: Recorder) -> list[str]:
     await api.call("POST", "/providers", {"name": "x", "credential": given[5], "base_url": "ftp:x"})
     await api.call("POST", "/providers", {"name": "x", "credential": [given[6]], **provider})
     await api.call("POST", "/providers", {"nmae": "x", "credential": given[7] + "\n", **provider})
-    static = {"url": "http://127.0.0.1:9/v1", "model": "tiny", "credential": given[8]}
+    static = {"url": "http://gpu-9.internal:9/v1", "model": "tiny", "credential": given[8]}
     endpoint = {
         "name": "tiny",
         "environment": "sandbox",

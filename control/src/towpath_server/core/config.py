@@ -9,17 +9,18 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-from towpath_server.core import suggest
+from towpath_server.core import egress, suggest
 from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathError
 from towpath_server.core.seal import MIN_KEY_LENGTH
 from towpath_server.core.secret import Secret
@@ -141,6 +142,11 @@ class Settings(BaseSettings):
     currency: str = Field(
         "EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code in which money is counted."
     )
+    egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        default_factory=tuple,
+        description="Networks (CIDR, with commas between) that servers adopted by URL and "
+        "providers may be in, though the rules for outgoing calls forbid it: `127.0.0.0/8`.",
+    )
     demo: bool = Field(default=True, description="Whether the first start creates the demo.")
     demo_dir: Path | None = Field(
         None, description="Folder of prepared models that the demo serves."
@@ -156,6 +162,14 @@ class Settings(BaseSettings):
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Model servers on this machine."
     )
+
+    @field_validator("egress_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            return value
+        return tuple(str(egress.network(str(part))) for part in parts if str(part).strip())
 
     @field_validator("secret_key", "link_credential", "admin_key")
     @classmethod

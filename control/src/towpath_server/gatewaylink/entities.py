@@ -5,6 +5,7 @@ Pure functions, one per kind; `contracts/routing.schema.json` is what they must 
 holds every one of them against it. A field that has no value is left out.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
@@ -120,10 +121,13 @@ def _fields(found: RoutedTarget) -> Value | None:
     return {name: dict(rule) for name, rule in found.request_fields.items()}
 
 
-def platform(*, name: str, currency: str, ready_when: list[str]) -> Value:
+def platform(
+    *, name: str, currency: str, ready_when: list[str], egress_allow: Sequence[str] = ()
+) -> Value:
     """Write what holds for the whole organisation."""
     value: Value = {"name": name, "currency": currency}
-    return value | ({"ready_when": ready_when} if ready_when else {})
+    value |= {"ready_when": ready_when} if ready_when else {}
+    return value | ({"egress_allow": list(egress_allow)} if egress_allow else {})
 
 
 def _listed(values: Any) -> list[str] | None:

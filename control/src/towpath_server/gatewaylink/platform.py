@@ -1,8 +1,9 @@
 """
 What holds for the whole organisation, as the gateways know it: one row, the entity `platform`.
 
-Name and currency come from the settings and are kept here to notice that they changed. `ready_when`
-lists the demo's endpoints until each of them has been ready once: a first start is not over before.
+Name, currency and networks come from the settings and are kept to notice that they changed.
+`ready_when` lists the demo's endpoints until each of them has been ready once: a first start is not
+over before.
 """
 
 import json
@@ -14,13 +15,16 @@ from towpath_server.core import revision
 from towpath_server.core.db import Tx
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.domains.providers import service as providers
 from towpath_server.gatewaylink import entities
 from towpath_server.gatewaylink.routing import PAGE, Value
 from towpath_server.gatewaylink.tables import platform as platform_row
 
 
-async def declare(tx: Tx, *, name: str, currency: str) -> None:
-    """Put name and currency into the table of the gateways, if they are not there already."""
+async def declare(tx: Tx, *, name: str, currency: str, egress_allow: Sequence[str] = ()) -> None:
+    """Put what the settings say into the table of the gateways, if it is not there already."""
+    if await providers.declare_egress(tx, egress_allow):
+        await revision.bump(tx, "platform", entities.PLATFORM_ID)
     row = (await tx.execute(select(platform_row))).first()
     if row is not None and (row.name, row.currency) == (name, currency):
         return
@@ -75,6 +79,9 @@ async def load(
     if row is None:
         return []
     value = entities.platform(
-        name=row.name, currency=row.currency, ready_when=json.loads(row.ready_when)
+        name=row.name,
+        currency=row.currency,
+        ready_when=json.loads(row.ready_when),
+        egress_allow=await providers.egress_allow(tx),
     )
     return [(entities.PLATFORM_ID, value)]

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use ipnet::IpNet;
 use towpath_wire::routing::{
-    AuthScheme, Block, Blocked, Budget, Credential, Endpoint, Fallback, Limit, Price, QUIRKS, Rate,
-    Subject, Target, Timeouts,
+    AuthScheme, Block, Blocked, Budget, Credential, Endpoint, Fallback, Limit, Platform, Price,
+    QUIRKS, Rate, Subject, Target, Timeouts,
 };
 
 /// Most targets of one endpoint, its fallback chain included: they are tried one after the other.
@@ -31,10 +31,24 @@ pub(crate) fn name(name: &str) -> Result<(), String> {
 }
 
 /// A network, or a single address.
-pub(crate) fn network(text: &str) -> Result<IpNet, String> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
-        .map_err(|_| format!("source `{}` is not a network in CIDR form", text.escape_debug()))
+pub fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from)).ok()
+}
+
+pub(crate) fn source(text: &str) -> Result<IpNet, String> {
+    network(text)
+        .ok_or_else(|| format!("source `{}` is not a network in CIDR form", text.escape_debug()))
+}
+
+pub(crate) fn platform(platform: &Platform) -> Result<(), String> {
+    currency(&platform.currency)?;
+    match platform.egress_allow.iter().find(|text| network(text).is_none()) {
+        None => Ok(()),
+        Some(text) => Err(format!(
+            "`{}` in `egress_allow` is not a network in CIDR form",
+            text.escape_debug()
+        )),
+    }
 }
 
 /// `http://host[:port][/prefix]`, `https://…` or `unix:/absolute/path`.

@@ -16,6 +16,7 @@ mod table;
 
 pub use authenticate::{Unauthenticated, authenticate};
 pub use authorise::{Call, Denied, authorise, visible};
+pub use check::network;
 pub use choose::{Candidates, choose};
 pub use cost::{Usage, cost};
 pub use hash::{KeyHash, MalformedHash};
@@ -23,6 +24,8 @@ pub use limits::{Ask, Counted, Full, LimitRule, Meter, Moment, Standing, Taken, 
 pub use routes::{Endpoint, Routes, Share, Target};
 pub use suggest::closest;
 pub use table::{Key, Parties, Refused, Rules, Table, examine};
+
+pub use ipnet::IpNet;
 
 /// Id of an entity, shared by everything that names it.
 pub type Id = std::sync::Arc<str>;

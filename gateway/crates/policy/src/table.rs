@@ -336,7 +336,7 @@ impl Key {
     fn read(id: &Id, key: routing::Key) -> Result<Self, String> {
         let sources = key
             .sources
-            .map(|sources| sources.iter().map(|s| check::network(s)).collect::<Result<_, _>>())
+            .map(|sources| sources.iter().map(|s| check::source(s)).collect::<Result<_, _>>())
             .transpose()?;
         for name in key.endpoints.iter().flatten() {
             check::name(name)?;

@@ -32,6 +32,7 @@ pub enum Code {
     NotReady,
     UpstreamUnavailable,
     UpstreamTimeout,
+    EgressDenied,
     ControlUnavailable,
     InternalError,
     /// The body was refused.
@@ -76,7 +77,7 @@ pub struct Refusal {
 
 impl Code {
     /// Codes of this crate; those of the dialects come on top.
-    const OWN: [Self; 24] = [
+    const OWN: [Self; 25] = [
         Self::MissingApiKey,
         Self::InvalidApiKey,
         Self::KeyRevoked,
@@ -99,6 +100,7 @@ impl Code {
         Self::NotReady,
         Self::UpstreamUnavailable,
         Self::UpstreamTimeout,
+        Self::EgressDenied,
         Self::ControlUnavailable,
         Self::InternalError,
     ];
@@ -135,6 +137,7 @@ impl Code {
             Self::NotReady => "not_ready",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamTimeout => "upstream_timeout",
+            Self::EgressDenied => "egress_denied",
             Self::ControlUnavailable => "control_unavailable",
             Self::InternalError => "internal_error",
             Self::Request(code) => code.as_str(),
@@ -162,6 +165,7 @@ impl Code {
             | Self::NotReady
             | Self::UpstreamUnavailable
             | Self::ControlUnavailable => 503,
+            Self::EgressDenied => 502,
             Self::UpstreamTimeout => 504,
             Self::Fault(code) => code.status(),
         }
@@ -191,6 +195,7 @@ impl Code {
             Self::NotReady => "Gateway not ready",
             Self::UpstreamUnavailable => "Model not reachable",
             Self::UpstreamTimeout => "Model took too long",
+            Self::EgressDenied => "Address not allowed",
             Self::ControlUnavailable => "Control plane not reachable",
             Self::InternalError => "Error in the gateway",
             Self::Request(code) => code.title(),
@@ -239,6 +244,9 @@ impl Code {
             }
             Self::UpstreamTimeout => {
                 "Ask for less at once or use a stream; the endpoint's timeouts can be raised."
+            }
+            Self::EgressDenied => {
+                "Give the model's server an address outside, or ask the platform team to list its network in `TOWPATH_EGRESS_ALLOW`."
             }
             Self::ControlUnavailable => {
                 "Try again shortly; calls to models work meanwhile. `towpath doctor` says what is wrong."

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use towpath_dialect::{BytesPerToken, Quirks};
-use towpath_policy::{Id, Table, Target};
-use towpath_upstream::{Address, path_segment};
-use towpath_wire::routing::{Credential, Dialect};
+use towpath_policy::{Id, IpNet, Table, Target};
+use towpath_upstream::{Address, Tls, path_segment};
+use towpath_wire::routing::{Credential, Dialect, TargetKind};
 
 use crate::clock;
 use crate::secrets::Secrets;
@@ -117,6 +117,12 @@ impl Live {
         Self { table, targets, endpoints, problems }
     }
 
+    /// Networks that upstreams given by URL may be in, whatever else forbids it.
+    pub fn egress_allow(&self) -> Vec<IpNet> {
+        let listed = self.table.platform().into_iter().flat_map(|it| &it.egress_allow);
+        listed.filter_map(|network| towpath_policy::network(network)).collect()
+    }
+
     pub fn target(&self, id: &str) -> Option<&Arc<ReadyTarget>> {
         self.targets.get(id)
     }
@@ -151,8 +157,15 @@ impl ReadyTarget {
             Dialect::Anthropic | Dialect::KserveV2 | Dialect::KserveGrpc => "",
         };
         let mut problems = Vec::new();
+        let authorities = spec.ca_pem.as_deref().map(Tls::from_pem).transpose();
+        let authorities = authorities.unwrap_or_else(|error| {
+            problems.push(format!("target `{}`: {error}", spec.name));
+            None
+        });
+        let trusted = spec.ca_pem.is_none() || authorities.is_some();
         let mut replicas = Vec::with_capacity(spec.replicas.len());
-        for replica in &spec.replicas {
+        // Without the authorities that alone may vouch for it, nothing is sent.
+        for replica in spec.replicas.iter().filter(|_| trusted) {
             let name = &spec.name;
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -169,7 +182,13 @@ impl ReadyTarget {
                 }
             }
             match Address::parse(&replica.address, unix_prefix) {
-                Ok(address) => {
+                Ok(mut address) => {
+                    if spec.kind != TargetKind::Deployment {
+                        address = address.checked();
+                    }
+                    if let Some(authorities) = &authorities {
+                        address = address.trusting(authorities);
+                    }
                     let id = Id::from(replica.id.as_str());
                     replicas.push(ReadyReplica { id, address, headers });
                 }

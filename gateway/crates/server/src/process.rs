@@ -16,12 +16,12 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 use towpath_journal::{Journal, OpenError};
 use towpath_policy::Table;
-use towpath_upstream::{Address, Pool, Roots, Settings, Tls};
+use towpath_upstream::{Address, Egress, Own, Pool, Roots, Settings, Tls};
 use towpath_wire::routing::Snapshot;
 
 use crate::account::Refusals;
 use crate::admit::{BodyMemory, Calls};
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::link::{self, Link, LinkError, Position, Store, StoreError};
 use crate::live::Live;
 use crate::log::{self, Level, Throttle};
@@ -108,6 +108,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .map_err(|source| StartError::Listen { listen: format!("{:?}", config.listen), source })?;
     let tls = tls(config)?;
     let control = config.control.as_deref().map(|text| address("--control", text)).transpose()?;
+    shared.egress.own(&own(config, &socket));
     let (stop, stopped) = watch::channel(false);
     let shown = socket.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
     let workers = threads(&shared, socket, &stopped, &tls)?;
@@ -129,7 +130,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let served = local.block_on(&runtime, async {
         let link = match (control, &config.link_credential) {
             (Some(address), Some(credential)) => {
-                let link = Link::new(pool(&shared.limits, tls), address, credential);
+                let link = Link::new(pool(&shared, tls), address, credential);
                 Some(link.map_err(StartError::Link)?)
             }
             _ => None,
@@ -157,8 +158,11 @@ fn threads(
         seats.push(seat);
         let (shared, stopped, tls) = (Arc::clone(shared), stopped.clone(), tls.clone());
         let work = move || {
-            let limits = shared.limits.clone();
-            listener::work(shared, desk, stopped, || pool(&limits, tls))
+            let pool = {
+                let shared = Arc::clone(&shared);
+                move || pool(&shared, tls)
+            };
+            listener::work(shared, desk, stopped, pool)
         };
         let spawned = thread::Builder::new().name(format!("worker-{index}")).spawn(work);
         threads.push(spawned.map_err(StartError::Runtime)?);
@@ -249,9 +253,12 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         None => link::restore(&mut store, &secrets).map_err(StartError::Store)?,
     };
     let api = config.api.as_deref().map(|text| address("--api", text)).transpose()?;
+    let egress = Egress::default();
+    egress.allow(&live.egress_allow());
     let shared = Shared {
         gateway_id,
         live: ArcSwap::from_pointee(live),
+        egress,
         journal,
         refusals: Refusals::default(),
         calls: Arc::new(Calls::new(limits.max_in_flight)),
@@ -297,6 +304,17 @@ fn identity(data: &Path) -> io::Result<String> {
     Ok(id)
 }
 
+/// Where the platform itself listens, as far as this gateway knows: no URL may lead there.
+fn own(config: &Config, socket: &TcpListener) -> Vec<Own> {
+    let here = socket.local_addr().ok().map(Own::Here);
+    let parts = [&config.control, &config.api].into_iter().flatten();
+    let there = parts.filter_map(|text| {
+        let (host, port) = Address::parse(text, "").ok()?.host_and_port()?;
+        Some(Own::There { host, port })
+    });
+    here.into_iter().chain(there).collect()
+}
+
 fn address(option: &'static str, text: &str) -> Result<Address, StartError> {
     Address::parse(text, "")
         .map_err(|error| StartError::Address { option, message: error.to_string() })
@@ -307,10 +325,12 @@ fn tls(config: &Config) -> Result<Tls, StartError> {
     Tls::load(&roots).map_err(|error| StartError::Roots(error.to_string()))
 }
 
-fn pool(limits: &Limits, tls: Tls) -> Pool {
+fn pool(shared: &Shared, tls: Tls) -> Pool {
+    let limits = &shared.limits;
     Pool::new(Settings {
         idle: Duration::from_millis(limits.upstream_idle_ms),
         max_idle_per_address: usize::try_from(limits.upstream_max_idle).unwrap_or(usize::MAX),
         tls,
+        egress: shared.egress.clone(),
     })
 }

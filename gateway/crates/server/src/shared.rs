@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use towpath_journal::Journal;
 use towpath_policy::{Id, Routes};
-use towpath_upstream::{Address, Pool};
+use towpath_upstream::{Address, Egress, Pool};
 use towpath_wire::link::Refusal as TableRefusal;
 use towpath_wire::routing::Operation;
 
@@ -25,6 +25,7 @@ pub struct Shared {
     pub gateway_id: String,
     pub limits: Limits,
     pub live: ArcSwap<Live>,
+    pub egress: Egress,
     pub journal: Journal,
     pub refusals: Refusals,
     pub calls: Arc<Calls>,

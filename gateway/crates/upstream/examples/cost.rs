@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use towpath_upstream::{Address, Call, Expect, Payload, Pool, Roots, Settings, Tls};
+use towpath_upstream::{Address, Call, Egress, Expect, Payload, Pool, Roots, Settings, Tls};
 use towpath_wire::routing::Timeouts;
 
 /// The fastest of many short rounds counts: what disturbs a measurement only ever makes it slower.
@@ -85,7 +85,8 @@ async fn bare(address: SocketAddr) -> Outcome {
 async fn pooled(address: SocketAddr) -> Outcome {
     let tls = Tls::load(&Roots::Native)?;
     let idle = Duration::from_secs(10);
-    let pool = Pool::new(Settings { idle, max_idle_per_address: 8, tls });
+    let pool =
+        Pool::new(Settings { idle, max_idle_per_address: 8, tls, egress: Egress::default() });
     let address = Address::parse(&format!("http://{address}"), "")?;
     measure("pool", async || {
         let call = Call {

@@ -8,18 +8,36 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Uri};
 
+use crate::tls::Tls;
+
 /// A replica's address with everything prepared that a request needs. Cheap to clone; equal addresses
 /// share connections whatever their prefixes.
 #[derive(Clone)]
 pub struct Address(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     place: Place,
-    /// Scheme, host and port in one form, or the socket's path: the name of the pool.
+    /// Scheme, host and port in one form, or the socket's path.
     origin: Arc<str>,
+    /// Name of the pool: the origin and everything that decides whether a connection may be opened, so
+    /// that no call gets a connection that was opened under other rules.
+    pool: Arc<str>,
+    reach: Reach,
+    /// Absent: the pool's own.
+    tls: Option<Tls>,
     host: HeaderValue,
     /// Before every path; without a slash at its end.
     prefix: String,
+}
+
+/// Who chose the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The platform: it is connected to as it stands.
+    Own,
+    /// Somebody by URL: the rules of [`crate::Egress`] hold.
+    Checked,
 }
 
 /// What to connect to.
@@ -94,27 +112,62 @@ impl Address {
         };
         let header = HeaderValue::from_str(authority.as_str()).map_err(|_| malformed())?;
         let origin = origin.to_ascii_lowercase().into();
-        Ok(Self(Arc::new(Inner { place, origin, host: header, prefix })))
+        Ok(Self::new(place, origin, header, prefix))
     }
 
     fn unix(path: &str, prefix: &str) -> Result<Self, AddressError> {
         if !Path::new(path).is_absolute() || path.len() > MAX_SOCKET_PATH || path.contains('\0') {
             return Err(AddressError::Socket(shown(path)));
         }
-        Ok(Self(Arc::new(Inner {
-            place: Place::Unix(PathBuf::from(path)),
-            origin: format!("unix:{path}").into(),
-            host: HeaderValue::from_static("localhost"),
-            prefix: prefix.trim_end_matches('/').to_owned(),
-        })))
+        let place = Place::Unix(PathBuf::from(path));
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        let host = HeaderValue::from_static("localhost");
+        Ok(Self::new(place, format!("unix:{path}").into(), host, prefix))
+    }
+
+    fn new(place: Place, origin: Arc<str>, host: HeaderValue, prefix: String) -> Self {
+        let pool = Arc::clone(&origin);
+        let reach = Reach::Own;
+        Self(Arc::new(Inner { place, origin, pool, reach, tls: None, host, prefix }))
+    }
+
+    /// The same address, chosen by somebody outside the platform: the rules of [`crate::Egress`] hold.
+    #[must_use]
+    pub fn checked(&self) -> Self {
+        let pool = format!("{} checked", self.0.pool).into();
+        Self(Arc::new(Inner { pool, reach: Reach::Checked, ..Inner::clone(&self.0) }))
+    }
+
+    /// The same address, trusted by these certificate authorities instead of the pool's.
+    #[must_use]
+    pub fn trusting(&self, tls: &Tls) -> Self {
+        let pool = format!("{} by {}", self.0.pool, tls.name()).into();
+        Self(Arc::new(Inner { pool, tls: Some(tls.clone()), ..Inner::clone(&self.0) }))
+    }
+
+    /// Host and port, unless it is a socket.
+    pub fn host_and_port(&self) -> Option<(String, u16)> {
+        match &self.0.place {
+            Place::Tcp { host, port } | Place::Tls { host, port } => Some((host.clone(), *port)),
+            Place::Unix(_) => None,
+        }
     }
 
     pub(crate) fn place(&self) -> &Place {
         &self.0.place
     }
 
-    pub(crate) fn origin(&self) -> &Arc<str> {
-        &self.0.origin
+    /// Name of the pool that its connections are kept in.
+    pub(crate) fn pool(&self) -> &Arc<str> {
+        &self.0.pool
+    }
+
+    pub(crate) fn reach(&self) -> Reach {
+        self.0.reach
+    }
+
+    pub(crate) fn tls(&self) -> Option<&Tls> {
+        self.0.tls.as_ref()
     }
 
     pub(crate) fn host(&self) -> &HeaderValue {
@@ -140,7 +193,7 @@ impl fmt::Debug for Address {
 
 impl PartialEq for Address {
     fn eq(&self, other: &Self) -> bool {
-        self.0.origin == other.0.origin && self.0.prefix == other.0.prefix
+        self.0.pool == other.0.pool && self.0.prefix == other.0.prefix
     }
 }
 
@@ -148,7 +201,7 @@ impl Eq for Address {}
 
 impl Hash for Address {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.origin.hash(state);
+        self.0.pool.hash(state);
         self.0.prefix.hash(state);
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future as _;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -15,10 +15,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::address::Place;
+use crate::address::{Address, Place, Reach};
+use crate::egress::{Denied, Egress};
 use crate::errors::UpstreamError;
-use crate::pool::Payload;
-use crate::tls::Tls;
+use crate::pool::{Payload, Settings};
 
 /// Largest head of an answer, and hyper's read buffer with it. Servers send a few KB; cookies and
 /// tracing of proxies in between may add tens.
@@ -35,19 +35,35 @@ pub(crate) struct Connection {
     received: Rc<Cell<u64>>,
     /// Whether it has served a request before.
     pub reused: bool,
+    /// Its two ends, where both have an address.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Connection {
-    pub(crate) async fn open(place: &Place, tls: &Tls) -> Result<Self, UpstreamError> {
-        let stream = match place {
+    pub(crate) async fn open(
+        address: &Address,
+        settings: &Settings,
+    ) -> Result<Self, UpstreamError> {
+        let tls = address.tls().unwrap_or(&settings.tls);
+        let dialled = |host, port| dial(host, port, address.reach(), &settings.egress);
+        let mut ends = None;
+        let stream = match address.place() {
+            Place::Unix(_) if address.reach() == Reach::Checked => {
+                return Err(UpstreamError::Denied { ip: None, why: Denied::Socket });
+            }
             Place::Unix(path) => {
                 Stream::Unix(UnixStream::connect(path).await.map_err(UpstreamError::Connect)?)
             }
-            Place::Tcp { host, port } => Stream::Tcp(dial(host, *port).await?),
+            Place::Tcp { host, port } => {
+                let (tcp, both) = dialled(host, *port).await?;
+                ends = Some(both);
+                Stream::Tcp(tcp)
+            }
             Place::Tls { host, port } => {
                 let name = ServerName::try_from(host.clone())
                     .map_err(|error| UpstreamError::Tls(io::Error::other(error)))?;
-                let tcp = dial(host, *port).await?;
+                let (tcp, both) = dialled(host, *port).await?;
+                ends = Some(both);
                 let session =
                     tls.connector().connect(name, tcp).await.map_err(UpstreamError::Tls)?;
                 Stream::Tls(Box::new(session))
@@ -61,7 +77,7 @@ impl Connection {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(UpstreamError::Protocol)?;
-        Ok(Self { sender, driver, ended: false, received, reused: false })
+        Ok(Self { sender, driver, ended: false, received, reused: false, ends })
     }
 
     /// Read and write what can be; afterwards the answer or its body may have more.
@@ -94,16 +110,30 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Connect to the first of the host's addresses that takes the connection.
-async fn dial(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
-    let stream = match host.parse::<IpAddr>() {
-        Ok(ip) => TcpStream::connect((ip, port)).await,
-        Err(_) => TcpStream::connect((host, port)).await,
+/// Connect to the first of the host's addresses that takes the connection; with both of its ends.
+async fn dial(
+    host: &str,
+    port: u16,
+    reach: Reach,
+    egress: &Egress,
+) -> Result<(TcpStream, (SocketAddr, SocketAddr)), UpstreamError> {
+    let stream = match (reach, host.parse::<IpAddr>()) {
+        (Reach::Own, Ok(ip)) => TcpStream::connect((ip, port)).await,
+        (Reach::Own, Err(_)) => TcpStream::connect((host, port)).await,
+        // Addresses, not the name: what was checked is what is connected to.
+        (Reach::Checked, _) => TcpStream::connect(&*egress.resolve(host, port).await?).await,
     }
     .map_err(UpstreamError::Connect)?;
+    let ends = || Ok((stream.local_addr()?, stream.peer_addr()?));
+    let (local, peer) = ends().map_err(UpstreamError::Connect)?;
+    if reach == Reach::Checked {
+        egress
+            .judge(local, peer)
+            .map_err(|why| UpstreamError::Denied { ip: Some(peer.ip()), why })?;
+    }
     // Requests are written whole; waiting for more would only delay them.
     stream.set_nodelay(true).map_err(UpstreamError::Connect)?;
-    Ok(stream)
+    Ok((stream, (local, peer)))
 }
 
 /// A stream that counts what comes.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
+
+use crate::egress::Denied;
 
 /// A phase of a call with a limit of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,9 @@ impl fmt::Display for Phase {
 pub enum UpstreamError {
     #[error("no connection")]
     Connect(#[source] io::Error),
+    /// The address is one that no URL may lead to.
+    #[error("not connected{}, which is {why}", at(*.ip))]
+    Denied { ip: Option<IpAddr>, why: Denied },
     #[error("no TLS session")]
     Tls(#[source] io::Error),
     #[error("timed out after {limit_ms} ms {phase}")]
@@ -49,11 +55,16 @@ pub enum UpstreamError {
     Path(String),
 }
 
+fn at(ip: Option<IpAddr>) -> String {
+    ip.map_or_else(|| " to its address".to_owned(), |ip| format!(" to {ip}"))
+}
+
 impl UpstreamError {
     /// Stable code for the caller.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Connect(_) | Self::Tls(_) => "upstream_unavailable",
+            Self::Denied { .. } => "egress_denied",
             Self::Timeout { phase: Phase::Connect, .. } => "upstream_unavailable",
             Self::Timeout { .. } => "upstream_timeout",
             Self::Cut { received_bytes: 1.. } => "upstream_cut",

@@ -8,12 +8,14 @@ mod address;
 mod body;
 mod clock;
 mod connection;
+mod egress;
 mod errors;
 mod pool;
 mod tls;
 
 pub use address::{Address, AddressError, path_segment};
 pub use body::Body;
+pub use egress::{Denied, Egress, Own, Resolve, Resolving, System};
 pub use errors::{Phase, UpstreamError};
 pub use pool::{Call, Expect, Payload, Pool, Reply, Settings};
 pub use tls::{Roots, Tls, TlsError};

@@ -19,10 +19,11 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use towpath_wire::routing::Timeouts;
 
-use crate::address::Address;
+use crate::address::{Address, Reach};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::egress::Egress;
 use crate::errors::{Phase, UpstreamError};
 use crate::tls::Tls;
 
@@ -49,6 +50,8 @@ pub struct Settings {
     /// Most unused connections to one address.
     pub max_idle_per_address: usize,
     pub tls: Tls,
+    /// For addresses that are [`Address::checked`].
+    pub egress: Egress,
 }
 
 /// One worker's connections. Cheap to clone.
@@ -132,7 +135,7 @@ impl Pool {
             }
             clock.enter(Phase::Connect);
         }
-        let opening = Connection::open(address.place(), &self.0.settings.tls);
+        let opening = Connection::open(address, &self.0.settings);
         let mut connection = Box::new(clock.limit_to(opening).await?);
         clock.enter(Phase::FirstByte);
         match exchange(&mut connection, request, &mut clock).await {
@@ -178,26 +181,37 @@ impl Pool {
     pub(crate) fn keep(&self, address: &Address, mut connection: Box<Connection>) {
         connection.reused = true;
         let mut idle = self.0.idle.borrow_mut();
-        let kept = match idle.get_mut(address.origin()) {
+        let kept = match idle.get_mut(address.pool()) {
             Some(kept) => kept,
-            None => idle.entry(address.origin().clone()).or_default(),
+            None => idle.entry(address.pool().clone()).or_default(),
         };
         if kept.len() < self.0.settings.max_idle_per_address {
             kept.push(Idle { connection, since: Instant::now() });
         }
     }
 
+    /// The rules may have changed since the connection was opened.
+    fn allows(&self, address: &Address, kept: &Connection) -> bool {
+        match (address.reach(), kept.ends) {
+            (Reach::Own, _) => true,
+            (Reach::Checked, Some((local, peer))) => {
+                self.0.settings.egress.judge(local, peer).is_ok()
+            }
+            (Reach::Checked, None) => false,
+        }
+    }
+
     /// The connection used last that still stands.
     fn take(&self, address: &Address) -> Option<Box<Connection>> {
         let mut idle = self.0.idle.borrow_mut();
-        let kept = idle.get_mut(address.origin())?;
+        let kept = idle.get_mut(address.pool())?;
         while let Some(mut last) = kept.pop() {
             if last.since.elapsed() >= self.0.settings.idle {
                 // All below it are older.
                 kept.clear();
                 return None;
             }
-            if last.connection.ready_now() {
+            if self.allows(address, &last.connection) && last.connection.ready_now() {
                 return Some(last.connection);
             }
         }

@@ -1,13 +1,14 @@
 //! Trust: which certificate authorities may vouch for an upstream.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ring::digest::{SHA256, digest};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 /// Which certificate authorities are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,10 @@ pub enum Roots {
 
 /// Prepared trust, made once and shared by all workers.
 #[derive(Clone)]
-pub struct Tls(TlsConnector);
+pub struct Tls {
+    connector: TlsConnector,
+    name: Arc<str>,
+}
 
 /// Why trust cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,8 @@ pub enum TlsError {
     File { path: PathBuf, reason: String },
     #[error("the file of certificate authorities `{path}` holds no certificate that can be used")]
     Empty { path: PathBuf },
+    #[error("the certificate authorities cannot be read: {0}")]
+    Pem(String),
     #[error("TLS cannot be set up: {0}")]
     Protocol(String),
 }
@@ -59,18 +65,49 @@ impl Tls {
                 }
             }
         }
-        let provider = Arc::new(ring::default_provider());
+        Self::over(store, "")
+    }
+
+    /// Trust the authorities of a PEM text, and no others.
+    ///
+    /// # Errors
+    /// It cannot be read or has no certificate in it.
+    pub fn from_pem(pem: &str) -> Result<Self, TlsError> {
+        let found = CertificateDer::pem_slice_iter(pem.as_bytes());
+        let found: Vec<_> =
+            found.collect::<Result<_, _>>().map_err(|error| TlsError::Pem(error.to_string()))?;
+        let mut store = RootCertStore::empty();
+        for certificate in found {
+            store.add(certificate).map_err(|error| TlsError::Pem(error.to_string()))?;
+        }
+        if store.is_empty() {
+            return Err(TlsError::Pem("there is no certificate in them".to_owned()));
+        }
+        Self::over(store, pem)
+    }
+
+    fn over(store: RootCertStore, pem: &str) -> Result<Self, TlsError> {
+        let provider = Arc::new(crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Protocol(error.to_string()))?
             .with_root_certificates(store)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        let mut name = String::new();
+        for byte in digest(&SHA256, pem.as_bytes()).as_ref() {
+            let _ = write!(name, "{byte:02x}");
+        }
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name: name.into() })
     }
 
     pub(crate) fn connector(&self) -> &TlsConnector {
-        &self.0
+        &self.connector
+    }
+
+    /// Digest of the authorities it was made of.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }
 

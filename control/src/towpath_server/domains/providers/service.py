@@ -1,12 +1,11 @@
 """Rules of providers."""
 
-import ipaddress
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from towpath_server.core import ids, revision, uses
+from towpath_server.core import egress, ids, revision, uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import NameTaken, NotFound
@@ -71,7 +70,7 @@ async def create(tx: Tx, caller: Principal, draft: ProviderDraft) -> Provider:
         updated_at_ms=tx.now_ms,
         name=draft.name,
         dialect=draft.dialect,
-        base_url=upstream_url(draft.base_url),
+        base_url=await reachable_url(tx, draft.base_url),
         credential_id=credential_id,
         header=draft.header,
         region=draft.region,
@@ -136,7 +135,7 @@ async def update(
     revision.match(if_match, provider.revision)
     columns: dict[str, Any] = {}
     if "base_url" in changes:
-        columns["base_url"] = upstream_url(changes["base_url"])
+        columns["base_url"] = await reachable_url(tx, changes["base_url"])
     if "credential" in changes:
         columns |= _rotated(tx, changes["credential"])
     for name in ("header", "region", "max_data_class"):
@@ -212,16 +211,39 @@ def upstream_url(text: str) -> str:
         )
     if parts.query or parts.fragment:
         raise _refused(text, "it has a query or a fragment")
-    if _link_local(host):
-        raise _refused(text, "it is a link-local address, where machines keep their own secrets")
     return url
 
 
-def _link_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_link_local
-    except ValueError:
-        return host.rstrip(".").lower() == "metadata.google.internal"
+async def reachable_url(tx: Tx, text: str) -> str:
+    """
+    Check the address of an upstream, and that the gateway may connect to it as far as it says.
+
+    Raises:
+        UpstreamAddressInvalid: It is not one that the gateway may call.
+    """
+    url = upstream_url(text)
+    allow = [egress.network(network) for network in await store.networks(tx)]
+    why = egress.denied(urlsplit(url).hostname or "", allow)
+    if why is not None:
+        raise UpstreamAddressInvalid(
+            f"`{url[:200]}` may not be called: {why}.",
+            fix="Name an address outside, or ask the platform team to list its network in "
+            "`TOWPATH_EGRESS_ALLOW`.",
+        )
+    return url
+
+
+async def egress_allow(tx: Tx) -> Sequence[str]:
+    """Return the networks that upstreams given by URL may be in, whatever else forbids it."""
+    return await store.networks(tx)
+
+
+async def declare_egress(tx: Tx, networks: Sequence[str]) -> bool:
+    """Let these be those networks; return whether that is a change."""
+    if set(await store.networks(tx)) == set(networks):
+        return False
+    await store.replace_networks(tx, networks)
+    return True
 
 
 def _refused(url: str, why: str) -> UpstreamAddressInvalid:

@@ -9,7 +9,11 @@ from towpath_server.core import ids, queries
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
 from towpath_server.domains.providers.models import Credential, Price, Provider, ProviderModel
-from towpath_server.domains.providers.tables import provider_models, providers
+from towpath_server.domains.providers.tables import (
+    egress_networks,
+    provider_models,
+    providers,
+)
 
 _SHOWN = [column for column in providers.c if column.name != "credential_sealed"]
 
@@ -108,6 +112,20 @@ async def credentials(
         Credential(row.credential_id, row.credential_sealed, row.header)
         for row in await tx.execute(query)
     ]
+
+
+async def networks(tx: Tx) -> list[str]:
+    """List the networks that upstreams given by URL may be in, whatever else forbids it."""
+    column = egress_networks.c.network
+    return list((await tx.execute(select(column).order_by(column))).scalars())
+
+
+async def replace_networks(tx: Tx, wanted: Collection[str]) -> None:
+    """Let these be the networks."""
+    await tx.execute(delete(egress_networks))
+    if wanted:
+        rows = [{"network": network} for network in sorted(wanted)]
+        await tx.execute(egress_networks.insert(), rows)
 
 
 async def _read(tx: Tx, query: Any) -> list[Provider]:

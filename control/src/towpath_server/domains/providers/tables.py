@@ -30,6 +30,13 @@ providers = Table(
     UniqueConstraint("credential_id"),
 )
 
+egress_networks = Table(
+    "egress_networks",
+    metadata,
+    Column("network", String(64), primary_key=True),
+)
+"""Networks (CIDR) that upstreams given by URL may be in, though they are inside."""
+
 provider_models = Table(
     "provider_models",
     metadata,

@@ -240,7 +240,7 @@ impl Change {
                 if &*id != "platform" {
                     return Err("the platform's id is `platform`".to_owned());
                 }
-                check::currency(&platform.currency)?;
+                check::platform(&platform)?;
                 next.platform = Some(Arc::new(platform));
             }
         }

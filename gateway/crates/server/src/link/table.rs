@@ -154,6 +154,7 @@ fn install(shared: &Shared, table: Table) {
     for problem in live.problems.iter().filter(|problem| !former.problems.contains(problem)) {
         log::event(Level::Error, "target.unusable", &[("cause", problem)]);
     }
+    shared.egress.allow(&live.egress_allow());
     shared.live.store(Arc::new(live));
 }
 

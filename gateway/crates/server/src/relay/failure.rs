@@ -54,6 +54,14 @@ impl Failure {
                 Ended::Error,
                 Next::Replica,
             ),
+            UpstreamError::Denied { .. } => (
+                Refusal::new(
+                    Code::EgressDenied,
+                    "The model's server has an address that the platform does not connect to.",
+                ),
+                Ended::Error,
+                Next::Replica,
+            ),
             UpstreamError::Timeout { phase, limit_ms } => timeout(*phase, *limit_ms),
             UpstreamError::Cut { .. } => (
                 Refusal::new(

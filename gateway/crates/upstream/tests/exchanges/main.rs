@@ -7,6 +7,7 @@
     reason = "the whole crate is a test, its scenes included"
 )]
 
+mod egress;
 mod faults;
 mod headers;
 mod limits;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use towpath_upstream::{Address, Call, Expect, Payload, Pool, Roots, Settings, Tls};
+use towpath_upstream::{Address, Call, Egress, Expect, Payload, Pool, Roots, Settings, Tls};
 use towpath_wire::routing::Timeouts;
 
 /// Limits that no test is meant to reach.
@@ -28,7 +28,8 @@ pub fn settings() -> Settings {
     // The system's certificates are many; they are read once for all tests.
     static TLS: OnceLock<Tls> = OnceLock::new();
     let tls = TLS.get_or_init(|| Tls::load(&Roots::Native).unwrap()).clone();
-    Settings { idle: Duration::from_secs(20), max_idle_per_address: 4, tls }
+    let egress = Egress::default();
+    Settings { idle: Duration::from_secs(20), max_idle_per_address: 4, tls, egress }
 }
 
 pub fn pool() -> Pool {

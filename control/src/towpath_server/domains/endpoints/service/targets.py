@@ -57,7 +57,7 @@ class Resolver:
         if draft.deployment is not None:
             return await self._deployment(draft.deployment, at)
         if draft.static is not None:
-            return self._static(draft.static, at)
+            return await self._static(draft.static, at)
         return await self._provider(draft.provider or "", draft.model or "", at)
 
     async def _deployment(self, name: str, at: str) -> Target | None:
@@ -107,11 +107,11 @@ class Resolver:
         self.fresh.append((target, None))
         return target
 
-    def _static(self, draft: StaticDraft, at: str) -> Target | None:
+    async def _static(self, draft: StaticDraft, at: str) -> Target | None:
         if draft.dialect not in STATIC_DIALECTS:
             raise DialectUnsupported(draft.dialect, STATIC_DIALECTS)
         try:
-            url = providers.upstream_url(draft.url)
+            url = await providers.reachable_url(self._tx, draft.url)
         except TowpathError as error:
             self.findings.append(Finding(f"{at}/static/url", error.detail, error.fix))
             return None

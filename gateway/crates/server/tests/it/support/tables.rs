@@ -67,7 +67,11 @@ pub fn organisation() -> Vec<Envelope> {
             "prc_1",
             &json!({"currency": "EUR", "input_nano_per_million": 20_000_000, "output_nano_per_million": 80_000_000}),
         ),
-        entity("platform", "platform", &json!({"name": "towpath", "currency": "EUR"})),
+        entity(
+            "platform",
+            "platform",
+            &json!({"name": "towpath", "currency": "EUR", "egress_allow": ["127.0.0.0/8"]}),
+        ),
         key("key_1", GOOD),
     ]
 }
