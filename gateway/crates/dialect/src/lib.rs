@@ -10,6 +10,7 @@ pub mod errors;
 pub mod estimate;
 mod follow;
 mod json;
+pub mod kserve;
 pub mod models;
 pub mod predict;
 pub mod quirks;

@@ -18,6 +18,7 @@ use crate::json::{self, Cursor, Kind};
 use crate::request::{RequestCode, RequestError, Trouble, check_range, expect, shown};
 
 pub(crate) use columns::Column;
+pub(crate) use datatype::{Datatype, Width};
 pub(crate) use rows::{Outputs, Tensor};
 
 /// A V2 inference request, for `POST /v2/models/{m}/infer`.

@@ -50,6 +50,43 @@ impl Datatype {
         })
     }
 
+    /// The name, as [`Self::named`] takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bool => "BOOL",
+            Self::Signed(8) => "INT8",
+            Self::Signed(16) => "INT16",
+            Self::Signed(32) => "INT32",
+            Self::Signed(_) => "INT64",
+            Self::Unsigned(8) => "UINT8",
+            Self::Unsigned(16) => "UINT16",
+            Self::Unsigned(32) => "UINT32",
+            Self::Unsigned(_) => "UINT64",
+            Self::Float(Width::Half) => "FP16",
+            Self::Float(Width::Brain) => "BF16",
+            Self::Float(Width::Single) => "FP32",
+            Self::Float(Width::Double) => "FP64",
+            Self::Bytes => "BYTES",
+        }
+    }
+
+    /// Bytes of one element; `None` where elements differ.
+    pub(crate) fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Bool => Some(1),
+            Self::Signed(bits) | Self::Unsigned(bits) => usize::try_from(bits / 8).ok(),
+            Self::Float(Width::Half | Width::Brain) => Some(2),
+            Self::Float(Width::Single) => Some(4),
+            Self::Float(Width::Double) => Some(8),
+            Self::Bytes => None,
+        }
+    }
+
+    /// The whole number that a text names, if it is in range.
+    pub(crate) fn whole(self, text: &str) -> Option<i128> {
+        self.integer(text)?.or_else(|| text.parse().ok())
+    }
+
     /// What to send, in words.
     pub(crate) fn expected(self) -> String {
         match self {
@@ -63,7 +100,8 @@ impl Datatype {
         }
     }
 
-    fn bounds(self) -> (i128, i128) {
+    /// Smallest and largest whole number.
+    pub(crate) fn bounds(self) -> (i128, i128) {
         match self {
             Self::Signed(bits) => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
             Self::Unsigned(bits) => (0, (1 << bits) - 1),
@@ -123,7 +161,7 @@ impl Datatype {
 
 impl Width {
     /// Whether the type has a finite value for this number.
-    fn holds(self, text: &str) -> bool {
+    pub(crate) fn holds(self, text: &str) -> bool {
         let Ok(number) = text.parse::<f64>() else { return false };
         let largest = match self {
             Self::Half => 65_504.0,
