@@ -148,9 +148,14 @@ impl ErrorBody<'_> {
         json(&problem).into()
     }
 
-    /// `{"error": "…"}`, as KServe V2 has it.
+    /// `{"error": "…"}`, as KServe V2 has it. The text is all there is, so it ends with the code.
     pub fn kserve(&self) -> Bytes {
-        json(&serde_json::json!({ "error": self.message() })).into()
+        json(&serde_json::json!({ "error": self.text() })).into()
+    }
+
+    /// What is wrong, what to do, and the code, in one text.
+    pub fn text(&self) -> String {
+        format!("{} [{}]", self.message(), self.code)
     }
 
     fn openai_text(&self) -> Vec<u8> {

@@ -47,6 +47,8 @@ pub enum Shape {
     OpenAi,
     Anthropic,
     Problem,
+    /// KServe V2 over REST.
+    KserveV2,
 }
 
 impl Shape {
@@ -325,6 +327,7 @@ impl Refusal {
             Shape::OpenAi => (body.openai(), "application/json"),
             Shape::Anthropic => (body.anthropic(), "application/json"),
             Shape::Problem => (body.problem(), "application/problem+json"),
+            Shape::KserveV2 => (body.kserve(), "application/json"),
         };
         let mut response = Response::new(Outgoing::whole(bytes));
         *response.status_mut() =

@@ -90,6 +90,7 @@ impl Exchange {
     pub fn shape(&self) -> Shape {
         match self.dialect {
             CallerDialect::Predict => Shape::Problem,
+            CallerDialect::KserveV2 => Shape::KserveV2,
             CallerDialect::Anthropic => Shape::Anthropic,
             _ => Shape::OpenAi,
         }

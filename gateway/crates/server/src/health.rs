@@ -61,6 +61,11 @@ pub fn metrics(shared: &Shared) -> Response<Outgoing> {
     response
 }
 
+/// Whether the gateway can do its work.
+pub fn is_ready(shared: &Shared) -> bool {
+    reasons(shared).is_empty()
+}
+
 /// Everything that keeps the gateway from being ready.
 pub fn reasons(shared: &Shared) -> Vec<Reason> {
     let mut reasons = Vec::new();

@@ -19,6 +19,7 @@ mod frontdoor;
 mod health;
 mod ids;
 mod intake;
+mod kserve;
 mod link;
 mod listener;
 mod live;

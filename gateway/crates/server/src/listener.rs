@@ -27,7 +27,7 @@ use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::pipeline::{self, Asks};
 use crate::shared::{Shared, Worker};
-use crate::{clock, frontdoor, health, ids, intake};
+use crate::{clock, frontdoor, health, ids, intake, kserve};
 
 /// Room beyond the head's own limit, so that a head that is too large still gets our answer and only a
 /// flood gets the bare one of the HTTP library.
@@ -290,6 +290,10 @@ async fn respond(
     if let Some(asks) = Asks::of(path) {
         return pipeline::serve(worker, asks, request, peer).await;
     }
+    if let Some(response) = kserve::open(&worker.shared, request.method(), path) {
+        intake::discard(request.into_body());
+        return response;
+    }
     match path {
         "/healthz" => health::alive(),
         "/readyz" => health::ready(&worker.shared),
@@ -331,7 +335,11 @@ fn turned_away(
 ) -> Response<Outgoing> {
     let path = request.uri().path();
     let predicts = path.ends_with("/predict");
-    let shape = if path.starts_with("/v1/") && !predicts { Shape::OpenAi } else { Shape::Problem };
+    let shape = match path {
+        _ if path.starts_with("/v2/") || path == "/v2" => Shape::KserveV2,
+        _ if path.starts_with("/v1/") && !predicts => Shape::OpenAi,
+        _ => Shape::Problem,
+    };
     let id = ids::new("req", clock::now_ms(), worker.random_wide());
     intake::discard(request.into_body());
     refusal.respond(shape, &id)

@@ -1,5 +1,7 @@
 //! `/v1/models`: what a key may call, with what a caller wants to know before choosing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use towpath_dialect::models::{ModelEntry, ModelPrice, list, one};
 use towpath_policy::{Endpoint, Key, Table, closest, visible};
@@ -16,6 +18,34 @@ const PLATFORM: &str = "towpath";
 /// # Errors
 /// The key may not list models, or sees none of this name.
 pub fn answer(table: &Table, key: &Key, name: Option<&str>, now_ms: i64) -> Result<Bytes, Refusal> {
+    let Some(name) = name else {
+        may_list(key)?;
+        let endpoints = visible(table, key);
+        let entries: Vec<_> =
+            endpoints.iter().map(|endpoint| entry(table, endpoint, now_ms)).collect();
+        return Ok(list(&entries));
+    };
+    let endpoint = find(table, key, name)?;
+    Ok(one(&entry(table, &endpoint, now_ms)))
+}
+
+/// The model of this name, if the key may know it.
+///
+/// # Errors
+/// The key may not list models, or sees none of this name.
+pub fn find(table: &Table, key: &Key, name: &str) -> Result<Arc<Endpoint>, Refusal> {
+    may_list(key)?;
+    let endpoints = visible(table, key);
+    match endpoints.iter().find(|endpoint| endpoint.spec.name == name) {
+        Some(endpoint) => Ok(Arc::clone(endpoint)),
+        None => {
+            let names = endpoints.iter().map(|endpoint| endpoint.spec.name.as_str());
+            Err(unknown_model(name, closest(name, names)))
+        }
+    }
+}
+
+fn may_list(key: &Key) -> Result<(), Refusal> {
     if !key.scopes.iter().any(|scope| matches!(scope, Scope::Invoke | Scope::Read)) {
         let detail = "The key lacks the scope `invoke` or `read`.";
         return Err(Refusal::new(Code::PermissionDenied, detail));
@@ -24,19 +54,7 @@ pub fn answer(table: &Table, key: &Key, name: Option<&str>, now_ms: i64) -> Resu
         let detail = "The key may not be used for `models`.";
         return Err(Refusal::new(Code::PermissionDenied, detail));
     }
-    let endpoints = visible(table, key);
-    let Some(name) = name else {
-        let entries: Vec<_> =
-            endpoints.iter().map(|endpoint| entry(table, endpoint, now_ms)).collect();
-        return Ok(list(&entries));
-    };
-    match endpoints.iter().find(|endpoint| endpoint.spec.name == name) {
-        Some(endpoint) => Ok(one(&entry(table, endpoint, now_ms))),
-        None => {
-            let names = endpoints.iter().map(|endpoint| endpoint.spec.name.as_str());
-            Err(unknown_model(name, closest(name, names)))
-        }
-    }
+    Ok(())
 }
 
 fn entry<'t>(table: &'t Table, endpoint: &'t Endpoint, now_ms: i64) -> ModelEntry<'t> {

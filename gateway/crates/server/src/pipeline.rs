@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use towpath_dialect::{OpenAiRequest, Request as ModelRequest};
 use towpath_policy::{Call, Endpoint};
 use towpath_wire::routing::Operation;
-use towpath_wire::usage::Ended;
+use towpath_wire::usage::{CallerDialect, Ended};
 
 use crate::account::{Account, Books};
 use crate::admit::{self, Lease};
@@ -21,6 +21,7 @@ use crate::authenticate::authenticate;
 use crate::authorise::authorise;
 use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
+use crate::kserve::{self, Described, Wants};
 use crate::outgoing::Outgoing;
 use crate::relay::{self, Asked, Failure, Job};
 use crate::shared::Worker;
@@ -42,6 +43,8 @@ pub enum Asks {
     },
     Models,
     Model(String),
+    /// A model by the KServe protocol.
+    Kserve(kserve::Asked),
 }
 
 impl Asks {
@@ -52,6 +55,7 @@ impl Asks {
             "/v1/completions" => Self::OpenAi(Operation::Completions),
             "/v1/embeddings" => Self::OpenAi(Operation::Embeddings),
             "/v1/models" => Self::Models,
+            _ if path.starts_with("/v2/") => Self::Kserve(kserve::Asked::of(path)?),
             _ => {
                 let mut parts = path.strip_prefix("/v1/models/")?.split('/');
                 let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
@@ -72,6 +76,10 @@ impl Asks {
             Self::OpenAi(operation) => *operation,
             Self::Predict { .. } => Operation::Predict,
             Self::Models | Self::Model(_) => Operation::Models,
+            Self::Kserve(asked) => match asked.wants {
+                Wants::Infer => Operation::Predict,
+                Wants::Metadata | Wants::Ready => Operation::Models,
+            },
         }
     }
 
@@ -79,6 +87,15 @@ impl Asks {
         match self {
             Self::OpenAi(_) | Self::Predict { .. } => Method::POST,
             Self::Models | Self::Model(_) => Method::GET,
+            Self::Kserve(asked) => asked.method(),
+        }
+    }
+
+    /// The dialect, where the operation does not say it.
+    fn dialect(&self) -> Option<CallerDialect> {
+        match self {
+            Self::Kserve(_) => Some(CallerDialect::KserveV2),
+            _ => None,
         }
     }
 }
@@ -91,7 +108,8 @@ pub async fn serve(
     peer: IpAddr,
 ) -> Response<Outgoing> {
     let (parts, body) = request.into_parts();
-    let exchange = Exchange::begin(worker, asks.operation(), &parts.headers, peer);
+    let mut exchange = Exchange::begin(worker, asks.operation(), &parts.headers, peer);
+    exchange.dialect = asks.dialect().unwrap_or(exchange.dialect);
     let mut account = Books::open_for(exchange);
     if let Err(refusal) = enter(&mut account.exchange, &asks, &parts) {
         intake::discard(body);
@@ -100,7 +118,10 @@ pub async fn serve(
     match asks {
         Asks::Models => listed(account, body, None),
         Asks::Model(name) => listed(account, body, Some(&name)),
-        Asks::OpenAi(_) | Asks::Predict { .. } => called(account, asks, &parts, body).await,
+        Asks::Kserve(asked) if asked.wants != Wants::Infer => described(account, body, &asked),
+        Asks::OpenAi(_) | Asks::Predict { .. } | Asks::Kserve(_) => {
+            called(account, asks, &parts, body).await
+        }
     }
 }
 
@@ -130,7 +151,7 @@ async fn called(
         Ok(read) => read,
         Err(refusal) => return refused(account, &refusal),
     };
-    let job = match prepare(&mut account, asks, body, lease) {
+    let job = match prepare(&mut account, asks, &parts.headers, body, lease) {
         Ok(job) => job,
         Err(refusal) => return refused(account, &refusal),
     };
@@ -141,7 +162,13 @@ async fn called(
 }
 
 /// Understand the body, authorise the call and admit it.
-fn prepare(account: &mut Account, asks: Asks, body: Bytes, lease: Lease) -> Result<Job, Refusal> {
+fn prepare(
+    account: &mut Account,
+    asks: Asks,
+    headers: &HeaderMap,
+    body: Bytes,
+    lease: Lease,
+) -> Result<Job, Refusal> {
     let live = Arc::clone(&account.exchange.live);
     let (name, asked) = match asks {
         Asks::OpenAi(operation) => {
@@ -153,6 +180,12 @@ fn prepare(account: &mut Account, asks: Asks, body: Bytes, lease: Lease) -> Resu
             (request.model().to_owned(), Asked::Model(request))
         }
         Asks::Predict { name, version } => (name, Asked::Predict { body, version }),
+        Asks::Kserve(asked) => {
+            let version =
+                asked.version.as_deref().map(|version| kserve::number(&asked.name, version));
+            let inference = kserve::inference(headers, body)?;
+            (asked.name, Asked::V2 { inference, version: version.transpose()? })
+        }
         Asks::Models | Asks::Model(_) => {
             return Err(Refusal::new(Code::InternalError, "A list of models is not called."));
         }
@@ -164,8 +197,8 @@ fn prepare(account: &mut Account, asks: Asks, body: Bytes, lease: Lease) -> Resu
     };
     let call = Call { name: &name, operation: exchange.operation, data_class: exchange.data_class };
     let endpoint = authorise(&live.table, &key, call)?;
-    if let Asked::Predict { version: Some(version), .. } = &asked {
-        serves_version(endpoint, *version)?;
+    if let Some(version) = asked.version() {
+        serves_version(endpoint, version)?;
     }
     let Some(ready) = live.endpoint(&endpoint.id) else {
         return Err(Refusal::new(Code::NotReady, "The endpoint is being prepared."));
@@ -176,7 +209,7 @@ fn prepare(account: &mut Account, asks: Asks, body: Bytes, lease: Lease) -> Resu
 }
 
 /// A version can be named only where all targets share one registry model, and serve that version.
-fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> {
+pub fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> {
     let name = &endpoint.spec.name;
     let mut models: Vec<_> =
         endpoint.targets.iter().map(|share| share.target.spec.model.as_ref()).collect();
@@ -191,7 +224,7 @@ fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> {
                 "The targets of `{name}` do not share one registry model, so it has no versions."
             ),
         )
-        .fix(format!("Call `/v1/models/{name}/predict`.")));
+        .fix("Call it without a version."));
     }
     models.retain(|model| model.is_some_and(|model| model.version == version));
     if models.is_empty() {
@@ -228,6 +261,26 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
             if let Ok(id) = HeaderValue::from_str(&account.exchange.id) {
                 headers.insert("x-request-id", id);
             }
+            response
+        }
+        Err(refusal) => refused(account, &refusal),
+    }
+}
+
+/// What the protocol's documents say of a model, and whether it is ready.
+fn described(mut account: Account, body: Incoming, asked: &kserve::Asked) -> Response<Outgoing> {
+    intake::discard(body);
+    account.exchange.endpoint = Some(asked.name.chars().take(NAME).collect());
+    let live = Arc::clone(&account.exchange.live);
+    let found = match account.exchange.key.clone() {
+        Some(key) => Described::find(&live, &key, &asked.name, asked.version.as_deref()),
+        None => Err(Refusal::new(Code::MissingApiKey, "The request carries no API key.")),
+    };
+    match found.and_then(|found| account.answered().map(|()| found)) {
+        Ok(found) => {
+            let (status, body) = found.answer(asked.wants);
+            let mut response = kserve::document(status, body);
+            account.exchange.shape().identify(response.headers_mut(), &account.exchange.id);
             response
         }
         Err(refusal) => refused(account, &refusal),

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use towpath_dialect::kserve::Inference;
 use towpath_dialect::{Quirk, Request};
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Payload, Reply};
@@ -18,11 +19,11 @@ use towpath_wire::routing::Timeouts;
 
 use crate::account::Account;
 use crate::admit::Lease;
-use crate::clock;
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::route::{self, Route};
+use crate::{clock, kserve};
 
 pub use failure::Failure;
 
@@ -40,6 +41,21 @@ pub enum Asked {
         body: Bytes,
         version: Option<u32>,
     },
+    /// An inference of the KServe protocol.
+    V2 {
+        inference: Inference,
+        version: Option<u32>,
+    },
+}
+
+impl Asked {
+    /// The version of the registry model, where the caller names one.
+    pub fn version(&self) -> Option<u32> {
+        match self {
+            Self::Predict { version, .. } | Self::V2 { version, .. } => *version,
+            Self::Model(_) => None,
+        }
+    }
 }
 
 /// One admitted call.
@@ -57,10 +73,7 @@ pub struct Job {
 pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (Account, Failure)> {
     let live = Arc::clone(&account.exchange.live);
     let worker = Rc::clone(&account.exchange.worker);
-    let version = match &job.asked {
-        Asked::Predict { version, .. } => *version,
-        Asked::Model(_) => None,
-    };
+    let version = job.asked.version();
     let mut route = Route::new(&live, &job.endpoint, &account.exchange, version);
     let mut account = account;
     let mut failure = None;
@@ -159,6 +172,11 @@ fn headers(account: &Account, replica: &ReadyReplica, encoded: &Encoded<'_>) -> 
     let mut headers = replica.headers.clone();
     let accept = if encoded.stream { "text/event-stream" } else { "application/json" };
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    if let Some(size) = encoded.json_size {
+        // Tensors follow the JSON.
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers.insert(kserve::JSON_SIZE, HeaderValue::from(size));
+    }
     let trace = &account.exchange.trace;
     headers.insert("traceparent", trace.parent.clone());
     if let Some(state) = &trace.state {

@@ -1,4 +1,6 @@
 //! Correct answers of a KServe V2 server: values depend on nothing but their place in the batch.
+//!
+//! Tensors come and go as JSON or, where the request says so, as bytes after it.
 
 use serde_json::{Value, json};
 
@@ -36,6 +38,88 @@ pub(crate) fn input_tokens(body: &Value) -> u64 {
     }
     let inputs = body["inputs"].as_array().map(Vec::as_slice).unwrap_or_default();
     inputs.iter().map(|input| words(&input["data"])).sum()
+}
+
+/// Elements of a raw tensor.
+fn raw_count(datatype: &str, mut bytes: &[u8]) -> u64 {
+    let width = match datatype {
+        "BYTES" => {
+            let mut count = 0;
+            while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+                let length = u32::from_le_bytes(*length) as usize;
+                bytes = rest.get(length..).unwrap_or_default();
+                count += 1;
+            }
+            return count;
+        }
+        "BOOL" | "INT8" | "UINT8" => 1,
+        "INT16" | "UINT16" | "FP16" | "BF16" => 2,
+        "INT32" | "UINT32" | "FP32" => 4,
+        _ => 8,
+    };
+    bytes.len() as u64 / width
+}
+
+/// Take in the tensors that follow the JSON: each becomes `data` of as many elements, which is all that an
+/// answer depends on.
+///
+/// # Errors
+/// They are not as long as the JSON says.
+pub(crate) fn unpack(document: &mut Value, mut raw: &[u8]) -> Result<(), String> {
+    let inputs = document["inputs"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    for input in inputs {
+        let Some(size) = input["parameters"]["binary_data_size"].as_u64() else { continue };
+        let size = usize::try_from(size).map_err(|error| error.to_string())?;
+        let bytes = raw.split_off(..size).ok_or("a tensor goes past the end of the body")?;
+        let datatype = input["datatype"].as_str().unwrap_or_default();
+        input["data"] = vec![Value::Null; raw_count(datatype, bytes) as usize].into();
+    }
+    if raw.is_empty() { Ok(()) } else { Err(format!("{} bytes are left over", raw.len())) }
+}
+
+/// An answer as a body: outputs that were asked for as bytes follow the JSON, whose length then comes back.
+pub(crate) fn pack(mut answer: Value, asked: &Value) -> (Vec<u8>, Option<usize>) {
+    let all = asked["parameters"]["binary_data_output"] == true;
+    let mut raw = Vec::new();
+    let outputs = answer["outputs"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    for output in outputs {
+        let wanted = tensors(&asked["outputs"]);
+        let named = wanted.iter().find(|wanted| wanted["name"] == output["name"]);
+        if all || named.is_some_and(|named| named["parameters"]["binary_data"] == true) {
+            let before = raw.len();
+            let datatype = output["datatype"].as_str().unwrap_or_default().to_owned();
+            for element in tensors(&output["data"]) {
+                write_raw(&datatype, &element, &mut raw);
+            }
+            output["parameters"] = json!({"binary_data_size": raw.len() - before});
+            if let Some(output) = output.as_object_mut() {
+                output.remove("data");
+            }
+        }
+    }
+    let mut body = answer.to_string().into_bytes();
+    let json_size = (!raw.is_empty()).then_some(body.len());
+    body.extend(raw);
+    (body, json_size)
+}
+
+fn write_raw(datatype: &str, element: &Value, out: &mut Vec<u8>) {
+    let float = element.as_f64().unwrap_or_default();
+    let whole = element.as_i64().unwrap_or_default().to_le_bytes();
+    match datatype {
+        "BYTES" => {
+            let text = element.as_str().unwrap_or_default();
+            out.extend((text.len() as u32).to_le_bytes());
+            out.extend(text.as_bytes());
+        }
+        "BOOL" => out.push(u8::from(element == true)),
+        "FP32" => out.extend((float as f32).to_le_bytes()),
+        "FP64" => out.extend(float.to_le_bytes()),
+        "INT8" | "UINT8" => out.extend(&whole[..1]),
+        "INT16" | "UINT16" => out.extend(&whole[..2]),
+        "INT32" | "UINT32" => out.extend(&whole[..4]),
+        _ => out.extend(whole),
+    }
 }
 
 /// The answer to a request, or what is wrong with it.

@@ -40,6 +40,8 @@ pub(crate) struct Plain {
     pub(crate) body: Vec<u8>,
     /// Output tokens in it.
     pub(crate) tokens: u64,
+    /// Length of the JSON that the body begins with, where tensors follow it.
+    pub(crate) json_size: Option<usize>,
 }
 
 impl Plain {
@@ -49,6 +51,7 @@ impl Plain {
             content_type: "application/json",
             body: body.to_string().into_bytes(),
             tokens: 0,
+            json_size: None,
         }
     }
 }
@@ -111,6 +114,7 @@ impl Plan<'_> {
                 content_type: "text/html",
                 body: b"<!doctype html><title>Welcome</title><h1>It works</h1>".to_vec(),
                 tokens: 0,
+                json_size: None,
             }),
             Some(Fault::Status { code, retry_after }) => {
                 let body = openai::error(code).to_string().into_bytes();
@@ -129,8 +133,12 @@ impl Plan<'_> {
 
     /// A plain answer with the faults that apply to it.
     fn whole(&mut self, answer: Plain) {
-        let Plain { status, content_type, mut body, tokens } = answer;
+        let Plain { status, content_type, mut body, tokens, json_size } = answer;
         let mut headers = vec![("content-type", content_type)];
+        let json_size = json_size.map(|size| size.to_string());
+        if let Some(size) = &json_size {
+            headers.push(("inference-header-content-length", size));
+        }
         let mut framing = Framing::Length(body.len());
         let huge;
         match &self.script.fault {

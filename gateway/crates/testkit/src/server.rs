@@ -333,7 +333,11 @@ where
 
 /// What to note of a request, and what to answer.
 fn respond(shared: &Shared, request: &Request, connection: u64) -> (Seen, Vec<Step>) {
-    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    let json_size = request.header("inference-header-content-length");
+    let json_size = json_size.and_then(|size| size.parse().ok()).unwrap_or(usize::MAX);
+    let (text, raw) = request.body.split_at(json_size.min(request.body.len()));
+    let mut body: Value = serde_json::from_slice(text).unwrap_or_default();
+    let unpacked = kserve::unpack(&mut body, raw);
     let path = request.path();
     let v2 = V2::of_path(path);
     let model = v2.as_ref().and_then(|v2| v2.model).or(body["model"].as_str());
@@ -367,7 +371,13 @@ fn respond(shared: &Shared, request: &Request, connection: u64) -> (Seen, Vec<St
                 let (answer, tokens) = ask.answer(&script);
                 plan::plain(&script, Plain { tokens, ..Plain::json(200, &answer) })
             }
-            (None, Some(v2)) => plan::plain(&script, v2.answer(shared, request, &body, &script)),
+            (None, Some(v2)) => {
+                let answer = match &unpacked {
+                    Ok(()) => v2.answer(shared, request, &body, &script),
+                    Err(problem) => plan::v2_error(400, problem),
+                };
+                plan::plain(&script, answer)
+            }
             (None, None) => plan::plain(&script, other(path)),
         },
     };
@@ -423,7 +433,14 @@ impl<'a> V2<'a> {
             }
             (Some(model), "infer") if post => {
                 match kserve::infer(model, &shared.signature(model), body, script) {
-                    Ok(answer) => Plain::json(200, &answer),
+                    Ok(answer) => {
+                        let (body, json_size) = kserve::pack(answer, body);
+                        let content_type = match json_size {
+                            Some(_) => "application/octet-stream",
+                            None => "application/json",
+                        };
+                        Plain { status: 200, content_type, body, tokens: 0, json_size }
+                    }
                     Err(problem) => plan::v2_error(400, &problem),
                 }
             }

@@ -34,7 +34,7 @@ fn messages_start_with_a_capital_and_end_with_one_full_stop() {
     let error = ErrorBody { detail: "the body is empty.", fix: None, ..body() };
 
     assert_eq!(read(&error.openai())["error"]["message"], "The body is empty.");
-    assert_eq!(read(&error.kserve()), json!({"error": "The body is empty."}));
+    assert_eq!(read(&error.kserve()), json!({"error": "The body is empty. [invalid_field]"}));
 }
 
 #[test]

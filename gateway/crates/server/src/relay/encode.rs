@@ -1,6 +1,7 @@
 //! What goes to one target: path and body in its dialect.
 
 use bytes::Bytes;
+use towpath_dialect::kserve::{Body, Rules};
 use towpath_dialect::{
     OpenAiRequest, Receiver, Reply, Request, RequestCode, RequestError, embeddings, predict,
 };
@@ -13,6 +14,8 @@ use crate::relay::Asked;
 pub struct Encoded<'t> {
     pub path: &'t str,
     pub body: Bytes,
+    /// Length of the JSON that the body begins with, where tensors follow it.
+    pub json_size: Option<usize>,
     pub stream: bool,
     pub kind: Kind<'t>,
 }
@@ -23,6 +26,16 @@ pub enum Kind<'t> {
     Model(Reply),
     /// A V2 answer with so many inputs.
     V2 { batch: usize, signature: &'t Signature },
+    /// As a caller of the KServe protocol gets it.
+    Inference,
+}
+
+impl<'t> Encoded<'t> {
+    /// An inference for a server that speaks the KServe protocol over REST.
+    fn v2(ready: &'t ReadyTarget, body: Body, kind: Kind<'t>) -> Self {
+        let Body { bytes, json_size } = body;
+        Self { path: &ready.infer_path, body: bytes, json_size, stream: false, kind }
+    }
 }
 
 /// Translate what was asked for one target; `salt` keeps the project's prompts apart from others' in
@@ -47,14 +60,23 @@ pub fn encode<'t>(
                 cache_salt: salt,
             })?;
             let kind = Kind::Model(sent.reply);
-            Ok(Encoded { path: sent.path, body: sent.body, stream: sent.stream, kind })
+            let (path, body, stream) = (sent.path, sent.body, sent.stream);
+            Ok(Encoded { path, body, json_size: None, stream, kind })
         }
         (Asked::Predict { body, .. }, Dialect::KserveV2) => {
             let signature = signature(ready)?;
             let call = predict::to_v2(body, signature, spec.request_fields.as_ref())?;
             let kind = Kind::V2 { batch: call.batch, signature };
-            Ok(Encoded { path: &ready.infer_path, body: call.body, stream: false, kind })
+            Ok(Encoded::v2(ready, Body { bytes: call.body, json_size: None }, kind))
         }
+        (Asked::V2 { inference, .. }, Dialect::KserveV2) => {
+            inference.check(&Rules {
+                signature: spec.signature.as_ref(),
+                parameters: spec.request_fields.as_ref(),
+            })?;
+            Ok(Encoded::v2(ready, inference.for_rest()?, Kind::Inference))
+        }
+        (Asked::V2 { .. }, _) => Err(unsupported("inferences of the KServe protocol")),
         (Asked::Predict { .. }, _) => Err(unsupported("predictions")),
     }
 }
@@ -66,7 +88,7 @@ fn embed<'t>(request: &OpenAiRequest, ready: &'t ReadyTarget) -> Result<Encoded<
     let signature = signature(ready)?;
     let call = embeddings::to_v2(request, signature)?;
     let kind = Kind::V2 { batch: call.batch, signature };
-    Ok(Encoded { path: &ready.infer_path, body: call.body, stream: false, kind })
+    Ok(Encoded::v2(ready, Body { bytes: call.body, json_size: None }, kind))
 }
 
 fn signature(ready: &ReadyTarget) -> Result<&Signature, RequestError> {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
+use towpath_dialect::kserve::{Body, Skimmed};
 use towpath_dialect::{Answered, Request, Served, Usage, embeddings, predict};
 use towpath_upstream::Reply;
 use towpath_wire::routing::Operation;
@@ -11,7 +12,9 @@ use towpath_wire::usage::{CountedBy, Ended};
 
 use crate::account::Account;
 use crate::admit::Lease;
+use crate::errors::{Code, Refusal};
 use crate::intake;
+use crate::kserve;
 use crate::live::ReadyTarget;
 use crate::outgoing::Outgoing;
 use crate::relay::encode::{Encoded, Kind};
@@ -21,6 +24,8 @@ use crate::relay::{Asked, Job, head};
 /// A whole answer, in the caller's dialect.
 pub struct Plain {
     body: Bytes,
+    /// Length of the JSON that the body begins with, where tensors follow it.
+    json_size: Option<usize>,
     lease: Lease,
     usage: Option<Usage>,
     /// Bytes of generated text, where the upstream reports no usage.
@@ -40,6 +45,8 @@ pub async fn read(
 ) -> Result<Plain, Failure> {
     let shared = &account.exchange.worker.shared;
     let start = Instant::now();
+    let json_size = reply.headers.get(kserve::JSON_SIZE);
+    let json_size = json_size.and_then(|size| size.to_str().ok()?.parse().ok());
     let read = intake::answer(reply.body, &shared.limits, &shared.memory).await;
     account.waited_since(start);
     let (answer, lease) = read.map_err(Failure::answer)?;
@@ -48,7 +55,13 @@ pub async fn read(
         Kind::Model(reply) => {
             let answered = reply.answer(answer).map_err(Failure::fault)?;
             let Answered { body, usage, content_bytes } = answered;
-            return Ok(Plain { body, lease, usage, content_bytes });
+            return Ok(Plain { body, json_size: None, lease, usage, content_bytes });
+        }
+        Kind::Inference => {
+            let body = Body { bytes: answer, json_size };
+            let usage = Some(Skimmed::read(&body).map_err(Failure::fault)?.usage);
+            let Body { bytes: body, json_size } = body;
+            return Ok(Plain { body, json_size, lease, usage, content_bytes: 0 });
         }
     };
     let translated = match &job.asked {
@@ -66,10 +79,16 @@ pub async fn read(
             };
             predict::from_v2(&answer, batch, signature, &served)
         }
+        Asked::V2 { .. } => {
+            return Err(Failure::refused(Refusal::new(
+                Code::InternalError,
+                "The answer is of another kind than the call.",
+            )));
+        }
     };
     let translated = translated.map_err(Failure::fault)?;
     let usage = Some(translated.usage);
-    Ok(Plain { body: translated.body, lease, usage, content_bytes: 0 })
+    Ok(Plain { body: translated.body, json_size: None, lease, usage, content_bytes: 0 })
 }
 
 /// Book the answer and hand it to the caller.
@@ -83,7 +102,12 @@ pub async fn respond(
     let (usage, counted_by) = metered(job, ready, &plain);
     account.count(&usage, counted_by);
     let body = Outgoing::leased(plain.body, plain.lease);
-    let mut response = head(&account, job, ready, "application/json", body);
+    let kind =
+        if plain.json_size.is_some() { "application/octet-stream" } else { "application/json" };
+    let mut response = head(&account, job, ready, kind, body);
+    if let Some(size) = plain.json_size {
+        response.headers_mut().insert(kserve::JSON_SIZE, HeaderValue::from(size));
+    }
     if let Some(cost) = account.progress.cost_nano {
         response.headers_mut().insert("x-towpath-cost-nano", HeaderValue::from(cost));
     }

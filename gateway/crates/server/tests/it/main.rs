@@ -14,6 +14,7 @@ mod calls;
 mod egress;
 mod faults;
 mod frontdoor;
+mod kserve;
 mod life;
 mod link;
 mod streams;
