@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import admission_examples as admission_examples  # registers its examples
 import serving_examples as serving_examples  # registers its examples
 from examples import EXAMPLES, Make
 from fastapi.routing import APIRoute

@@ -13,12 +13,14 @@ from towpath_server.core import tokens
 from towpath_server.core.access import Principal
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
+from towpath_server.core.signals import Board
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.endpoints import routes as endpoints
 from towpath_server.domains.keys import routes as keys
 from towpath_server.domains.keys import service as key_service
+from towpath_server.domains.limits import routes as limits
 from towpath_server.domains.models import routes as models
 from towpath_server.domains.nodes import routes as nodes
 from towpath_server.domains.projects import routes as projects
@@ -49,6 +51,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     deployments.router,
     endpoints.router,
     providers.router,
+    limits.router,
     nodes.router,
     usage.request_router,
     usage.router,
@@ -62,6 +65,7 @@ def create_app(
     settings: Settings,
     *,
     applied: Callable[[int], Awaitable[bool]] | None = None,
+    board: Board | None = None,
 ) -> FastAPI:
     """
     Compose the application; nothing is started.
@@ -69,9 +73,12 @@ def create_app(
     Args:
         applied: Waits, bounded, until every connected gateway has a routing revision in force. May
             also be set later, as `app.state.towpath.applied`.
+        board: What the gateways report.
     """
     app = _mounted()
-    app.state.towpath = State(db, settings.api, _authenticate, _record_refusal, applied)
+    app.state.towpath = State(
+        db, settings.api, _authenticate, _record_refusal, applied, board or Board()
+    )
     app.state.facilities = Facilities.of(settings)
     app.add_api_route(
         "/.well-known/towpath", _well_known(settings), include_in_schema=False, methods=["GET"]

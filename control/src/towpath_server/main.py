@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
+from fastapi import FastAPI
+
 from towpath_server import bootstrap, migrations, supervisor
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.localhost.replicas import LocalReplicas
@@ -196,7 +198,7 @@ class ControlPlane:
             self.refusal = error
             self._stopping.set()
             return
-        self._api_gate.open(create_app(parts.db, parts.settings, applied=self._applied))
+        self._api_gate.open(self._app())
         self._link_gate.open(parts.link.app())
         self._announcer.say("ready")
         log.info("control.ready")
@@ -244,6 +246,11 @@ class ControlPlane:
             else:
                 log.info("database.migrated", done=done)
                 return
+
+    def _app(self) -> FastAPI:
+        parts = self._parts
+        board = parts.gateways.board
+        return create_app(parts.db, parts.settings, applied=self._applied, board=board)
 
     async def _applied(self, revision: int) -> bool:
         within_s = self._parts.settings.api.applied_wait_ms / 1000

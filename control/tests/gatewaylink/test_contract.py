@@ -15,6 +15,7 @@ from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Environment, Key, Kind
+from towpath_server.domains.limits.models import Limit, Owner, Rate, Rules, Setter, Subject
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.providers.models import Credential, Price
 from towpath_server.domains.teams.models import Team
@@ -142,6 +143,23 @@ EXAMPLES = [
         "project", "prj_1", entities.project(Project("prj_1", 1, 0, 0, "team_1", "chat", "care"))
     ),
     Entity("key", "key_1", entities.key(FULL_KEY)),
+    Entity(
+        "limit",
+        "lim_1",
+        entities.limit(
+            Limit(
+                id="lim_1",
+                revision=1,
+                created_at_ms=0,
+                updated_at_ms=0,
+                subject=Subject(key="key_1", endpoint="end_1"),
+                owner=Owner("team_1", "prj_1"),
+                set_by=Setter.TEAM,
+                rules=Rules(Rate(10, 3), Rate(600), Rate(60_000, 1), 4),
+                label="key full of care/chat on endpoint classifier in sandbox",
+            )
+        ),
+    ),
     Entity("price", "prc_1", entities.price(Price("prc_1", 20_000_000, 80_000_000), "EUR")),
     Entity("price", "prc_2", entities.price(Price("prc_2", 2, 8, 1), "EUR")),
     Entity("credential", "crd_1", entities.credential(Credential("crd_1", SEALED))),

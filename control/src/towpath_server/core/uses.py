@@ -12,9 +12,12 @@ from towpath_server.core.errors import InUse
 
 Question = Callable[[Tx, str], Awaitable[Sequence[str]]]
 Follower = Callable[[Tx, str], Awaitable[None]]
+Heir = Callable[[Tx, str, str], Awaitable[None]]
 
 _questions: dict[str, list[Question]] = {}
 _followers: dict[str, list[Follower]] = {}
+_readers: dict[str, list[Follower]] = {}
+_heirs: dict[str, list[Heir]] = {}
 _SHOWN = 5  # names in the error; more would not help
 
 
@@ -36,6 +39,38 @@ def falls_with(noun: str) -> Callable[[Follower], Follower]:
         return follower
 
     return register
+
+
+def words_of(noun: str) -> Callable[[Follower], Follower]:
+    """Register the function that tells the gateways of what is worded by the name of a `noun`."""
+
+    def register(reader: Follower) -> Follower:
+        _readers.setdefault(noun, []).append(reader)
+        return reader
+
+    return register
+
+
+def passes_on(noun: str) -> Callable[[Heir], Heir]:
+    """Register the function that gives what holds for a `noun` to the one that replaces it."""
+
+    def register(heir: Heir) -> Heir:
+        _heirs.setdefault(noun, []).append(heir)
+        return heir
+
+    return register
+
+
+async def renamed(tx: Tx, noun: str, id: str) -> None:  # noqa: A002
+    """Let all follow that is worded by the thing's name; to be called when that changes."""
+    for read in _readers.get(noun, ()):
+        await read(tx, id)
+
+
+async def pass_on(tx: Tx, noun: str, former: str, successor: str) -> None:
+    """Give the successor what holds for the former; to be called when one replaces the other."""
+    for heir in _heirs.get(noun, ()):
+        await heir(tx, former, successor)
 
 
 async def release(tx: Tx, noun: str, id: str) -> None:  # noqa: A002

@@ -10,6 +10,7 @@ from typing import Any
 
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Key
+from towpath_server.domains.limits.models import RATES, Limit
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.providers.models import Credential, Price
 from towpath_server.domains.teams.models import Team
@@ -63,6 +64,20 @@ def credential(found: Credential) -> Value:
     """Write a credential; it stays sealed, and the gateway alone opens it."""
     scheme: Any = {"header": found.header} if found.header else "bearer"
     return {"sealed": found.sealed, "scheme": scheme}
+
+
+def limit(found: Limit) -> Value:
+    """Write a limit; a burst that is not set is the gateway's default."""
+    rules = found.rules
+    rates = {name: getattr(rules, name) for name in RATES}
+    return _present(
+        {
+            "subject": found.subject.given(),
+            "label": found.label,
+            **{name: _present(dict(vars(rate))) for name, rate in rates.items() if rate},
+            "concurrency": rules.concurrency,
+        }
+    )
 
 
 def endpoint(found: RoutedEndpoint) -> Value:

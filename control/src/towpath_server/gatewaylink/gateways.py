@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from towpath_server.core import log as logging
+from towpath_server.core.signals import Board, BudgetReport, LimitReport
 from towpath_server.gatewaylink.schemas import Refusal, RoutingPoll, Signals
 
 log = logging.get(__name__)
@@ -39,6 +40,7 @@ class Gateways:
     """All gateways that have polled this process."""
 
     def __init__(self) -> None:
+        self.board = Board()
         self._known: dict[str, Gateway] = {}
         self._changed = asyncio.Event()
 
@@ -74,8 +76,21 @@ class Gateways:
         self._notify()
 
     def take(self, signals: Signals) -> None:
-        """Keep a gateway's latest signals."""
+        """Keep a gateway's latest signals, and put what it counts on the board."""
         self._gateway(signals.gateway_id).signals = signals
+        name, at_ms = signals.gateway_id, signals.time_ms
+        self.board.take(
+            name,
+            at_ms,
+            limits=[
+                (id_, LimitReport(gateway=name, at_ms=at_ms, **one.model_dump()))
+                for id_, one in signals.limits.items()
+            ],
+            budgets=[
+                (id_, BudgetReport(gateway=name, at_ms=at_ms, **one.model_dump()))
+                for id_, one in signals.budgets.items()
+            ],
+        )
 
     async def applied(self, revision: int, *, within_s: float) -> bool:
         """Wait until every connected gateway has the revision in force; false if not in time."""

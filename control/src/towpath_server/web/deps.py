@@ -7,6 +7,7 @@ from fastapi import Depends, Header, Request
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest
+from towpath_server.core.signals import Board
 from towpath_server.web import state
 from towpath_server.web.paging import Paging as Paging
 from towpath_server.web.state import State
@@ -24,6 +25,10 @@ def _tx(request: Request) -> Tx:
 
 def _platform(request: Request) -> State:
     return state.of(request)
+
+
+def _board(request: Request) -> Board:
+    return state.of(request).board
 
 
 def _if_match(
@@ -54,6 +59,9 @@ WriteTx = Annotated[Tx, Depends(_tx)]
 
 IfMatch = Annotated[int | None, Depends(_if_match)]
 """The revision a change is meant for, where the caller said one."""
+
+Signals = Annotated[Board, Depends(_board)]
+"""What the gateways said last of limits and budgets."""
 
 Platform = Annotated[State, Depends(_platform)]
 """What the application was composed of."""

@@ -1,7 +1,7 @@
 """What the edge needs from the rest of the program; composed in `api.py`."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.requests import Request
@@ -10,6 +10,7 @@ from towpath_server.core.access import Principal
 from towpath_server.core.config import ApiSettings
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.errors import TowpathError
+from towpath_server.core.signals import Board
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class State:
     record_refusal: RecordRefusal
     applied: Callable[[int], Awaitable[bool]] | None = None
     """Waits, bounded, until every connected gateway has a revision in force."""
+    board: Board = field(default_factory=Board)
+    """What the gateways said last of limits and budgets."""
 
 
 def of(request: Request) -> State:

@@ -87,6 +87,7 @@ async def update(
     await _ensure_free(tx, name)
     await store.rename(tx, team, name)
     await revision.bump(tx, "team", team.id)
+    await uses.renamed(tx, "team", team.id)
     await audit.append(
         tx,
         caller,

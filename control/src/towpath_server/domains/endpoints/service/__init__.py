@@ -14,6 +14,7 @@ from towpath_server.domains.endpoints.service.declared import of_deployment as o
 from towpath_server.domains.endpoints.service.declared import withdraw as withdraw
 from towpath_server.domains.endpoints.service.read import get as get
 from towpath_server.domains.endpoints.service.read import list as list  # noqa: A004
+from towpath_server.domains.endpoints.service.read import names as names
 from towpath_server.domains.endpoints.service.routed import routed as routed
 from towpath_server.domains.endpoints.service.routed import (
     routed_credentials as routed_credentials,
@@ -30,6 +31,7 @@ __all__ = [
     "ensure_withdrawable",
     "get",
     "list",
+    "names",
     "observe",
     "of_deployment",
     "routed",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from towpath_server.core import ids, revision
+from towpath_server.core import ids, revision, uses
 from towpath_server.core.access import Principal, PrincipalKind, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NameTaken
@@ -128,6 +128,7 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
         raise EndpointDeclared(endpoint.name)
     for target in _own(endpoint):
         await _bump_target(tx, target)
+    await uses.release(tx, "endpoint", endpoint.id)
     await store.remove(tx, endpoint)
     await revision.bump(tx, "endpoint", endpoint.id)
     await note(tx, caller, endpoint, "deleted")

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from towpath_server.core import ids, revision
+from towpath_server.core import ids, revision, uses
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InUse
@@ -128,6 +128,7 @@ async def withdraw(
     await ensure_withdrawable(tx, deployment_id, name, environment)
     for endpoint in await store.find(tx, name, environment):
         if endpoint.deployment_id == deployment_id:
+            await uses.release(tx, "endpoint", endpoint.id)
             await store.remove(tx, endpoint)
             await revision.bump(tx, "endpoint", endpoint.id)
             await note(tx, caller, endpoint, "deleted")

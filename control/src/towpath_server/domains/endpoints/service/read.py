@@ -1,6 +1,6 @@
 """Finding endpoints, for those who may see them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from towpath_server.core import suggest
@@ -76,6 +76,11 @@ async def list(  # noqa: A001
         window=window,
     )
     return Slice.cut(await _named(tx, found), window)
+
+
+async def names(tx: Tx, wanted: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return name and environment of endpoints by id, whoever asks."""
+    return await store.names(tx, wanted) if wanted else {}
 
 
 async def _visible_names(tx: Tx, caller: Principal) -> Sequence[str]:

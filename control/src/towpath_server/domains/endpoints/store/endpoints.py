@@ -167,6 +167,13 @@ async def rows(
     return await read(tx, query)
 
 
+async def names(tx: Tx, wanted: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Return name and environment of endpoints by id."""
+    query = select(endpoints.c.id, endpoints.c.name, endpoints.c.environment)
+    found = await tx.execute(query.where(endpoints.c.id.in_(sorted(wanted))))
+    return {row.id: (row.name, row.environment) for row in found}
+
+
 async def names_in(tx: Tx, environment: str | None, limit: int = 1_000) -> list[str]:
     """Return names of endpoints, for suggestions."""
     query = select(endpoints.c.name).limit(limit)

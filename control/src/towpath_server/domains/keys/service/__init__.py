@@ -7,7 +7,7 @@ from towpath_server.core import ids as new_ids
 from towpath_server.core import revision, tokens, uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import Finding, InvalidRequest
+from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.core.secret import Secret
 from towpath_server.domains.keys import store
@@ -19,8 +19,10 @@ from towpath_server.domains.projects.service import applications
 
 __all__ = [
     "authenticate",
+    "by_ids",
     "create",
     "delete",
+    "find_any",
     "get",
     "names",
     "rotate",
@@ -154,6 +156,7 @@ async def rotate(
         rotated_from=key.id,
     )
     await credentials.insert(tx, caller, successor)
+    await uses.pass_on(tx, "key", key.id, successor.id)
     if grace_ms == 0:
         await credentials.revoke(tx, caller, key)
     else:
@@ -175,6 +178,26 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
     key = await get(tx, caller, ref, verb=Verb.DELETE)
     revision.match(if_match, key.revision)
     await credentials.revoke(tx, caller, key)
+
+
+async def find_any(tx: Tx, caller: Principal, ref: str) -> Key:
+    """
+    Return a live key or service account by id, for rules about either.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+    """
+    for kind in Kind:
+        key = await store.find(tx, kind, ref)
+        if key is not None:
+            caller.require(Verb.READ, kind.value, team=key.team_id, project=key.project_id, ref=ref)
+            return key
+    raise NotFound("key", ref)
+
+
+async def by_ids(tx: Tx, wanted: Collection[str]) -> dict[str, Key]:
+    """Return live keys and service accounts by id, whoever asks."""
+    return {key.id: key for key in await store.live(tx, wanted=wanted)} if wanted else {}
 
 
 async def names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from towpath_server.core import revision, tokens
+from towpath_server.core import revision, tokens, uses
 from towpath_server.core.access import Principal, PrincipalKind, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import NotFound
@@ -87,13 +87,16 @@ async def change(tx: Tx, caller: Principal, key: Key, changes: Mapping[str, Any]
         return key
     await store.change(tx, key, news)
     await revision.bump(tx, "key", key.id)
+    if "name" in news:
+        await uses.renamed(tx, "key", key.id)
     shown = {name: [*value] if isinstance(value, tuple) else value for name, value in news.items()}
     await _audit(tx, caller, key, "updated", shown)
     return replace(key, **news, revision=key.revision + 1, updated_at_ms=tx.now_ms)
 
 
 async def revoke(tx: Tx, caller: Principal, key: Key) -> None:
-    """End it at once, on the gateways' own lane for that."""
+    """End it at once, on the gateways' own lane for that; its limits and budgets end with it."""
+    await uses.release(tx, "key", key.id)
     await store.change(tx, key, {"revoked_at_ms": tx.now_ms})
     await revision.revoke(tx, key.id, key.hash)
     await _audit(tx, caller, key, "revoked", {"name": key.name})

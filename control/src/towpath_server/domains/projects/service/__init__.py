@@ -117,6 +117,7 @@ async def update(
     await _ensure_free(tx, project.team_id, project.team_name, name)
     await store.rename(tx, project, name)
     await revision.bump(tx, "project", project.id)
+    await uses.renamed(tx, "project", project.id)
     changed = replace(project, name=name, revision=project.revision + 1, updated_at_ms=tx.now_ms)
     await _audit(tx, caller, "project.updated", changed)
     return changed

@@ -148,6 +148,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
     op.create_table(
+        "limits",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=True),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.Column("team_id", sa.String(length=64), nullable=True),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=True),
+        sa.Column("owner_team_id", sa.String(length=64), nullable=True),
+        sa.Column("owner_project_id", sa.String(length=64), nullable=True),
+        sa.Column("set_by", sa.String(length=16), nullable=False),
+        sa.Column("requests_per_second", sa.BigInteger(), nullable=True),
+        sa.Column("requests_per_second_burst", sa.BigInteger(), nullable=True),
+        sa.Column("requests_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("requests_per_minute_burst", sa.BigInteger(), nullable=True),
+        sa.Column("tokens_per_minute", sa.BigInteger(), nullable=True),
+        sa.Column("tokens_per_minute_burst", sa.BigInteger(), nullable=True),
+        sa.Column("concurrency", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_limits")),
+    )
+    op.create_index(op.f("ix_limits_endpoint_id"), "limits", ["endpoint_id"], unique=False)
+    op.create_index(op.f("ix_limits_key_id"), "limits", ["key_id"], unique=False)
+    op.create_index(op.f("ix_limits_owner_team_id"), "limits", ["owner_team_id"], unique=False)
+    op.create_index(op.f("ix_limits_project_id"), "limits", ["project_id"], unique=False)
+    op.create_index(op.f("ix_limits_team_id"), "limits", ["team_id"], unique=False)
+    op.create_table(
         "members",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),

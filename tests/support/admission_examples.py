@@ -1,0 +1,43 @@
+"""Examples of the routes about how much: limits, budgets, blocks; see `examples`."""
+
+from typing import Any
+
+from examples import Call, World, example
+
+
+async def _limit(world: World) -> str:
+    """Set a limit as the team does: what the platform set, a team cannot change."""
+    admin = world.api.as_(world.tokens["alpha admin"])
+    made: Any = await admin.create("/limits", project=world.project, requests_per_minute=600)
+    return f"/limits/{made['id']}"
+
+
+@example("POST", "/limits")
+async def _(world: World) -> Call:
+    key = await world.key()
+    return Call("/limits", {"key": key["id"], "requests_per_minute": {"limit": 600, "burst": 20}})
+
+
+@example("GET", "/limits")
+async def _(world: World) -> Call:
+    return Call("/limits")
+
+
+@example("GET", "/limits/{limit}")
+async def _(world: World) -> Call:
+    return Call(await _limit(world))
+
+
+@example("GET", "/limits/{limit}/state")
+async def _(world: World) -> Call:
+    return Call(f"{await _limit(world)}/state")
+
+
+@example("PATCH", "/limits/{limit}")
+async def _(world: World) -> Call:
+    return Call(await _limit(world), {"tokens_per_minute": 60_000, "requests_per_minute": None})
+
+
+@example("DELETE", "/limits/{limit}")
+async def _(world: World) -> Call:
+    return Call(await _limit(world))
