@@ -5,10 +5,12 @@
 
 mod authenticate;
 mod authorise;
+mod calendar;
 mod check;
 mod choose;
 mod cost;
 mod hash;
+mod learned;
 mod limits;
 mod routes;
 mod suggest;
@@ -16,10 +18,12 @@ mod table;
 
 pub use authenticate::{Unauthenticated, authenticate};
 pub use authorise::{Call, Denied, authorise, visible};
+pub use calendar::{period_end, period_start, rfc3339};
 pub use check::network;
 pub use choose::{Candidates, choose};
 pub use cost::{Usage, cost};
 pub use hash::{KeyHash, MalformedHash};
+pub use learned::Learned;
 pub use limits::{Ask, Counted, Full, LimitRule, Meter, Moment, Standing, Taken, take_all};
 pub use routes::{Endpoint, Routes, Share, Target};
 pub use suggest::closest;
