@@ -6,6 +6,7 @@ mod refusals;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use towpath_journal::{BeginError, Outcome, Progress, RecordHead, Slot, TargetPart};
 use towpath_policy::{Endpoint, Id, Usage as Priced, cost};
 use towpath_wire::routing::Price;
@@ -13,7 +14,7 @@ use towpath_wire::usage::{Cache, CountedBy, Ended, USAGE_VERSION, UsageRecord};
 
 pub use refusals::Refusals;
 
-use crate::admit::Reservation;
+use crate::admit::{Reservation, Used};
 use crate::clock;
 use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
@@ -62,6 +63,13 @@ impl Books {
     pub fn admitted(&mut self, endpoint: &Arc<Endpoint>, reservation: Reservation) {
         self.endpoint = Some(Arc::clone(endpoint));
         self.reservation = Some(reservation);
+    }
+
+    /// Say in the answer's head where the caller's limits stand.
+    pub fn show_limits(&self, headers: &mut HeaderMap) {
+        if let Some(held) = self.reservation.as_ref().and_then(|reserved| reserved.held.as_ref()) {
+            held.show(&self.exchange, headers);
+        }
     }
 
     /// Note time that was not ours.
@@ -184,7 +192,11 @@ impl Books {
         let sequence = self.slot.take().map_or(0, |slot| slot.close(&outcome));
         self.measure(status, latency, overhead_us);
         if let Some(reservation) = self.reservation.take() {
-            reservation.settle();
+            reservation.settle(Used {
+                input_tokens: self.progress.input_tokens,
+                output_tokens: self.progress.output_tokens,
+                complete: ended == Ended::Complete,
+            });
         }
         sequence
     }

@@ -1,7 +1,10 @@
 //! Third step, `admit`: what a call takes is reserved before it is made and settled when it ends.
 //!
-//! Today the bounds are the process's own: calls in flight, and memory for bodies. Limits and budgets
-//! of keys, projects and teams belong behind the same two calls.
+//! The process has bounds of its own, on calls in flight and on memory for bodies; `rules` has those of
+//! keys, projects, teams and endpoints, `shown` what callers are told of them.
+
+mod rules;
+mod shown;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +16,8 @@ use tokio::time::Instant;
 use crate::errors::{Code, Refusal};
 use crate::live::EndpointState;
 
+pub use rules::{Admission, Held, Needs, Used, hold};
+
 // -------------------------------------------------------------------------------------- calls
 
 /// Calls in flight in the whole process.
@@ -23,11 +28,12 @@ pub struct Calls {
 }
 
 /// One admitted call. Dropping it is settling it with nothing known.
-#[derive(Debug)]
 pub struct Reservation {
     calls: Arc<Calls>,
     endpoint: Arc<EndpointState>,
     started: Instant,
+    /// What it holds of limits; absent where none applies.
+    pub held: Option<Box<Held>>,
 }
 
 impl Calls {
@@ -55,13 +61,16 @@ pub fn reserve(calls: &Arc<Calls>, endpoint: &Arc<EndpointState>) -> Result<Rese
         calls: Arc::clone(calls),
         endpoint: Arc::clone(endpoint),
         started: Instant::now(),
+        held: None,
     })
 }
 
 impl Reservation {
-    /// Give back what was reserved; the call is over.
-    pub fn settle(self) {
-        drop(self);
+    /// Give back what was reserved beyond what was used; the call is over.
+    pub fn settle(mut self, used: Used) {
+        if let Some(held) = &mut self.held {
+            held.used = used;
+        }
     }
 }
 

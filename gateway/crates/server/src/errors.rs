@@ -25,6 +25,8 @@ pub enum Code {
     BodyTimeout,
     BodyCut,
     UnsupportedEncoding,
+    RateLimitExceeded,
+    LargerThanLimit,
     Overloaded,
     JournalFull,
     JournalNoSpace,
@@ -71,15 +73,17 @@ pub struct Refusal {
     pub detail: Cow<'static, str>,
     /// What to do, where the code's own advice is too general.
     pub fix: Option<Cow<'static, str>>,
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
     pub retry_after_s: Option<u32>,
+    /// What else the caller's client library reads.
+    pub headers: Option<Box<HeaderMap>>,
     /// For the log alone: may name hosts, never secrets.
-    pub log: Option<String>,
+    pub log: Option<Box<str>>,
 }
 
 impl Code {
     /// Codes of this crate; those of the dialects come on top.
-    const OWN: [Self; 25] = [
+    const OWN: &[Self] = &[
         Self::MissingApiKey,
         Self::InvalidApiKey,
         Self::KeyRevoked,
@@ -95,6 +99,8 @@ impl Code {
         Self::BodyTimeout,
         Self::BodyCut,
         Self::UnsupportedEncoding,
+        Self::RateLimitExceeded,
+        Self::LargerThanLimit,
         Self::Overloaded,
         Self::JournalFull,
         Self::JournalNoSpace,
@@ -111,7 +117,7 @@ impl Code {
     pub fn all() -> impl Iterator<Item = Self> {
         let request = RequestCode::ALL.into_iter().map(Self::Request);
         let fault = FaultCode::ALL.into_iter().map(Self::Fault);
-        Self::OWN.into_iter().chain(request).chain(fault)
+        Self::OWN.iter().copied().chain(request).chain(fault)
     }
 
     /// The code as it stands in bodies, records and documents.
@@ -132,6 +138,8 @@ impl Code {
             Self::BodyTimeout => "body_timeout",
             Self::BodyCut => "body_cut",
             Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::RateLimitExceeded => "rate_limit_exceeded",
+            Self::LargerThanLimit => "larger_than_limit",
             Self::Overloaded => "overloaded",
             Self::JournalFull => "journal_full",
             Self::JournalNoSpace => "journal_no_space",
@@ -159,6 +167,7 @@ impl Code {
             Self::UnsupportedEncoding => 415,
             Self::HeadersTooLarge => 431,
             Self::InvalidHeader | Self::BodyCut | Self::Request(_) => 400,
+            Self::RateLimitExceeded | Self::LargerThanLimit => 429,
             Self::InternalError => 500,
             Self::Overloaded
             | Self::JournalFull
@@ -190,6 +199,8 @@ impl Code {
             Self::BodyTimeout => "Body arrived too slowly",
             Self::BodyCut => "Body ended early",
             Self::UnsupportedEncoding => "Unsupported content encoding",
+            Self::RateLimitExceeded => "Limit reached",
+            Self::LargerThanLimit => "Call larger than its limit",
             Self::Overloaded => "Gateway at its limit",
             Self::JournalFull => "Usage journal full",
             Self::JournalNoSpace => "No disk space for the usage journal",
@@ -234,6 +245,12 @@ impl Code {
             Self::BodyTimeout => "Send the body without pauses; check the connection.",
             Self::BodyCut => "Send as many bytes as `Content-Length` announces.",
             Self::UnsupportedEncoding => "Send the body without `Content-Encoding`.",
+            Self::RateLimitExceeded => {
+                "Try again after the time in `Retry-After`; `towpath limits` shows the limit, and a team admin can raise it."
+            }
+            Self::LargerThanLimit => {
+                "Ask for less at once, or have a team admin raise the limit: `towpath limits`."
+            }
             Self::Overloaded => "Try again after the time in `Retry-After`.",
             Self::JournalFull => {
                 "Start the control plane so that records are shipped, or raise `journal_max_bytes`."
@@ -271,6 +288,7 @@ impl Refusal {
             fix: None,
             param: None,
             retry_after_s,
+            headers: None,
             log: None,
         }
     }
@@ -283,13 +301,26 @@ impl Refusal {
 
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
+        self.param = Some(param.into().into());
         self
+    }
+
+    /// Tell client libraries not to try again by themselves.
+    #[must_use]
+    pub fn never_retry(mut self) -> Self {
+        self.retry_after_s = None;
+        self.headers().insert("x-should-retry", HeaderValue::from_static("false"));
+        self
+    }
+
+    /// Further headers of the answer.
+    pub fn headers(&mut self) -> &mut HeaderMap {
+        self.headers.get_or_insert_default()
     }
 
     #[must_use]
     pub fn log(mut self, log: impl Into<String>) -> Self {
-        self.log = Some(log.into());
+        self.log = Some(log.into().into());
         self
     }
 
@@ -338,6 +369,9 @@ impl Refusal {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        for (name, value) in self.headers.iter().flat_map(|headers| headers.iter()) {
+            headers.insert(name, value.clone());
+        }
         if self.status == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -352,8 +386,9 @@ impl From<RequestError> for Refusal {
             status: 400,
             detail: error.message.into(),
             fix: error.fix.map(Cow::from),
-            param: error.param,
+            param: error.param.map(String::into_boxed_str),
             retry_after_s: None,
+            headers: None,
             log: None,
         }
     }
@@ -363,7 +398,7 @@ impl From<UpstreamFault> for Refusal {
     fn from(fault: UpstreamFault) -> Self {
         let mut refusal = Self::new(Code::Fault(fault.code), fault.message).log(fault.log);
         refusal.status = fault.status;
-        refusal.param = fault.param;
+        refusal.param = fault.param.map(String::into_boxed_str);
         if matches!(fault.status, 429 | 503) {
             refusal.retry_after_s = Some(1);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use towpath_policy::Id;
+use towpath_policy::{Counted, Id};
 use towpath_wire::routing::Operation;
 
 /// Series beyond this many are counted together: memory is bounded whatever the table holds.
@@ -139,6 +139,8 @@ pub struct Metrics {
     pub unrecorded_refusals: AtomicU64,
     pub shipped_records: AtomicU64,
     pub table_refusals: AtomicU64,
+    /// Calls refused by limits, in the order of [`Counted::ALL`].
+    limited: [AtomicU64; 4],
 }
 
 impl Default for Metrics {
@@ -150,6 +152,7 @@ impl Default for Metrics {
             unrecorded_refusals: AtomicU64::new(0),
             shipped_records: AtomicU64::new(0),
             table_refusals: AtomicU64::new(0),
+            limited: Default::default(),
         }
     }
 }
@@ -186,6 +189,11 @@ impl Metrics {
         Arc::clone(all.entry(labels).or_insert_with(|| Arc::new(Series::new())))
     }
 
+    /// A limit refused a call.
+    pub fn limited(&self, counted: Counted) {
+        self.limited[counted as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Everything, in Prometheus' text format.
     pub fn render(&self, gauges: &Gauges) -> String {
         let mut out = String::with_capacity(16 << 10);
@@ -217,6 +225,12 @@ impl Metrics {
         for (name, help, counter) in counters {
             head(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", counter.load(Ordering::Relaxed));
+        }
+        let name = "towpath_gateway_limit_refusals_total";
+        head(&mut out, name, "counter", "Calls that a limit refused, by what it counts.");
+        for (counted, counter) in Counted::ALL.into_iter().zip(&self.limited) {
+            let (counted, count) = (counted.words(), counter.load(Ordering::Relaxed));
+            let _ = writeln!(out, "{name}{{limit=\"{counted}\"}} {count}");
         }
         let gauges = [
             (

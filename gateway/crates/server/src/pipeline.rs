@@ -203,7 +203,8 @@ fn prepare(
     let Some(ready) = live.endpoint(&endpoint.id) else {
         return Err(Refusal::new(Code::NotReady, "The endpoint is being prepared."));
     };
-    let reservation = admit::reserve(&exchange.worker.shared.calls, &ready.state)?;
+    let mut reservation = admit::reserve(&exchange.worker.shared.calls, &ready.state)?;
+    reservation.held = admit::hold(exchange, endpoint, &asked.needs())?;
     account.admitted(endpoint, reservation);
     Ok(Job { endpoint: Arc::clone(endpoint), asked, _lease: lease })
 }

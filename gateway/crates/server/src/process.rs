@@ -20,7 +20,7 @@ use towpath_upstream::{Address, Egress, Own, Pool, Roots, Settings, Tls};
 use towpath_wire::routing::Snapshot;
 
 use crate::account::Refusals;
-use crate::admit::{BodyMemory, Calls};
+use crate::admit::{Admission, BodyMemory, Calls};
 use crate::config::Config;
 use crate::link::{self, Link, LinkError, Position, Store, StoreError};
 use crate::live::Live;
@@ -262,6 +262,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         journal,
         refusals: Refusals::default(),
         calls: Arc::new(Calls::new(limits.max_in_flight)),
+        admission: Admission::default(),
         memory: Arc::new(BodyMemory::new(limits.body_memory_bytes)),
         metrics: Metrics::default(),
         secrets,

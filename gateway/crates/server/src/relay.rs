@@ -18,7 +18,7 @@ use towpath_upstream::{Call, Expect, Payload, Reply};
 use towpath_wire::routing::Timeouts;
 
 use crate::account::Account;
-use crate::admit::Lease;
+use crate::admit::{Lease, Needs};
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
@@ -54,6 +54,18 @@ impl Asked {
         match self {
             Self::Predict { version, .. } | Self::V2 { version, .. } => *version,
             Self::Model(_) => None,
+        }
+    }
+
+    /// What it will use, as far as that shows before it is made.
+    pub fn needs(&self) -> Needs {
+        match self {
+            Self::Model(request) => Needs {
+                input_bytes: request.input_bytes(),
+                max_output_tokens: request.max_output_tokens(),
+                choices: request.choices(),
+            },
+            Self::Predict { .. } | Self::V2 { .. } => Needs::default(),
         }
     }
 }
@@ -212,6 +224,7 @@ fn head(
         headers.insert(name.clone(), value.clone());
     }
     headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
+    account.show_limits(headers);
     headers.insert("x-towpath-overhead-us", HeaderValue::from(account.overhead_us()));
     response
 }

@@ -13,7 +13,7 @@ use towpath_wire::link::Refusal as TableRefusal;
 use towpath_wire::routing::Operation;
 
 use crate::account::Refusals;
-use crate::admit::{BodyMemory, Calls};
+use crate::admit::{Admission, BodyMemory, Calls};
 use crate::config::Limits;
 use crate::live::Live;
 use crate::log::Throttle;
@@ -29,6 +29,7 @@ pub struct Shared {
     pub journal: Journal,
     pub refusals: Refusals,
     pub calls: Arc<Calls>,
+    pub admission: Admission,
     pub memory: Arc<BodyMemory>,
     pub metrics: Metrics,
     pub secrets: Secrets,

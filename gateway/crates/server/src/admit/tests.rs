@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BodyMemory, Calls, reserve};
+use super::{BodyMemory, Calls, Used, reserve};
 use crate::live::EndpointState;
 
 const SHORT: Duration = Duration::from_millis(5);
@@ -11,8 +11,8 @@ const LONG: Duration = Duration::from_secs(20);
 fn calls_beyond_the_limit_are_refused_until_one_settles() {
     let (calls, endpoint) = (Arc::new(Calls::new(1)), Arc::new(EndpointState::default()));
     let first = reserve(&calls, &endpoint).unwrap();
-    let second = reserve(&calls, &endpoint).unwrap_err();
-    first.settle();
+    let Err(second) = reserve(&calls, &endpoint) else { panic!("was let through") };
+    first.settle(Used::default());
 
     assert_eq!(second.code.code(), "overloaded");
     assert!(reserve(&calls, &endpoint).is_ok());

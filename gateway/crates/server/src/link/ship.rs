@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use towpath_wire::link::{MAX_USAGE_BATCH, UsageAck, UsageBatch};
-use towpath_wire::signals::{EndpointSignal, Signals};
+use towpath_wire::signals::{EndpointSignal, LimitSignal, Signals};
 
 use crate::clock;
 use crate::link::{Backoff, Link, LinkError};
@@ -85,7 +85,7 @@ pub async fn signals(shared: &Shared, link: &Link) {
             time_ms: clock::now_ms(),
             endpoints: endpoints(shared),
             targets: BTreeMap::new(),
-            limits: BTreeMap::new(),
+            limits: limits(shared),
             budgets: BTreeMap::new(),
         };
         // Losing one costs time, never truth.
@@ -107,4 +107,21 @@ fn endpoints(shared: &Shared) -> BTreeMap<String, EndpointSignal> {
         Some((id.to_string(), signal))
     });
     busy.collect()
+}
+
+/// Where the limits stand that were used since the last signal.
+fn limits(shared: &Shared) -> BTreeMap<String, LimitSignal> {
+    let (now, gateways) = (shared.admission.now(), shared.admission.gateways());
+    let live = shared.live.load();
+    let used = live.table.limits().filter_map(|rule| {
+        let taken = rule.taken(now, gateways)?;
+        let signal = LimitSignal {
+            in_flight: taken.in_flight,
+            requests_left: taken.requests_left,
+            tokens_left: taken.tokens_left,
+            refused: taken.refused,
+        };
+        Some((rule.id.to_string(), signal))
+    });
+    used.collect()
 }

@@ -105,8 +105,9 @@ pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: 
 
 /// Put a reply into force: revocations first and always, then the table, whole or not at all.
 fn take(shared: &Shared, store: &mut Store, position: &mut Position, reply: RoutingReply) {
+    shared.admission.share_with(reply.gateways);
     let former = shared.live.load_full();
-    let mut table = former.table.clone();
+    let mut table = former.table.clone().at(shared.admission.now());
     if !reply.revocations.is_empty() {
         let (next, malformed) = table.revoke(&reply.revocations);
         table = next;

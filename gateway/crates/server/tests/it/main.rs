@@ -16,6 +16,7 @@ mod faults;
 mod frontdoor;
 mod kserve;
 mod life;
+mod limits;
 mod link;
 mod streams;
 mod support;
