@@ -15,6 +15,7 @@ from fake_upstream import FakeUpstream
 from towpath_up import Up
 
 _KILLS = int(os.environ.get("TOWPATH_TEST_KILLS", "10"))  # noqa: TID251 (set by `make storm`)
+_LEDGER_CALLS = int(os.environ.get("TOWPATH_TEST_LEDGER_CALLS", "5000"))  # noqa: TID251 (as above)
 _REPORT = os.environ.get("TOWPATH_TEST_REPORT")  # noqa: TID251 (set by `make storm`)
 
 
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kills() -> int:
     """How often a storm kills: 10 in the tests, 50 in `make storm`."""
     return _KILLS
+
+
+@pytest.fixture
+def ledger_calls() -> int:
+    """How many calls the ledger is tested with: 5,000 in the tests, 100,000 in `make storm`."""
+    return _LEDGER_CALLS
 
 
 @pytest.fixture

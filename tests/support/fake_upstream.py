@@ -44,6 +44,16 @@ class FakeUpstream:
         found = answer.json()
         return found["requests"] if isinstance(found, dict) else found
 
+    def running(self) -> int:
+        """How many answers are not over."""
+        return sum(seen["ended"] == "running" for seen in self.requests())
+
+    def forget_ended(self) -> list[dict[str, Any]]:
+        """List what was asked and is over, which the upstream then forgets."""
+        answer = self._http.delete("/__requests")
+        assert answer.status_code == 200, answer.text
+        return answer.json()["requests"]
+
     def close(self) -> None:
         """Close the control connection."""
         self._http.close()

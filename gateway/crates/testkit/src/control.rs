@@ -49,10 +49,7 @@ pub(crate) async fn answer(shared: &Shared, request: &Request) -> Plain {
             seen.retain(|seen| model.is_none() || seen.model.as_deref() == model);
             Plain::json(200, &json!({"counts": shared.log.counts(), "requests": seen}))
         }
-        ("DELETE", "/__requests") => {
-            shared.log.forget();
-            done(Ok(()))
-        }
+        ("DELETE", "/__requests") => Plain::json(200, &json!({"requests": shared.log.forget()})),
         ("GET", "/__wait") => wait(shared, request).await,
         _ => plan::v2_error(404, &format!("`{} {path}` is no control route", request.method)),
     }

@@ -166,8 +166,15 @@ impl Log {
         self.content().counts
     }
 
-    pub(crate) fn forget(&self) {
-        self.change(|content| content.seen.retain(|seen| seen.ended == Ended::Running));
+    /// Forget the requests that are over, and return them.
+    pub(crate) fn forget(&self) -> Vec<Seen> {
+        self.change(|content| {
+            let all = std::mem::take(&mut content.seen);
+            let (running, over): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|seen| seen.ended == Ended::Running);
+            content.seen = running.into();
+            over
+        })
     }
 
     pub(crate) fn release(&self, gate: &str) {
