@@ -122,6 +122,14 @@ impl Request {
         }
     }
 
+    /// What the model will read, from its beginning, as it stands in the body: its start is the same for
+    /// requests that begin alike.
+    pub fn prompt(&self) -> &[u8] {
+        match self {
+            Self::OpenAi(request) => request.prompt(),
+        }
+    }
+
     /// The body as it came.
     pub fn body(&self) -> &Bytes {
         match self {

@@ -23,6 +23,8 @@ pub struct ErrorBody<'a> {
     /// Path of the offending field.
     pub param: Option<&'a str>,
     pub request_id: Option<&'a str>,
+    /// For events: where there is an answer, it stands in a header.
+    pub retry_after_s: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -40,6 +42,8 @@ struct OpenAiError<'a> {
     fix: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -59,6 +63,8 @@ struct AnthropicError<'a> {
     param: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -88,12 +94,12 @@ impl ErrorBody<'_> {
     /// `{"error": {"message", "type", "param", "code", "fix", "request_id"}}`; the message ends with the
     /// fix, since it is all that most clients show.
     pub fn openai(&self) -> Bytes {
-        self.openai_text().into()
+        self.openai_text(None).into()
     }
 
     /// `data: {"error": …}` and a blank line; never followed by `[DONE]`.
     pub fn sse_event(&self) -> Bytes {
-        let body = self.openai_text();
+        let body = self.openai_text(self.retry_after_s);
         let mut event = Vec::with_capacity(body.len() + 8);
         event.extend_from_slice(b"data: ");
         event.extend_from_slice(&body);
@@ -103,6 +109,10 @@ impl ErrorBody<'_> {
 
     /// `{"type": "error", "error": {"type", "message", "code", "param", "fix"}, "request_id"}`
     pub fn anthropic(&self) -> Bytes {
+        self.anthropic_text(None)
+    }
+
+    fn anthropic_text(&self, retry_after_s: Option<u32>) -> Bytes {
         let message = self.message();
         json(&Anthropic {
             r#type: "error",
@@ -112,6 +122,7 @@ impl ErrorBody<'_> {
                 code: self.code,
                 param: self.param,
                 fix: self.fix,
+                retry_after_s,
             },
             request_id: self.request_id,
         })
@@ -120,7 +131,7 @@ impl ErrorBody<'_> {
 
     /// The event `error` of a stream of messages.
     pub fn anthropic_event(&self) -> Bytes {
-        let body = self.anthropic();
+        let body = self.anthropic_text(self.retry_after_s);
         let mut event = Vec::with_capacity(body.len() + 24);
         event.extend_from_slice(b"event: error\ndata: ");
         event.extend_from_slice(&body);
@@ -158,7 +169,7 @@ impl ErrorBody<'_> {
         format!("{} [{}]", self.message(), self.code)
     }
 
-    fn openai_text(&self) -> Vec<u8> {
+    fn openai_text(&self, retry_after_s: Option<u32>) -> Vec<u8> {
         let message = self.message();
         json(&OpenAi {
             error: OpenAiError {
@@ -168,6 +179,7 @@ impl ErrorBody<'_> {
                 code: self.code,
                 fix: self.fix,
                 request_id: self.request_id,
+                retry_after_s,
             },
         })
     }

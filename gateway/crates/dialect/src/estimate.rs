@@ -49,6 +49,19 @@ impl BytesPerToken {
         tokens
     }
 
+    /// As [`Self::estimate`], and never more than the usual ratio gives: what is learned from short words
+    /// must not be held against a text of long ones.
+    pub fn estimate_at_least(&self, bytes: u64) -> u64 {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate, positive and far below 2^53"
+        )]
+        let tokens = (bytes as f64 / self.ratio().max(DEFAULT_BYTES_PER_TOKEN)) as u64;
+        tokens
+    }
+
     fn ratio(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }

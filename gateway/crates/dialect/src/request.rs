@@ -128,6 +128,16 @@ impl OpenAiRequest {
         &self.body
     }
 
+    /// The conversation, the prompt or the input as it stands in the body.
+    pub fn prompt(&self) -> &[u8] {
+        let name = match self.operation {
+            Operation::Chat => "messages",
+            Operation::Completions => "prompt",
+            _ => "input",
+        };
+        self.value_of(name).and_then(|value| self.body.get(value)).unwrap_or_default()
+    }
+
     pub(crate) fn input(&self) -> Input {
         self.input
     }

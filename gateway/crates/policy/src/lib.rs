@@ -5,26 +5,35 @@
 
 mod authenticate;
 mod authorise;
+mod balance;
 mod calendar;
 mod check;
 mod choose;
 mod cost;
 mod hash;
+mod health;
 mod learned;
 mod limits;
+mod mix;
+mod prefix;
+mod retry;
 mod routes;
 mod suggest;
 mod table;
 
 pub use authenticate::{Unauthenticated, authenticate};
 pub use authorise::{Call, Denied, authorise, visible};
+pub use balance::{Load, PeakEwma, pick, rendezvous, sticky_key};
 pub use calendar::{period_end, period_start, rfc3339};
 pub use check::network;
-pub use choose::{Candidates, choose};
+pub use choose::{Candidates, Chosen, Condition, Course, choose};
 pub use cost::{Usage, cost};
 pub use hash::{KeyHash, MalformedHash};
+pub use health::{Change, Health, HealthRules};
 pub use learned::Learned;
 pub use limits::{Ask, Counted, Full, LimitRule, Meter, Moment, Standing, Taken, take_all};
+pub use prefix::{Marks, Prefixes, Seat, replica_tag, within_bound};
+pub use retry::RetryBudget;
 pub use routes::{Endpoint, Routes, Share, Target};
 pub use suggest::closest;
 pub use table::{Key, Parties, Refused, Rules, Table, examine};

@@ -77,6 +77,21 @@ impl Books {
         self.waited += start.elapsed();
     }
 
+    /// Time that was not ours so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Put right what an abandoned wait left out.
+    pub fn waited_in_all(&mut self, waited: Duration) {
+        self.waited = waited;
+    }
+
+    /// Name of the target that was asked last.
+    pub fn asked(&self) -> Option<&str> {
+        self.target.as_ref().map(|ready| ready.target.spec.name.as_str())
+    }
+
     /// Microseconds the gateway itself has taken so far.
     pub fn overhead_us(&self) -> u64 {
         clock::us(self.exchange.started.elapsed().saturating_sub(self.waited))

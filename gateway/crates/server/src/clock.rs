@@ -1,6 +1,7 @@
 //! The wall clock, for records and expiry alone; durations come from `Instant`.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since the epoch.
 pub fn now_ms() -> i64 {
@@ -16,4 +17,12 @@ pub fn ms(duration: Duration) -> u64 {
 /// Whole microseconds of a duration.
 pub fn us(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Milliseconds since the epoch of a clock that never goes back: the wall clock at the start, and what has
+/// passed since.
+pub fn steady_ms() -> i64 {
+    static START: OnceLock<(Instant, i64)> = OnceLock::new();
+    let (start, wall) = START.get_or_init(|| (Instant::now(), now_ms()));
+    wall.saturating_add(i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX))
 }

@@ -32,6 +32,7 @@ pub enum Code {
     JournalNoSpace,
     JournalFailed,
     NotReady,
+    ModelWaking,
     UpstreamUnavailable,
     UpstreamTimeout,
     EgressDenied,
@@ -106,6 +107,7 @@ impl Code {
         Self::JournalNoSpace,
         Self::JournalFailed,
         Self::NotReady,
+        Self::ModelWaking,
         Self::UpstreamUnavailable,
         Self::UpstreamTimeout,
         Self::EgressDenied,
@@ -145,6 +147,7 @@ impl Code {
             Self::JournalNoSpace => "journal_no_space",
             Self::JournalFailed => "journal_failed",
             Self::NotReady => "not_ready",
+            Self::ModelWaking => "model_waking",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::EgressDenied => "egress_denied",
@@ -174,6 +177,7 @@ impl Code {
             | Self::JournalNoSpace
             | Self::JournalFailed
             | Self::NotReady
+            | Self::ModelWaking
             | Self::UpstreamUnavailable
             | Self::ControlUnavailable => 503,
             Self::EgressDenied => 502,
@@ -206,6 +210,7 @@ impl Code {
             Self::JournalNoSpace => "No disk space for the usage journal",
             Self::JournalFailed => "Usage journal cannot be written",
             Self::NotReady => "Gateway not ready",
+            Self::ModelWaking => "Model is being woken",
             Self::UpstreamUnavailable => "Model not reachable",
             Self::UpstreamTimeout => "Model took too long",
             Self::EgressDenied => "Address not allowed",
@@ -258,6 +263,9 @@ impl Code {
             Self::JournalNoSpace => "Free space on the disk of the gateway's data folder.",
             Self::JournalFailed => "Check the disk of the gateway's data folder and restart it.",
             Self::NotReady => "Try again shortly; `/readyz` says what is missing.",
+            Self::ModelWaking => {
+                "Try again after the time in `Retry-After`; one replica that stays up (`scaling.minReplicas: 1`) avoids the wait."
+            }
             Self::UpstreamUnavailable => {
                 "Try again shortly; `towpath deployments` and `towpath logs` say why the model is down."
             }
@@ -348,6 +356,7 @@ impl Refusal {
             fix: Some(self.fix.as_deref().unwrap_or(self.code.fix())),
             param: self.param.as_deref(),
             request_id: Some(request_id),
+            retry_after_s: self.retry_after_s,
         }
     }
 

@@ -45,16 +45,19 @@ pub fn ready(shared: &Shared) -> Response<Outgoing> {
 pub fn metrics(shared: &Shared) -> Response<Outgoing> {
     let journal = shared.journal.status();
     let live = shared.live.load();
-    let text = shared.metrics.render(&Gauges {
-        in_flight: shared.calls.in_flight() as u64,
-        body_memory_bytes: shared.memory.used() as u64,
-        table_revision: live.table.revision(),
-        table_keys: live.table.key_count() as u64,
-        journal_used_bytes: journal.used_bytes,
-        journal_max_bytes: journal.max_bytes,
-        journal_open: journal.open,
-        journal_unshipped: journal.unshipped,
-    });
+    let text = shared.metrics.render(
+        &Gauges {
+            in_flight: shared.calls.in_flight() as u64,
+            body_memory_bytes: shared.memory.used() as u64,
+            table_revision: live.table.revision(),
+            table_keys: live.table.key_count() as u64,
+            journal_used_bytes: journal.used_bytes,
+            journal_max_bytes: journal.max_bytes,
+            journal_open: journal.open,
+            journal_unshipped: journal.unshipped,
+        },
+        &live,
+    );
     let mut response = Response::new(Outgoing::whole(Bytes::from(text)));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -131,10 +131,12 @@ pub async fn run(
     let polling = table::poll(shared, link, store, position);
     let shipping = ship::usage(shared, link);
     let signalling = ship::signals(shared, link);
+    let waking = ship::wakes(shared, link);
     tokio::select! {
         () = polling => {}
         () = shipping => {}
         () = signalling => {}
+        () = waking => {}
         _ = stop.changed() => {}
     }
 }

@@ -1,17 +1,18 @@
 //! The table in force with all that requests need made ready beforehand: addresses, paths, headers.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use towpath_dialect::{BytesPerToken, Quirks};
-use towpath_policy::{Id, IpNet, Table, Target};
+use towpath_policy::{Id, IpNet, RetryBudget, Table, Target, replica_tag};
 use towpath_upstream::{Address, Tls, path_segment};
-use towpath_wire::routing::{Credential, Dialect, TargetKind};
+use towpath_wire::routing::{Credential, Dialect, Retries, TargetKind};
 
 use crate::clock;
+use crate::fleet::{ReplicaState, TargetState};
 use crate::secrets::Secrets;
 
 /// One table, ready to serve.
@@ -35,6 +36,7 @@ pub struct ReadyTarget {
     pub shown: Vec<(HeaderName, HeaderValue)>,
     pub bytes_per_token: Arc<BytesPerToken>,
     pub quirks: Quirks,
+    pub state: Arc<TargetState>,
     credentials: Vec<Arc<Credential>>,
 }
 
@@ -45,6 +47,11 @@ pub struct ReadyReplica {
     pub address: Address,
     /// Content type and credential.
     pub headers: HeaderMap,
+    /// As prefix affinity knows it.
+    pub tag: u64,
+    /// Where its probe is asked, if it is probed.
+    pub probe: Option<Address>,
+    pub state: Arc<ReplicaState>,
 }
 
 /// An endpoint's name as a header, and its load.
@@ -58,11 +65,37 @@ pub struct ReadyEndpoint {
 #[derive(Debug, Default)]
 pub struct EndpointState {
     pub in_flight: AtomicU32,
+    /// Calls that wait for a model to be woken.
+    pub waiting: AtomicU32,
     ended: AtomicU64,
     latency_us: AtomicU64,
+    retries: Mutex<Option<RetryBudget>>,
+    /// Further attempts that were made at a target that had failed the call before.
+    pub retried: AtomicU64,
+    /// Further attempts that there was no budget for.
+    pub not_retried: AtomicU64,
 }
 
 impl EndpointState {
+    /// A call is made for the first time: it earns its share of a retry.
+    pub fn call(&self, rules: Retries) {
+        self.budget(rules, |budget, now_ms| budget.call(rules, now_ms));
+    }
+
+    /// Whether a call may be made again at a target that failed it.
+    pub fn retry(&self, rules: Retries) -> bool {
+        let may = self.budget(rules, |budget, now_ms| budget.retry(rules, now_ms));
+        let count = if may { &self.retried } else { &self.not_retried };
+        count.fetch_add(1, Ordering::Relaxed);
+        may
+    }
+
+    fn budget<T>(&self, rules: Retries, with: impl FnOnce(&mut RetryBudget, i64) -> T) -> T {
+        let now_ms = clock::steady_ms();
+        let mut budget = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
+        with(budget.get_or_insert_with(|| RetryBudget::new(rules, now_ms)), now_ms)
+    }
+
     pub fn ended(&self, took: Duration) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         self.latency_us.fetch_add(clock::us(took), Ordering::Relaxed);
@@ -99,9 +132,8 @@ impl Live {
                 .filter(|former| former.replicas.len() == target.spec.replicas.len())
                 .cloned()
                 .unwrap_or_else(|| {
-                    let learned = former.map(|former| Arc::clone(&former.bytes_per_token));
-                    let learned = learned.unwrap_or_default();
-                    let made = ReadyTarget::new(&table, target, credentials, learned, secrets);
+                    let former = former.map(Arc::as_ref);
+                    let made = ReadyTarget::new(&table, target, credentials, former, secrets);
                     problems.extend(made.1);
                     Arc::new(made.0)
                 });
@@ -131,6 +163,10 @@ impl Live {
         self.endpoints.get(id)
     }
 
+    pub fn targets(&self) -> impl Iterator<Item = &Arc<ReadyTarget>> {
+        self.targets.values()
+    }
+
     pub fn endpoints(&self) -> impl Iterator<Item = (&Id, &Arc<ReadyEndpoint>)> {
         self.endpoints.iter()
     }
@@ -144,11 +180,16 @@ fn credentials(table: &Table, target: &Target) -> Vec<Arc<Credential>> {
 }
 
 impl ReadyTarget {
+    /// Nothing listens, and a signal changes that.
+    pub fn asleep(&self) -> bool {
+        self.target.spec.cold_start.is_some() && self.target.spec.replicas.is_empty()
+    }
+
     fn new(
         table: &Table,
         target: &Arc<Target>,
         credentials: Vec<Arc<Credential>>,
-        bytes_per_token: Arc<BytesPerToken>,
+        former: Option<&Self>,
         secrets: &Secrets,
     ) -> (Self, Vec<String>) {
         let spec = &target.spec;
@@ -190,7 +231,16 @@ impl ReadyTarget {
                         address = address.trusting(authorities);
                     }
                     let id = Id::from(replica.id.as_str());
-                    replicas.push(ReadyReplica { id, address, headers });
+                    let same =
+                        |former: &&ReadyReplica| former.id == id && former.address == address;
+                    let state = former.and_then(|former| former.replicas.iter().find(same));
+                    let state = state.map(|former| Arc::clone(&former.state)).unwrap_or_default();
+                    let probe = spec.probe.as_ref().map(|_| address.root());
+                    if probe.is_none() {
+                        state.unprobed();
+                    }
+                    let tag = replica_tag(&id);
+                    replicas.push(ReadyReplica { id, address, headers, tag, probe, state });
                 }
                 Err(error) => problems.push(format!("target `{name}`: {error}")),
             }
@@ -198,10 +248,18 @@ impl ReadyTarget {
         let infer_path = format!("/v2/models/{}/infer", path_segment(&spec.upstream_model));
         let target = Arc::clone(target);
         let shown = shown(&target);
-        let quirks = Quirks::of(&target.spec.quirks);
-        let ready =
-            Self { target, replicas, infer_path, shown, bytes_per_token, quirks, credentials };
-        (ready, problems)
+        let bytes_per_token = former.map(|former| Arc::clone(&former.bytes_per_token));
+        let made = Self {
+            target: Arc::clone(&target),
+            replicas,
+            infer_path,
+            shown,
+            bytes_per_token: bytes_per_token.unwrap_or_default(),
+            quirks: Quirks::of(&target.spec.quirks),
+            state: former.map(|former| Arc::clone(&former.state)).unwrap_or_default(),
+            credentials,
+        };
+        (made, problems)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Labels have few values: team, endpoint, target and status class; never a key, a user or a request.
 
+mod fleet;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 use towpath_policy::{Counted, Id};
 use towpath_wire::routing::Operation;
+
+use crate::live::Live;
 
 /// Series beyond this many are counted together: memory is bounded whatever the table holds.
 const MAX_SERIES: usize = 10_000;
@@ -195,7 +199,7 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text format.
-    pub fn render(&self, gauges: &Gauges) -> String {
+    pub fn render(&self, gauges: &Gauges, live: &Live) -> String {
         let mut out = String::with_capacity(16 << 10);
         head(
             &mut out,
@@ -275,6 +279,7 @@ impl Metrics {
             head(&mut out, name, "gauge", help);
             let _ = writeln!(out, "{name} {value}");
         }
+        fleet::render(&mut out, live);
         out
     }
 

@@ -155,10 +155,25 @@ async fn called(
         Ok(job) => job,
         Err(refusal) => return refused(account, &refusal),
     };
-    match relay::relay(account, &job).await {
+    let answered = if may_wait(&account, &job) {
+        relay::answer(account, job).await
+    } else {
+        relay::relay(account, &job).await
+    };
+    match answered {
         Ok(response) => response,
         Err((account, failure)) => failed(account, &failure),
     }
+}
+
+/// A stream, one of whose targets is asleep: its head may have to go out before its answer.
+fn may_wait(account: &Account, job: &Job) -> bool {
+    let targets = job.endpoint.targets.iter().map(|share| &share.target);
+    let mut all = targets.chain(&job.endpoint.fallback);
+    account.exchange.stream
+        && all.any(|target| {
+            account.exchange.live.target(&target.id).is_some_and(|ready| ready.asleep())
+        })
 }
 
 /// Understand the body, authorise the call and admit it.
@@ -206,7 +221,8 @@ fn prepare(
     let mut reservation = admit::reserve(&exchange.worker.shared.calls, &ready.state)?;
     reservation.held = admit::hold(exchange, endpoint, &asked.needs())?;
     account.admitted(endpoint, reservation);
-    Ok(Job { endpoint: Arc::clone(endpoint), asked, _lease: lease })
+    let early = Rc::default();
+    Ok(Job { endpoint: Arc::clone(endpoint), asked, early, _lease: lease })
 }
 
 /// A version can be named only where all targets share one registry model, and serve that version.
@@ -302,6 +318,12 @@ fn failed(mut account: Account, failure: &Failure) -> Response<Outgoing> {
     let mut response = refusal.respond(shape, &account.exchange.id);
     let headers = response.headers_mut();
     headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
+    if let Some(target) = account.asked().and_then(|name| HeaderValue::from_str(name).ok()) {
+        headers.insert("x-towpath-target", target);
+    }
+    if let Some(ms) = account.progress.cold_start_ms {
+        headers.insert("x-towpath-cold-start-ms", HeaderValue::from(ms));
+    }
     response
 }
 

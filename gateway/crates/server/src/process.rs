@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
 use towpath_journal::{Journal, OpenError};
 use towpath_policy::Table;
@@ -28,7 +28,7 @@ use crate::log::{self, Level, Throttle};
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
 use crate::shared::Shared;
-use crate::{clock, ids, listener};
+use crate::{clock, ids, listener, prober};
 
 /// Why a gateway does not start, or stops by itself.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +127,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     let local = LocalSet::new();
+    let probing = tls.clone();
     let served = local.block_on(&runtime, async {
         let link = match (control, &config.link_credential) {
             (Some(address), Some(credential)) => {
@@ -135,7 +136,8 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             }
             _ => None,
         };
-        serve(&shared, link, store, position, stop, stopped, workers).await
+        let probing = pool(&shared, probing);
+        serve(&shared, link, store, position, probing, stop, workers).await
     });
     served?;
     log::event(Level::Info, "gateway.stopped", &[]);
@@ -179,12 +181,13 @@ async fn serve(
     link: Option<Link>,
     store: Store,
     position: Position,
+    probing: Pool,
     stop: watch::Sender<bool>,
-    stopped: watch::Receiver<bool>,
     workers: Vec<Thread>,
 ) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let stopped = stop.subscribe();
     let linked = async {
         match &link {
             Some(link) => link::run(shared, link, store, position, stopped).await,
@@ -196,6 +199,7 @@ async fn serve(
         _ = interrupt.recv() => {}
         () = linked => {}
         () = housekeeping(shared) => {}
+        () = prober::run(shared, probing) => {}
     }
     log::event(Level::Info, "gateway.draining", &[("in_flight", &shared.calls.in_flight())]);
     shared.draining.store(true, Ordering::Relaxed);
@@ -259,6 +263,8 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         gateway_id,
         live: ArcSwap::from_pointee(live),
         egress,
+        table_changed: watch::Sender::new(0),
+        wake: Notify::new(),
         journal,
         refusals: Refusals::default(),
         calls: Arc::new(Calls::new(limits.max_in_flight)),

@@ -1,13 +1,15 @@
 //! Fifth step, `relay`: send the call, pass the answer on, fall back until the first byte has left.
 
+mod early;
 mod encode;
 mod failure;
+mod overflow;
 mod plain;
 mod stream;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
@@ -19,19 +21,25 @@ use towpath_wire::routing::Timeouts;
 
 use crate::account::Account;
 use crate::admit::{Lease, Needs};
+use crate::errors::{Code, Refusal};
+use crate::fleet::{Blame, Visit};
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
-use crate::route::{self, Route};
+use crate::route::{self, Route, Step};
 use crate::{clock, kserve};
 
-pub use failure::Failure;
+pub use early::{Early, answer};
+pub use failure::{Failure, Next};
 
 use encode::Encoded;
-use failure::{Next, unavailable};
+use failure::Failures;
 
-/// Attempts of one call, over all targets and replicas: a bound on what one request may cost.
-const MAX_ATTEMPTS: u32 = 8;
+/// Attempts of one call, whatever its endpoint asks for: a bound on what one request may cost.
+const MAX_ATTEMPTS: u32 = 16;
+/// Pause before a replica that was not reached is asked once more, where there is no other: a server that
+/// is being replaced listens again by then, or is really gone.
+const REPEAT_AFTER: Duration = Duration::from_millis(50);
 
 /// What is asked of the model.
 pub enum Asked {
@@ -74,8 +82,20 @@ impl Asked {
 pub struct Job {
     pub endpoint: Arc<Endpoint>,
     pub asked: Asked,
+    /// For streams that may have to wait long.
+    pub early: Rc<Early>,
     /// Memory of the caller's body, kept while it may be sent again.
     pub _lease: Lease,
+}
+
+impl Job {
+    /// What the model will read, from its beginning.
+    fn prompt(&self) -> &[u8] {
+        match &self.asked {
+            Asked::Model(request) => request.prompt(),
+            Asked::Predict { .. } | Asked::V2 { .. } => &[],
+        }
+    }
 }
 
 /// Get an answer from one target after the other.
@@ -83,45 +103,56 @@ pub struct Job {
 /// # Errors
 /// None of them gave one, or the first one's refusal is final.
 pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (Account, Failure)> {
-    let live = Arc::clone(&account.exchange.live);
-    let worker = Rc::clone(&account.exchange.worker);
-    let version = job.asked.version();
-    let mut route = Route::new(&live, &job.endpoint, &account.exchange, version);
     let mut account = account;
-    let mut failure = None;
-    while let Some(ready) = route.next(worker.random()) {
-        let salt = salt(&account, ready);
-        let encoded = match encode::encode(&job.asked, ready, salt.as_deref()) {
-            Ok(encoded) => encoded,
-            Err(error) => return Err((account, Failure::refused(error.into()))),
-        };
-        for replica in route::replicas(ready, worker.random()) {
-            if account.progress.attempts >= MAX_ATTEMPTS {
-                break;
+    let mut route = Route::new(&job.endpoint, &account.exchange, job.asked.version(), job.prompt());
+    let most = job.endpoint.spec.retries.attempts.min(MAX_ATTEMPTS);
+    let mut failures = Failures::default();
+    let mut step = route.next(None);
+    loop {
+        let (ready, index) = match step {
+            Step::Call { ready, index } => (ready, index),
+            Step::Repeat { ready, index } => {
+                let start = Instant::now();
+                tokio::time::sleep(REPEAT_AFTER).await;
+                account.waited_since(start);
+                (ready, index)
             }
-            match attempt(&mut account, job, ready, replica, &encoded).await {
-                Ok(Answered::Plain(plain)) => {
-                    return Ok(plain::respond(account, job, ready, plain).await);
-                }
-                Ok(Answered::Stream(stream)) => {
-                    return Ok(stream::respond(account, job, ready, *stream));
-                }
-                Err(failed) => {
-                    note(&account, ready, replica, &failed);
-                    let next = failed.next;
-                    failure = Some(failed);
-                    match next {
-                        Next::Replica => {}
-                        Next::Target => break,
-                        Next::Stop => {
-                            return Err((account, failure.unwrap_or_else(|| unavailable(job))));
-                        }
+            Step::Wake(ready) => {
+                step = match route::wait(&mut account, job, &ready).await {
+                    Ok(()) => route.awake(&account.exchange.live, &ready.target.id),
+                    Err(failure) => {
+                        failures.add(failure);
+                        route.next(None)
                     }
-                }
+                };
+                continue;
             }
+            Step::Over => break,
+        };
+        let failure = match send(&mut account, job, &ready, index).await {
+            Ok(Answered::Plain(plain)) => {
+                return Ok(plain::respond(account, job, &ready, plain).await);
+            }
+            Ok(Answered::Stream(stream)) => {
+                return Ok(stream::respond(account, job, &ready, *stream));
+            }
+            Err(failure) => failure,
+        };
+        let next = failure.next;
+        if next == Next::Stop {
+            return Err((account, failure));
         }
+        if next == Next::Longer {
+            route.overflowed(ready.target.spec.context_length);
+        }
+        failures.add(failure);
+        if account.progress.attempts >= most {
+            break;
+        }
+        step = route.next(Some(next));
     }
-    Err((account, failure.unwrap_or_else(|| unavailable(job))))
+    let failure = failures.tell(job);
+    Err((account, failure))
 }
 
 /// What keeps the project's prompts apart from others' in the target's cache, where it can do so.
@@ -135,6 +166,58 @@ enum Answered {
     Stream(Box<stream::Started>),
 }
 
+/// Send the call to one replica, and tell its health how that went.
+async fn send(
+    account: &mut Account,
+    job: &Job,
+    ready: &Arc<ReadyTarget>,
+    index: usize,
+) -> Result<Answered, Failure> {
+    if let Some(refusal) = overflow::foreseen(job, ready) {
+        return Err(Failure::too_long(refusal));
+    }
+    let salt = salt(account, ready);
+    let encoded = encode::encode(&job.asked, ready, salt.as_deref());
+    let encoded = encoded.map_err(|error| Failure::unfit(error.into()))?;
+    let Some(replica) = ready.replicas.get(index) else {
+        return Err(Failure::unfit(Refusal::new(Code::NotReady, "The model has just moved.")));
+    };
+    let mut visit = Visit::begin(ready, replica);
+    let start = Instant::now();
+    let waited = account.waited();
+    let limit_ms = job.endpoint.spec.timeouts.attempt_ms;
+    let attempt = attempt(account, job, ready, replica, &encoded);
+    let answered = if limit_ms == 0 {
+        attempt.await
+    } else {
+        let limit = Duration::from_millis(limit_ms.into());
+        match tokio::time::timeout(limit, attempt).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                account.waited_in_all(waited + start.elapsed());
+                Err(Failure::slow_attempt(limit_ms))
+            }
+        }
+    };
+    match answered {
+        Ok(Answered::Plain(plain)) => {
+            visit.answered();
+            visit.ended(&Blame::None);
+            Ok(Answered::Plain(plain))
+        }
+        Ok(Answered::Stream(mut stream)) => {
+            visit.answered();
+            stream.visited(visit);
+            Ok(Answered::Stream(stream))
+        }
+        Err(failure) => {
+            visit.ended(&failure.blame);
+            note(account, ready, replica, &failure);
+            Err(failure)
+        }
+    }
+}
+
 async fn attempt(
     account: &mut Account,
     job: &Job,
@@ -142,7 +225,10 @@ async fn attempt(
     replica: &ReadyReplica,
     encoded: &Encoded<'_>,
 ) -> Result<Answered, Failure> {
-    let timeouts = remaining(account, &job.endpoint.spec.timeouts)?;
+    let limits = &job.endpoint.spec.timeouts;
+    let Some(timeouts) = remaining(account, limits) else {
+        return Err(Failure::out_of_time(limits.total_ms));
+    };
     account.dispatch(ready, &replica.id).map_err(Failure::unrecorded)?;
     let call = Call {
         method: Method::POST,
@@ -171,13 +257,11 @@ async fn attempt(
     Err(failure::not_a_stream(reply).await)
 }
 
-/// The endpoint's timeouts, the total being what is left of it.
-fn remaining(account: &Account, timeouts: &Timeouts) -> Result<Timeouts, Failure> {
+/// The endpoint's timeouts, the total being what is left of it; `None` when nothing is.
+fn remaining(account: &Account, timeouts: &Timeouts) -> Option<Timeouts> {
     let spent = u32::try_from(clock::ms(account.exchange.started.elapsed())).unwrap_or(u32::MAX);
-    match timeouts.total_ms.checked_sub(spent).filter(|left| *left > 0) {
-        Some(total_ms) => Ok(Timeouts { total_ms, ..*timeouts }),
-        None => Err(Failure::out_of_time(timeouts.total_ms)),
-    }
+    let total_ms = timeouts.total_ms.checked_sub(spent).filter(|left| *left > 0)?;
+    Some(Timeouts { total_ms, ..*timeouts })
 }
 
 fn headers(account: &Account, replica: &ReadyReplica, encoded: &Encoded<'_>) -> HeaderMap {
@@ -224,6 +308,9 @@ fn head(
         headers.insert(name.clone(), value.clone());
     }
     headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
+    if let Some(ms) = account.progress.cold_start_ms {
+        headers.insert("x-towpath-cold-start-ms", HeaderValue::from(ms));
+    }
     account.show_limits(headers);
     headers.insert("x-towpath-overhead-us", HeaderValue::from(account.overhead_us()));
     response

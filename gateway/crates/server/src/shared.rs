@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
 use towpath_journal::Journal;
 use towpath_policy::{Id, Routes};
 use towpath_upstream::{Address, Egress, Pool};
@@ -26,6 +27,10 @@ pub struct Shared {
     pub limits: Limits,
     pub live: ArcSwap<Live>,
     pub egress: Egress,
+    /// Counts the tables that were put into `live`, for those who wait for one.
+    pub table_changed: watch::Sender<u64>,
+    /// Somebody waits for a model to be woken: a signal is due now.
+    pub wake: Notify,
     pub journal: Journal,
     pub refusals: Refusals,
     pub calls: Arc<Calls>,

@@ -153,6 +153,12 @@ impl Address {
         }
     }
 
+    /// The same server without the prefix, for what is asked of the server and not of its API.
+    #[must_use]
+    pub fn root(&self) -> Self {
+        Self(Arc::new(Inner { prefix: String::new(), ..Inner::clone(&self.0) }))
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.0.place
     }

@@ -11,6 +11,7 @@ fn body<'a>() -> ErrorBody<'a> {
         fix: Some("Correct the field."),
         param: Some("inputs[3].age"),
         request_id: Some("req_1"),
+        retry_after_s: None,
     }
 }
 
@@ -164,6 +165,7 @@ fn the_shape_of_anthropic_has_its_own_types_and_keeps_our_code() {
         fix: Some("Do this."),
         param: Some("max_tokens"),
         request_id: Some("req_1"),
+        retry_after_s: None,
     };
     let kind = |status| {
         let body: serde_json::Value = serde_json::from_slice(&body(status).anthropic()).unwrap();

@@ -2,8 +2,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use towpath_wire::routing::{DataClass, Operation, Snapshot};
 
-use super::{Candidates, choose};
-use crate::Table;
+use super::{Candidates, Condition, Course, choose};
+use crate::{Load, Table};
 
 fn endpoint(targets: &[(&str, u32, Value)], fallback: &[&str]) -> Table {
     let mut entities: Vec<_> = targets
@@ -33,10 +33,34 @@ fn endpoint(targets: &[(&str, u32, Value)], fallback: &[&str]) -> Table {
     Table::default().apply_snapshot(&snapshot).unwrap()
 }
 
+const READY: Condition = Condition::Ready(Load { weight: 1, in_flight: 0, latency_us: 0 });
+
+/// Targets that have replicas are ready.
 fn order(table: &Table, random: u64, class: DataClass, version: Option<u32>) -> Vec<String> {
     let endpoint = &table.routes().endpoints()[0];
     let mut candidates = Candidates::new(endpoint, Operation::Chat, class).of_version(version);
-    std::iter::from_fn(|| candidates.next(random)).map(|target| target.id.to_string()).collect()
+    std::iter::from_fn(|| {
+        let condition = |target: &std::sync::Arc<crate::Target>| match target.spec.replicas.len() {
+            0 => Condition::Down,
+            _ => READY,
+        };
+        candidates.next(condition, random)
+    })
+    .map(|chosen| chosen.target.id.to_string())
+    .collect()
+}
+
+/// Every step of a call while each target stays as it is.
+fn steps(
+    table: &Table,
+    random: u64,
+    condition: &dyn Fn(&str) -> Condition,
+) -> Vec<(String, Course)> {
+    let endpoint = &table.routes().endpoints()[0];
+    let mut candidates = Candidates::new(endpoint, Operation::Chat, DataClass::Public);
+    std::iter::from_fn(|| candidates.next(|target| condition(&target.id), random))
+        .map(|chosen| (chosen.target.id.to_string(), chosen.course))
+        .collect()
 }
 
 #[test]
@@ -77,7 +101,96 @@ fn all_weights_zero_choose_nothing() {
     assert_eq!(choose([].into_iter(), 7), None);
 }
 
+fn three() -> Table {
+    endpoint(&[("a", 1, json!({})), ("b", 1, json!({})), ("f", 0, json!({}))], &["f"])
+}
+
+#[test]
+fn who_is_ejected_is_passed_over_while_anybody_is_left() {
+    let ejected = |id: &str| if id == "a" { Condition::Ejected } else { READY };
+
+    assert_eq!(
+        steps(&three(), 0, &ejected),
+        [("b".into(), Course::Call), ("f".into(), Course::Call)]
+    );
+}
+
+#[test]
+fn when_all_are_ejected_one_gets_the_call_all_the_same() {
+    let all = |_: &str| Condition::Ejected;
+
+    assert_eq!(steps(&three(), 0, &all), [("a".into(), Course::CallEjected)]);
+}
+
+#[test]
+fn who_sleeps_is_woken_when_no_target_is_awake_and_before_the_fallback() {
+    let asleep = |id: &str| if id == "f" { READY } else { Condition::Asleep };
+
+    assert_eq!(
+        steps(&three(), 0, &asleep),
+        [("a".into(), Course::Wake), ("b".into(), Course::Wake), ("f".into(), Course::Call)]
+    );
+}
+
+#[test]
+fn a_share_of_a_target_that_sleeps_wakes_it_while_another_answers() {
+    let table = three();
+    let mut candidates =
+        Candidates::new(&table.routes().endpoints()[0], Operation::Chat, DataClass::Public);
+    let condition = |target: &std::sync::Arc<crate::Target>| {
+        if &*target.id == "a" { Condition::Asleep } else { READY }
+    };
+    let chosen = candidates.clone().next(condition, 0).unwrap();
+    let other = candidates.next(condition, u64::MAX).unwrap();
+
+    assert_eq!((&*chosen.target.id, chosen.missed.map(|target| &*target.id)), ("b", Some("a")));
+    assert_eq!((&*other.target.id, other.missed.map(|target| &*target.id)), ("b", None));
+}
+
+#[test]
+fn after_an_overflow_only_longer_contexts_are_left() {
+    let table = endpoint(
+        &[
+            ("short", 1, json!({"context_length": 4_096})),
+            ("unknown", 1, json!({})),
+            ("long", 0, json!({"context_length": 32_768})),
+        ],
+        &["long"],
+    );
+    let mut candidates =
+        Candidates::new(&table.routes().endpoints()[0], Operation::Chat, DataClass::Public);
+    candidates.longer_than(4_096);
+
+    assert_eq!(&*candidates.next(|_| READY, 0).unwrap().target.id, "long");
+    assert!(candidates.next(|_| READY, 0).is_none());
+}
+
 proptest! {
+    /// Whatever the targets' conditions are: who gets the call is ready whenever anybody is; else it sleeps
+    /// or is ejected; and nothing is chosen only when nothing listens or can be woken.
+    #[test]
+    fn a_ready_target_is_chosen_or_there_is_none(kinds in prop::array::uniform3(0..4_u8), random: u64) {
+        let table = three();
+        let of = |id: &str| {
+            let index = ["a", "b", "f"].iter().position(|known| *known == id).unwrap();
+            [READY, Condition::Ejected, Condition::Asleep, Condition::Down][usize::from(kinds[index])]
+        };
+        let steps = steps(&table, random, &of);
+        let has = |kind: u8| kinds.contains(&kind);
+
+        for (id, course) in &steps {
+            prop_assert_eq!(*course, match of(id) {
+                Condition::Ready(_) => Course::Call,
+                Condition::Asleep => Course::Wake,
+                Condition::Ejected => Course::CallEjected,
+                Condition::Down => return Err(TestCaseError::fail("nothing listens there")),
+            });
+        }
+        prop_assert_eq!(steps.is_empty(), !has(0) && !has(1) && !has(2));
+        let calls = steps.iter().filter(|(_, course)| *course == Course::Call).count();
+        prop_assert_eq!(calls, kinds.iter().filter(|kind| **kind == 0).count());
+    }
+
     /// What is chosen has a weight, whatever chance says.
     #[test]
     fn only_weighted_indices_are_chosen(weights in prop::collection::vec(any::<u32>(), 0..8), random: u64) {

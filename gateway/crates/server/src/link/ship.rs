@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use towpath_wire::link::{MAX_USAGE_BATCH, UsageAck, UsageBatch};
-use towpath_wire::signals::{EndpointSignal, LimitSignal, Signals};
+use towpath_wire::signals::{EndpointSignal, LimitSignal, ReplicaSignal, Signals, TargetSignal};
 
 use crate::clock;
 use crate::link::{Backoff, Link, LinkError};
@@ -80,17 +80,54 @@ pub async fn signals(shared: &Shared, link: &Link) {
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        let signals = Signals {
-            gateway_id: shared.gateway_id.clone(),
-            time_ms: clock::now_ms(),
-            endpoints: endpoints(shared),
-            targets: BTreeMap::new(),
-            limits: limits(shared),
-            budgets: BTreeMap::new(),
-        };
-        // Losing one costs time, never truth.
-        let _ = link.post::<serde_json::Value>("/link/v1/signals", &signals, SIGNAL_EVERY).await;
+        signal(shared, link).await;
     }
+}
+
+/// Say it at once when somebody begins to wait for a model that is asleep. Apart from the others, so that
+/// one that hangs does not hold it up.
+pub async fn wakes(shared: &Shared, link: &Link) {
+    loop {
+        shared.wake.notified().await;
+        signal(shared, link).await;
+    }
+}
+
+async fn signal(shared: &Shared, link: &Link) {
+    let signals = Signals {
+        gateway_id: shared.gateway_id.clone(),
+        time_ms: clock::now_ms(),
+        endpoints: endpoints(shared),
+        targets: targets(shared),
+        limits: limits(shared),
+        budgets: BTreeMap::new(),
+    };
+    // Losing one costs time, never truth.
+    let _ = link.post::<serde_json::Value>("/link/v1/signals", &signals, SIGNAL_EVERY).await;
+}
+
+/// Targets that had calls since the last signal, are waited for, or are not as they should be.
+fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
+    let live = shared.live.load();
+    let telling = live.targets().filter_map(|ready| {
+        let replicas: BTreeMap<String, ReplicaSignal> = ready
+            .replicas
+            .iter()
+            .filter_map(|replica| Some((replica.id.to_string(), replica.state.signal()?)))
+            .collect();
+        let waiting_for_wake = ready.asleep() && ready.state.wanted();
+        if replicas.is_empty() && !waiting_for_wake {
+            return None;
+        }
+        let signal = TargetSignal {
+            in_flight: replicas.values().map(|replica| replica.in_flight).sum(),
+            queued: ready.state.waiting.load(Ordering::Relaxed),
+            replicas,
+            waiting_for_wake,
+        };
+        Some((ready.target.id.to_string(), signal))
+    });
+    telling.collect()
 }
 
 fn endpoints(shared: &Shared) -> BTreeMap<String, EndpointSignal> {
@@ -98,12 +135,22 @@ fn endpoints(shared: &Shared) -> BTreeMap<String, EndpointSignal> {
     let busy = live.endpoints().filter_map(|(id, ready)| {
         let in_flight = ready.state.in_flight.load(Ordering::Relaxed);
         let (ended, latency_us) = ready.state.take();
-        if in_flight == 0 && ended == 0 {
+        let queued = ready.state.waiting.load(Ordering::Relaxed);
+        // A sleeping target of it may be wanted though nobody waits: another one answers meanwhile.
+        let wanted = live.table.routes().endpoint(id).is_some_and(|endpoint| {
+            let mut targets = endpoint.targets.iter();
+            targets.any(|share| {
+                let ready = live.target(&share.target.id);
+                ready.is_some_and(|ready| ready.asleep() && ready.state.wanted())
+            })
+        });
+        let waiting_for_wake = queued > 0 || wanted;
+        if in_flight == 0 && ended == 0 && !waiting_for_wake {
             return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "a mean for autoscaling, not for books")]
         let latency_ms = (ended > 0).then(|| latency_us as f64 / ended as f64 / 1_000.0);
-        let signal = EndpointSignal { in_flight, ended, latency_ms, ..EndpointSignal::default() };
+        let signal = EndpointSignal { in_flight, queued, ended, latency_ms, waiting_for_wake };
         Some((id.to_string(), signal))
     });
     busy.collect()

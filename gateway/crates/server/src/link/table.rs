@@ -157,6 +157,7 @@ fn install(shared: &Shared, table: Table) {
     }
     shared.egress.allow(&live.egress_allow());
     shared.live.store(Arc::new(live));
+    shared.table_changed.send_modify(|count| *count = count.wrapping_add(1));
 }
 
 fn refuse(shared: &Shared, revision: u64, refused: Refused) {

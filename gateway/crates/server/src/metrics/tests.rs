@@ -1,6 +1,8 @@
 use towpath_policy::Id;
 use towpath_wire::routing::Operation;
 
+use crate::live::Live;
+
 use super::{Gauges, Labels, Metrics, Sample, seconds};
 
 fn gauges() -> Gauges {
@@ -27,7 +29,7 @@ fn requests_are_counted_by_team_endpoint_target_and_class() {
     let sample = Sample { count: 2, input_tokens: Some(5), ..Sample::default() };
     metrics.series(&labels("a\"b")).add(&sample);
 
-    let text = metrics.render(&gauges());
+    let text = metrics.render(&gauges(), &Live::default());
     let series =
         r#"team="demo",endpoint="a\"b",target="dep",gen_ai_operation_name="chat",status="2xx""#;
     assert!(text.contains(&format!("towpath_gateway_requests_total{{{series}}} 2\n")), "{text}");
@@ -45,7 +47,7 @@ fn buckets_are_cumulative_and_bounds_are_seconds() {
     metrics.overhead.observe_us(11);
     metrics.overhead.observe_us(5_000_000);
 
-    let text = metrics.render(&gauges());
+    let text = metrics.render(&gauges(), &Live::default());
     for line in [
         r#"towpath_gateway_overhead_seconds_bucket{le="0.00001"} 1"#,
         r#"towpath_gateway_overhead_seconds_bucket{le="0.00002"} 2"#,
@@ -65,7 +67,7 @@ fn series_beyond_the_bound_are_counted_together() {
             .add(&Sample { count: 1, ..Sample::default() });
     }
 
-    assert!(metrics.render(&gauges()).contains(
+    assert!(metrics.render(&gauges(), &Live::default()).contains(
         r#"endpoint="other",target="other",gen_ai_operation_name="chat",status="2xx"} 10"#
     ));
 }

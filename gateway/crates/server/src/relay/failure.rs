@@ -1,22 +1,36 @@
 //! What a failed attempt means: to the caller, to the record, and for what is tried next.
 
+use http::HeaderMap;
 use towpath_dialect::{Answer, FaultCode, UpstreamFault};
 use towpath_upstream::{Phase, Reply, UpstreamError};
 use towpath_wire::usage::Ended;
 
+use crate::clock;
 use crate::errors::{Code, Refusal};
+use crate::fleet::Blame;
 use crate::intake::AnswerError;
 use crate::relay::Job;
 
 /// Most of an error answer that is read: its message stands at the start.
 const ERROR_BODY: usize = 64 << 10;
+/// None of ours is above what client libraries honour.
+const MOST_RETRY_AFTER_S: u32 = 120;
+/// How long a server that limits its callers is left alone when it does not say how long.
+const REST_MS: i64 = 1_000;
+/// And at most, whatever it says: a slip of its clock must not take it out for a day.
+const MOST_REST_MS: i64 = 3_600_000;
 
 /// What may still help after a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Another replica of the same target: this one was not reached.
+    /// Another replica of the same target, or another target: this replica was not reached.
+    Unreached,
+    /// The same: this replica answered badly.
     Replica,
+    /// Another target; the replicas of this one would say the same.
     Target,
+    /// A target with a longer context.
+    Longer,
     /// Nothing would: the request itself is at fault, or time is up.
     Stop,
 }
@@ -27,12 +41,19 @@ pub struct Failure {
     pub refusal: Refusal,
     pub ended: Ended,
     pub next: Next,
+    /// What it says about the replica that was asked.
+    pub blame: Blame,
 }
 
 impl Failure {
     /// The request itself is refused before it is sent.
     pub fn refused(refusal: Refusal) -> Self {
-        Self { refusal, ended: Ended::Refused, next: Next::Stop }
+        Self { refusal, ended: Ended::Refused, next: Next::Stop, blame: Blame::None }
+    }
+
+    /// One target cannot be asked this; another one may.
+    pub fn unfit(refusal: Refusal) -> Self {
+        Self { next: Next::Target, ..Self::refused(refusal) }
     }
 
     /// The journal took no record.
@@ -40,10 +61,31 @@ impl Failure {
         Self::refused(refusal)
     }
 
+    /// A model that sleeps was not awake in time.
+    pub fn waking(refusal: Refusal) -> Self {
+        Self { refusal, ended: Ended::Timeout, next: Next::Target, blame: Blame::None }
+    }
+
+    /// The input is longer than a target's context.
+    pub fn too_long(refusal: Refusal) -> Self {
+        Self { next: Next::Longer, ..Self::refused(refusal) }
+    }
+
     pub fn out_of_time(limit_ms: u32) -> Self {
         let detail = format!("The call took longer than {limit_ms} ms in all.");
         let refusal = Refusal::new(Code::UpstreamTimeout, detail);
-        Self { refusal, ended: Ended::Timeout, next: Next::Stop }
+        Self { refusal, ended: Ended::Timeout, next: Next::Stop, blame: Blame::None }
+    }
+
+    /// One attempt took all the time that one attempt has.
+    pub fn slow_attempt(limit_ms: u32) -> Self {
+        let detail = format!("The model did not answer within {limit_ms} ms.");
+        Self {
+            refusal: Refusal::new(Code::UpstreamTimeout, detail),
+            ended: Ended::Timeout,
+            next: Next::Replica,
+            blame: Blame::Replica(format!("no answer within {limit_ms} ms")),
+        }
     }
 
     /// There is no proper answer.
@@ -52,7 +94,7 @@ impl Failure {
             UpstreamError::Connect(_) | UpstreamError::Tls(_) => (
                 Refusal::new(Code::UpstreamUnavailable, "The model's server cannot be reached."),
                 Ended::Error,
-                Next::Replica,
+                Next::Unreached,
             ),
             UpstreamError::Denied { .. } => (
                 Refusal::new(
@@ -69,7 +111,7 @@ impl Failure {
                     "The model's server closed the connection before it had answered.",
                 ),
                 Ended::UpstreamCut,
-                Next::Target,
+                Next::Replica,
             ),
             UpstreamError::Payload(_) | UpstreamError::Path(_) => (
                 Refusal::new(Code::InternalError, "The call could not be sent."),
@@ -82,7 +124,7 @@ impl Failure {
                     "The model's server did not answer as such a server does.",
                 ),
                 Ended::Error,
-                Next::Target,
+                Next::Replica,
             ),
             UpstreamError::TooLarge { limit_bytes } => (
                 Refusal::new(
@@ -93,26 +135,79 @@ impl Failure {
                 Next::Stop,
             ),
         };
-        Self { refusal: refusal.log(causes(error)), ended, next }
+        let causes = causes(error);
+        let blame = match error {
+            UpstreamError::Payload(_) | UpstreamError::Path(_) | UpstreamError::TooLarge { .. } => {
+                Blame::None
+            }
+            _ => Blame::Replica(causes.clone()),
+        };
+        Self { refusal: refusal.log(causes), ended, next, blame }
     }
 
     /// The upstream answered with something that is not an answer.
     pub fn fault(fault: UpstreamFault) -> Self {
-        let next = if fault.retryable { Next::Target } else { Next::Stop };
         let ended = match fault.code {
             FaultCode::UpstreamCut => Ended::UpstreamCut,
             _ => Ended::Error,
         };
-        Self { refusal: fault.into(), ended, next }
+        let error = fault.message.clone();
+        let (next, blame) = match fault.code {
+            FaultCode::UpstreamRateLimited => (Next::Replica, Blame::Rest { ms: REST_MS, error }),
+            FaultCode::ContextLengthExceeded => (Next::Longer, Blame::None),
+            _ if fault.retryable => (Next::Replica, Blame::Replica(error)),
+            _ => (Next::Stop, Blame::None),
+        };
+        Self { refusal: fault.into(), ended, next, blame }
     }
 
     pub fn answer(error: AnswerError) -> Self {
         match error {
             AnswerError::Upstream(error) => Self::upstream(&error),
             AnswerError::NoMemory(refusal) => {
-                Self { refusal, ended: Ended::Error, next: Next::Stop }
+                Self { refusal, ended: Ended::Error, next: Next::Stop, blame: Blame::None }
             }
         }
+    }
+
+    /// How much it tells the caller, beside other failures of the same call.
+    fn weight(&self) -> u8 {
+        match (self.next, self.refusal.status) {
+            // What only this target could not take.
+            (Next::Longer, _) | (_, 400..=428) => 0,
+            // Others failed otherwise: waiting for the limit alone would not help.
+            (_, 429) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// The failures of one call, of which its caller is told one.
+#[derive(Debug, Default)]
+pub struct Failures {
+    told: Option<Failure>,
+    pub last: Option<Next>,
+}
+
+impl Failures {
+    /// Keep the one that tells more; of equals the later, and of several times to come back the first.
+    pub fn add(&mut self, mut failure: Failure) {
+        self.last = Some(failure.next);
+        if let Some(told) = &self.told {
+            if failure.weight() < told.weight() {
+                return;
+            }
+            if failure.refusal.status == told.refusal.status {
+                let both = [failure.refusal.retry_after_s, told.refusal.retry_after_s];
+                failure.refusal.retry_after_s = both.into_iter().flatten().min();
+            }
+        }
+        self.told = Some(failure);
+    }
+
+    /// What the caller is told.
+    pub fn tell(self, job: &Job) -> Failure {
+        self.told.unwrap_or_else(|| unavailable(job))
     }
 }
 
@@ -121,13 +216,13 @@ fn timeout(phase: Phase, limit_ms: u32) -> (Refusal, Ended, Next) {
         Phase::Connect => {
             let detail = "The model's server cannot be reached.";
             let refusal = Refusal::new(Code::UpstreamUnavailable, detail);
-            return (refusal, Ended::Error, Next::Replica);
+            return (refusal, Ended::Error, Next::Unreached);
         }
         Phase::FirstByte => {
-            (format!("The model did not begin to answer within {limit_ms} ms."), Next::Target)
+            (format!("The model did not begin to answer within {limit_ms} ms."), Next::Replica)
         }
         Phase::Silence => {
-            (format!("The model fell silent for more than {limit_ms} ms."), Next::Target)
+            (format!("The model fell silent for more than {limit_ms} ms."), Next::Replica)
         }
         Phase::Total => (format!("The call took longer than {limit_ms} ms in all."), Next::Stop),
     };
@@ -149,15 +244,54 @@ fn causes(error: &UpstreamError) -> String {
 /// An answer with an error status.
 pub async fn of_status(reply: Reply) -> Failure {
     let status = reply.status.as_u16();
-    let retry_after = reply.headers.get(http::header::RETRY_AFTER);
-    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.parse::<u32>().ok());
+    let retry_after_ms = retry_after_ms(&reply.headers);
     let body = reply.body.collect(ERROR_BODY).await.unwrap_or_default();
     let mut failure = Failure::fault(UpstreamFault::from_status(status, &body));
+    let error = format!("status {status}");
+    (failure.next, failure.blame) = match status {
+        // Our credential, or our name for the model: nothing is wrong with the server, and all replicas
+        // say the same. It is ejected for the credential, since no call can succeed.
+        401 | 403 => {
+            let error = format!("status {status}: the credential is refused");
+            (Next::Target, Blame::Replica(error))
+        }
+        404 => (Next::Target, Blame::Note(format!("{error}: the model is unknown there"))),
+        429 => {
+            let ms = retry_after_ms.unwrap_or(REST_MS);
+            (failure.next, Blame::Rest { ms, error })
+        }
+        503 if let Some(ms) = retry_after_ms => (failure.next, Blame::Rest { ms, error }),
+        500.. => (failure.next, Blame::Replica(error)),
+        _ => (failure.next, failure.blame),
+    };
     if matches!(failure.refusal.status, 429 | 503) {
-        // None of ours is above what client libraries honour.
-        failure.refusal.retry_after_s = Some(retry_after.unwrap_or(1).min(120));
+        let seconds = retry_after_ms.map(|ms| u32::try_from((ms + 999) / 1_000));
+        let seconds = seconds.and_then(Result::ok).unwrap_or(1).clamp(1, MOST_RETRY_AFTER_S);
+        failure.refusal.retry_after_s = Some(seconds);
     }
     failure
+}
+
+/// When an upstream wants to be asked again: `retry-after-ms`, or `retry-after` in seconds or as a date.
+fn retry_after_ms(headers: &HeaderMap) -> Option<i64> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let whole = |text: &str| text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+    #[expect(clippy::cast_possible_truncation, reason = "saturates, and is bounded below")]
+    let ms = match text("retry-after-ms").and_then(whole) {
+        Some(ms) => ms.ceil() as i64,
+        None => {
+            let text = text("retry-after")?;
+            match whole(text) {
+                Some(seconds) => (seconds * 1_000.0).ceil() as i64,
+                None => {
+                    let at = httpdate::parse_http_date(text).ok()?;
+                    let at = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+                    i64::try_from(at.as_millis()).unwrap_or(i64::MAX) - clock::now_ms()
+                }
+            }
+        }
+    };
+    Some(ms.clamp(0, MOST_REST_MS))
 }
 
 /// A success that is not the stream that was asked for: an error in a 200, a web page, a plain answer.
@@ -174,13 +308,14 @@ pub async fn not_a_stream(reply: Reply) -> Failure {
                 "The model's server sent a plain answer where a stream was asked for.",
             ),
             ended: Ended::Error,
-            next: Next::Target,
+            next: Next::Replica,
+            blame: Blame::Replica("a plain answer where a stream was asked for".to_owned()),
         },
     }
 }
 
 /// No target has anything that listens.
-pub fn unavailable(job: &Job) -> Failure {
+fn unavailable(job: &Job) -> Failure {
     let name = &job.endpoint.spec.name;
     Failure {
         refusal: Refusal::new(
@@ -189,5 +324,6 @@ pub fn unavailable(job: &Job) -> Failure {
         ),
         ended: Ended::Error,
         next: Next::Stop,
+        blame: Blame::None,
     }
 }

@@ -15,6 +15,7 @@ use towpath_wire::usage::{CountedBy, Ended};
 
 use crate::account::Account;
 use crate::errors::{Code, Refusal};
+use crate::fleet::{Blame, Visit};
 use crate::live::ReadyTarget;
 use crate::outgoing::{Cut, Outgoing};
 use crate::relay::encode::{Encoded, Kind};
@@ -31,6 +32,14 @@ pub struct Started {
     queued: Bytes,
     ending: Option<Ending>,
     input: Input,
+    visit: Option<Visit>,
+}
+
+impl Started {
+    /// The stream keeps its place at the replica until its end.
+    pub fn visited(&mut self, visit: Visit) {
+        self.visit = Some(visit);
+    }
 }
 
 /// Size of the input, to count its tokens where the upstream does not.
@@ -100,7 +109,7 @@ pub async fn start(
             None if fed.done => Some(Ending::Whole),
             None => None,
         };
-        return Ok(Started { body, follower, queued, ending, input });
+        return Ok(Started { body, follower, queued, ending, input, visit: None });
     }
 }
 
@@ -125,8 +134,8 @@ pub fn respond(
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    let Started { body, follower, queued, ending, input } = started;
-    let mut relayed = Box::new(Relayed { account, body, follower, queued, ending, input });
+    let Started { body, follower, queued, ending, input, visit } = started;
+    let mut relayed = Box::new(Relayed { account, body, follower, queued, ending, input, visit });
     relayed.count();
     *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
     response
@@ -141,6 +150,7 @@ struct Relayed {
     queued: Bytes,
     ending: Option<Ending>,
     input: Input,
+    visit: Option<Visit>,
 }
 
 /// Boxed, so that a step moves a pointer and not the stream.
@@ -205,6 +215,9 @@ impl Relayed {
             Ending::Broken(error) => Err(Failure::upstream(&error)),
         };
         self.count();
+        if let Some(visit) = self.visit.take() {
+            visit.ended(finished.as_ref().err().map_or(&Blame::None, |failure| &failure.blame));
+        }
         let whole = finished.is_ok();
         let (last, sequence) = match finished {
             Ok(last) => {

@@ -18,5 +18,6 @@ mod kserve;
 mod life;
 mod limits;
 mod link;
+mod routing;
 mod streams;
 mod support;
