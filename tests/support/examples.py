@@ -24,6 +24,7 @@ class Call:
     path: str
     body: Any = None
     content: bytes | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

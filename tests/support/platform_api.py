@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx2
 
-from towpath_server.core.errors import REGISTRY
+from towpath_server.core.errors import REGISTRY, Kind
 from towpath_server.web.problems import STATUS
 
 ADMIN_KEY = "an-admin-key-for-tests-of-more-than-32-characters"
@@ -32,14 +32,15 @@ class Api:
         status: int | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx2.Response:
-        """Call a path below `/api/v1`, and check what holds for every answer."""
+        """Call a path below `/api/v1`, or one of OpenAI's, and check what holds for every answer."""
         sent = dict(headers or {})
         if self.token is not None:
             sent["authorization"] = f"Bearer {self.token}"
         if body is not None:
             content = json.dumps(body).encode()
             sent.setdefault("content-type", "application/json")
-        answer = await self.client.request(method, f"/api/v1{path}", content=content, headers=sent)
+        where = path if path.startswith("/v1/") else f"/api/v1{path}"
+        answer = await self.client.request(method, where, content=content, headers=sent)
         check(answer)
         if status is not None and answer.status_code != status:
             raise AssertionError(
@@ -61,6 +62,9 @@ def check(answer: httpx2.Response) -> None:
     assert answer.headers["x-request-id"].startswith("req_")
     if answer.status_code < 400:
         return
+    if answer.request.url.path.startswith("/v1/"):
+        _check_openai(answer)
+        return
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     if answer.request.method == "HEAD":
         return
@@ -72,3 +76,14 @@ def check(answer: httpx2.Response) -> None:
     assert problem["detail"]
     if answer.status_code == 503:
         assert 0 < int(answer.headers["retry-after"]) <= 120
+
+
+def _check_openai(answer: httpx2.Response) -> None:
+    """Check that an error is in the shape of OpenAI's API, with a registered code."""
+    assert answer.headers["content-type"] == "application/json", answer.text
+    error = answer.json()["error"]
+    registered = REGISTRY[error["code"]]
+    status = 400 if registered.kind is Kind.INVALID else STATUS[registered.kind]
+    assert status == answer.status_code
+    assert set(error) - {"fix"} == {"message", "type", "param", "code", "request_id"}
+    assert error["request_id"] == answer.headers["x-request-id"]

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import admission_examples as admission_examples  # registers its examples
+import batch_examples as batch_examples  # registers its examples
 import serving_examples as serving_examples  # registers its examples
 from examples import EXAMPLES, Make
 from fastapi.routing import APIRoute
 
-from towpath_server.api import ROUTERS
+from towpath_server.api import OPENAI_ROUTERS, ROUTERS
 from towpath_server.core.access import Verb
 
 _VERBS = {
@@ -19,8 +20,13 @@ _VERBS = {
     "PATCH": Verb.UPDATE,
     "DELETE": Verb.DELETE,
 }
-# A rotation changes a key; who may ask for a file's presence is who may upload it.
-_OTHER_VERBS = {"/keys/{key}/rotate": Verb.UPDATE, "/blobs/{digest}": Verb.CREATE}
+# A rotation changes a key, and a cancellation a batch; who may ask for an upload's presence is who
+# may upload it.
+_OTHER_VERBS = {
+    "/keys/{key}/rotate": Verb.UPDATE,
+    "/blobs/{digest}": Verb.CREATE,
+    "/v1/batches/{batch}/cancel": Verb.UPDATE,
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Route:
         return _OTHER_VERBS.get(self.path, _VERBS[self.method])
 
     @property
+    def openai(self) -> bool:
+        """Tell whether it is of OpenAI's API, which has neither revisions nor our lists."""
+        return self.path.startswith("/v1/")
+
+    @property
     def make(self) -> Make:
         """The example."""
         return EXAMPLES[self.method, self.path]
@@ -58,7 +69,7 @@ class Route:
 
 def every_route() -> Iterator[Route]:
     """List all routes with a principal."""
-    for router in ROUTERS:
+    for router in (*ROUTERS, *OPENAI_ROUTERS):
         for route in router.routes:
             if isinstance(route, APIRoute):
                 streaming = type(route).__name__ == "StreamingRoute"
@@ -67,4 +78,8 @@ def every_route() -> Iterator[Route]:
 
 
 ROUTES = tuple(every_route())
-WRITES = tuple(route for route in ROUTES if route.verb is not Verb.READ and not route.streaming)
+WRITES = tuple(
+    route
+    for route in ROUTES
+    if route.verb is not Verb.READ and not route.streaming and not route.openai
+)

@@ -16,8 +16,10 @@ from towpath_server.core.db import Database, Tx
 from towpath_server.core.signals import Board
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
+from towpath_server.domains.batches import routes as batches
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.endpoints import routes as endpoints
+from towpath_server.domains.files import routes as files
 from towpath_server.domains.keys import routes as keys
 from towpath_server.domains.keys import service as key_service
 from towpath_server.domains.limits import routes as limits
@@ -59,6 +61,9 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 """Every noun, in the order of the reference."""
 
+OPENAI_ROUTERS: tuple[APIRouter, ...] = (files.streams, files.router, batches.router)
+"""What OpenAI's API has once per batch: at its own paths, in its own shapes."""
+
 
 def create_app(
     db: Database,
@@ -99,6 +104,8 @@ def _mounted() -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
+    for router in OPENAI_ROUTERS:
+        app.include_router(router)
     contract = edge.router("openapi", "/openapi.json")
     contract.add_api_route("", _contract(app), include_in_schema=False)
     app.include_router(contract, prefix=PREFIX)

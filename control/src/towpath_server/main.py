@@ -22,6 +22,7 @@ from fastapi import FastAPI
 
 from towpath_server import bootstrap, migrations, supervisor
 from towpath_server.adapters.facilities import Facilities
+from towpath_server.adapters.gateway.client import GatewayClient, sources_for
 from towpath_server.adapters.localhost.replicas import LocalReplicas
 from towpath_server.adapters.localhost.spec import Limits
 from towpath_server.api import create_app
@@ -34,12 +35,14 @@ from towpath_server.core.errors import InvalidRequest, TowpathError, Unavailable
 from towpath_server.core.folder import DataFolder
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
+from towpath_server.domains.batches.reconcile import BatchLoop, Runner
 from towpath_server.domains.deployments import reconcile
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.validator import Validator
 from towpath_server.gatewaylink.watch import Watch
+from towpath_server.loops.lease import Lease
 from towpath_server.supervisor import folder as folders
 from towpath_server.supervisor.errors import CannotStart
 from towpath_server.supervisor.plan import find_gateway
@@ -205,9 +208,10 @@ class ControlPlane:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(parts.watch.run())
             loops.create_task(bootstrap.settle(parts.db, parts.watch))
+            holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
+            loops.create_task(self._run_batches(holder))
             if parts.settings.compute.enabled:
                 await parts.replicas.start()
-                holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
                 loop = reconcile.loop(parts.db, parts.facilities, parts.replicas, holder=holder)
                 parts.db.after_commit.append(lambda _revision: loop.wake())
                 loops.create_task(loop.run())
@@ -220,6 +224,27 @@ class ControlPlane:
         parts = self._parts
         await looked.wait()
         await bootstrap.loaded(parts.db, parts.watch, self._announcer.say, self._applied)
+
+    async def _run_batches(self, holder: str) -> None:
+        """Run batches through the front door, as any program calls it."""
+        parts, limits = self._parts, self._parts.settings.batches
+        url = limits.gateway or parts.settings.front_door
+        async with GatewayClient(
+            url,
+            ca=limits.gateway_ca,
+            connections=limits.concurrency,
+            answer_bytes=limits.line_bytes,
+        ) as gateway:
+            runner = Runner(
+                db=parts.db,
+                blobs=parts.facilities.files,
+                limits=limits,
+                gateway=gateway,
+                room=asyncio.Semaphore(limits.concurrency),
+                sources=sources_for(url),
+                applied=self._applied,
+            )
+            await BatchLoop(runner, Lease(parts.db, "batches", holder)).run()
 
     async def _prepare(self) -> None:
         """

@@ -8,7 +8,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 import towpath_server
-from towpath_server.api import ROUTERS
+from towpath_server.api import OPENAI_ROUTERS, ROUTERS
 from towpath_server.web.edge import AuthenticatedRoute, StreamingRoute
 
 SOURCE = Path(towpath_server.__file__).parent
@@ -74,7 +74,7 @@ def test_nothing_is_imported_inside_a_function() -> None:
     assert offences == set()
 
 
-@pytest.mark.parametrize("router", ROUTERS, ids=lambda router: router.prefix)
+@pytest.mark.parametrize("router", [*ROUTERS, *OPENAI_ROUTERS], ids=lambda router: router.prefix)
 def test_every_route_passes_the_edge(router) -> None:
     """A route of FastAPI's own would have no principal, no transaction and no audit."""
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
@@ -105,7 +105,7 @@ def test_a_domain_that_writes_audits_and_matches_revisions(domain: str) -> None:
 def test_only_streams_open_their_own_transactions() -> None:
     streaming = {
         route.endpoint.__module__
-        for router in ROUTERS
+        for router in (*ROUTERS, *OPENAI_ROUTERS)
         for route in router.routes
         if isinstance(route, StreamingRoute)
     }

@@ -14,7 +14,7 @@ from records import batch, record
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
-from towpath_server.domains.keys.models import Environment, Key, Kind
+from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
 from towpath_server.domains.limits.models import Limit, Owner, Rate, Rules, Setter, Subject
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.providers.models import Credential, Price
@@ -158,6 +158,13 @@ EXAMPLES = [
                 rules=Rules(Rate(10, 3), Rate(600), Rate(60_000, 1), 4),
                 label="key full of care/chat on endpoint classifier in sandbox",
             )
+        ),
+    ),
+    Entity(
+        "key",
+        "sti_1",
+        entities.key(
+            StandIn("sti_1", "key_1", "prj_1", Environment.PRODUCTION, "1" * 64, 1, ("::1/128",))
         ),
     ),
     Entity("price", "prc_1", entities.price(Price("prc_1", 20_000_000, 80_000_000), "EUR")),

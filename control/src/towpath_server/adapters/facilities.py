@@ -6,7 +6,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from towpath_server.adapters.objectstore.folder import FolderStore
-from towpath_server.core.config import ComputeSettings, Settings
+from towpath_server.core.config import BatchSettings, ComputeSettings, Settings
 from towpath_server.core.folder import DataFolder
 
 
@@ -17,6 +17,9 @@ class Facilities:
     folder: DataFolder
     artifacts: FolderStore
     compute: ComputeSettings
+    files: FolderStore
+    """What callers upload and batches answer; apart from models, so that no sweep meets one."""
+    batches: BatchSettings
     runtimes_dir: Path | None = None
     """Further runtime descriptions, beside those that are shipped."""
 
@@ -28,6 +31,8 @@ class Facilities:
             folder=folder,
             artifacts=FolderStore(folder.artifacts, max_file_bytes=settings.api.upload_bytes),
             compute=settings.compute,
+            files=FolderStore(folder.files),
+            batches=settings.batches,
             runtimes_dir=settings.runtimes_dir,
         )
 

@@ -43,6 +43,7 @@ _R, _C, _U, _D = Verb.READ, Verb.CREATE, Verb.UPDATE, Verb.DELETE
 _ADMIN = {Role.PLATFORM, Role.ADMIN}
 _DEVELOPER = _ADMIN | {Role.DEVELOPER}
 _DEPLOY = _DEVELOPER | {Role.SCOPE_DEPLOY}
+_CALL = _DEVELOPER | {Role.SCOPE_INVOKE}
 _PLATFORM = {Role.PLATFORM}
 _OVERSEE = {Role.PLATFORM, Role.AUDITOR}
 _MEMBERS = _OVERSEE | set(TEAM_ROLES)
@@ -72,6 +73,8 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "provider": {_R: {Role.ANYONE}, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "limit": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "node": {_R: _OVERSEE},
+        "file": {_R: _CALL, _C: {Role.SCOPE_INVOKE}, _D: _CALL},
+        "batch": {_R: _SEE | {Role.SCOPE_INVOKE}, _C: {Role.SCOPE_INVOKE}, _U: _CALL},
         "usage": {_R: _SEE},
         "request": {_R: _SEE},
     }.items()

@@ -93,6 +93,41 @@ class ApiSettings(BaseModel):
     )
 
 
+class BatchSettings(BaseModel):
+    """Files that callers upload, and the batches that run over them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gateway: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#]+$",
+        description="Where batches call models; default: the front door's own address.",
+    )
+    gateway_ca: Path | None = Field(
+        None, description="Certificates (PEM) that alone are trusted there; default: the system's."
+    )
+    file_bytes: int = Field(
+        200 * 2**20,
+        ge=2**10,
+        le=2**34,
+        description="Largest file that may be uploaded for a batch.",
+    )
+    project_bytes: int = Field(
+        20 * 2**30, ge=2**10, description="Most bytes that the files of one project may have."
+    )
+    lines: int = Field(50_000, ge=1, le=1_000_000, description="Most requests in one batch.")
+    line_bytes: int = Field(
+        4 * 2**20, ge=2**10, le=2**26, description="Largest request, and largest answer to one."
+    )
+    active: int = Field(
+        100, ge=1, le=100_000, description="Most batches of one project that have not ended."
+    )
+    parallel: int = Field(4, ge=1, le=100, description="Batches that run at a time, oldest first.")
+    concurrency: int = Field(
+        8, ge=1, le=1_000, description="Most calls in flight of all batches together."
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set for the control plane and its supervisor."""
 
@@ -159,6 +194,7 @@ class Settings(BaseSettings):
     )
     log: LogSettings = Field(default_factory=LogSettings, description="The log.")
     api: ApiSettings = Field(default_factory=ApiSettings, description="The API.")
+    batches: BatchSettings = Field(default_factory=BatchSettings, description="Files and batches.")
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Model servers on this machine."
     )
@@ -170,6 +206,13 @@ class Settings(BaseSettings):
         if not isinstance(parts, list | tuple):
             return value
         return tuple(str(egress.network(str(part))) for part in parts if str(part).strip())
+
+    @property
+    def front_door(self) -> str:
+        """Where the front door can be reached from this machine."""
+        here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (what others may have bound)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{here.get(self.host, host)}:{self.port}"
 
     @field_validator("secret_key", "link_credential", "admin_key")
     @classmethod

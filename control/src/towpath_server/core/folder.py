@@ -42,6 +42,11 @@ class DataFolder:
         return self.root / "artifacts"
 
     @property
+    def files(self) -> Path:
+        """The content-addressed store of what callers upload and batches answer."""
+        return self.root / "files"
+
+    @property
     def gateway(self) -> Path:
         """The gateway's own folder, which only the gateway opens."""
         return self.root / "gateway"
@@ -91,6 +96,7 @@ class DataFolder:
             self.root,
             self.database.parent,
             self.artifacts,
+            self.files,
             self.gateway,
             self.replicas,
             self.logs,

@@ -79,6 +79,11 @@ async def release(tx: Tx, noun: str, id: str) -> None:  # noqa: A002
         await follow(tx, id)
 
 
+async def found(tx: Tx, noun: str, id: str) -> list[str]:  # noqa: A002
+    """Name what uses the thing."""
+    return [user for ask in _questions.get(noun, ()) for user in await ask(tx, id)]
+
+
 async def ensure_none(tx: Tx, noun: str, id: str, name: str) -> None:  # noqa: A002
     """
     Refuse to go on while something uses the thing.
@@ -86,6 +91,6 @@ async def ensure_none(tx: Tx, noun: str, id: str, name: str) -> None:  # noqa: A
     Raises:
         InUse: Something does; the error names it.
     """
-    users = [user for ask in _questions.get(noun, ()) for user in await ask(tx, id)]
+    users = await found(tx, noun, id)
     if users:
         raise InUse(noun, name, users[:_SHOWN])

@@ -7,6 +7,7 @@ from towpath_server.core.db import Tx
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.keys import service as keys
+from towpath_server.domains.keys.service import standins
 from towpath_server.domains.limits import service as limits
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.providers import service as providers
@@ -50,7 +51,7 @@ def catalog(currency: str) -> Catalog:
         ),
         "target": _load(entities.target, endpoints.routed_targets, deployments.routed_targets),
         "endpoint": _load(entities.endpoint, endpoints.routed),
-        "key": _load(entities.key, keys.routed),
+        "key": _load(entities.key, keys.routed, standins.routed),
         "limit": _load(entities.limit, limits.routed),
     }
 

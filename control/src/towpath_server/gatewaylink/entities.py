@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
-from towpath_server.domains.keys.models import Key
+from towpath_server.domains.keys.models import Key, StandIn
 from towpath_server.domains.limits.models import RATES, Limit
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.providers.models import Credential, Price
@@ -30,8 +30,10 @@ def project(found: Project) -> Value:
     return {"name": found.name, "team": found.team_id}
 
 
-def key(found: Key) -> Value:
+def key(found: Key | StandIn) -> Value:
     """Write a key or service account; its hash stands for it."""
+    if isinstance(found, StandIn):
+        return _stand_in(found)
     return _present(
         {
             "hash": found.hash,
@@ -44,6 +46,20 @@ def key(found: Key) -> Value:
             "sources": _listed(found.sources),
             "max_data_class": found.max_data_class,
             "expires_at_ms": found.expires_at_ms,
+        }
+    )
+
+
+def _stand_in(found: StandIn) -> Value:
+    return _present(
+        {
+            "hash": found.hash,
+            "project": found.project_id,
+            "environment": found.environment.value,
+            "scopes": [],
+            "sources": _listed(found.sources),
+            "expires_at_ms": found.expires_at_ms,
+            "acts_as": found.key_id,
         }
     )
 

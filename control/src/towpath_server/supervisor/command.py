@@ -95,7 +95,9 @@ def _up(options: argparse.Namespace) -> None:
         platform = Platform(
             door=door,
             gateway_part=plan.gateway(settings, folder, descriptors, secrets, settings_file),
-            control_part=plan.control(settings, folder, descriptors, secrets, settings_file),
+            control_part=plan.control(
+                settings, folder, descriptors, secrets, settings_file, port=port
+            ),
             progress=progress,
             on_keys=keys.announced,
             on_ready=lambda: _welcome(keys, demo=settings.demo),

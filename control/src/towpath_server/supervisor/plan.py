@@ -103,8 +103,16 @@ def control(
     descriptors: Descriptors,
     secrets: Secrets,
     settings_file: Path | None,
+    *,
+    port: int,
 ) -> Part:
-    """Describe the control plane's process."""
+    """
+    Describe the control plane's process.
+
+    Args:
+        port: The front door's, which may have been any free one.
+    """
+    door = settings.model_copy(update={"port": port}).front_door
     command = [
         # -P: a folder of our name in the current one must not shadow the installed package
         *(sys.executable, "-P", "-m", "towpath_server", "serve"),
@@ -125,6 +133,7 @@ def control(
                 "TOWPATH_LINK_CREDENTIAL": secrets.link.reveal(),
                 # In the environment and not on the command line, where every user could read it.
                 "TOWPATH_DATABASE_URL": settings.database_url,
+                "TOWPATH_BATCHES__GATEWAY": settings.batches.gateway or door,
             }
         ),
         descriptors=(descriptors.api, descriptors.link),

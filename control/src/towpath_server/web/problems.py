@@ -1,4 +1,8 @@
-"""Errors as problem documents (RFC 9457): the only table from kinds to status codes."""
+"""
+Errors as problem documents (RFC 9457): the only table from kinds to status codes.
+
+Below `/v1/` callers are OpenAI's clients, so errors leave in their shape there, with our code.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
@@ -28,6 +32,12 @@ STATUS: Mapping[Kind, int] = {
     Kind.BUG: 500,
 }
 MEDIA_TYPE = "application/problem+json"
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 _RETRY_AFTER_S = 2  # for what is unavailable and does not know better
 _MAX_FINDINGS = 100  # an answer stays readable, whatever was sent
 
@@ -107,20 +117,9 @@ def problems(*errors: type[TowpathError]) -> dict[int | str, dict[str, Any]]:
 def response(request: Request, error: TowpathError) -> Response:
     """Write an error as the answer to a request."""
     request_id = request_id_of(request)
-    status = STATUS[error.kind]
-    document: dict[str, Any] = {
-        "type": f"/docs/problems#{error.code}",
-        "title": error.title,
-        "status": status,
-        "detail": error.detail,
-        "instance": request.url.path,
-        "code": error.code,
-        "request_id": request_id,
-    }
-    if error.fix:
-        document["fix"] = error.fix
-    if error.findings:
-        document["errors"] = [_entry(finding) for finding in error.findings[:_MAX_FINDINGS]]
+    openai = request.url.path.startswith("/v1/")
+    status = 400 if openai and error.kind is Kind.INVALID else STATUS[error.kind]
+    document = _openai(error, status, request_id) if openai else _problem(request, error, status)
     headers = {}
     if status == 503 or error.retry_after_s is not None:
         headers["retry-after"] = str(error.retry_after_s or _RETRY_AFTER_S)
@@ -128,7 +127,43 @@ def response(request: Request, error: TowpathError) -> Response:
         headers["www-authenticate"] = "Bearer"
     if error.log or status >= 500:
         _log.warning("request.refused", code=error.code, status=status, **error.log)
-    return JSONResponse(document, status, headers, media_type=MEDIA_TYPE)
+    media_type = "application/json" if openai else MEDIA_TYPE
+    return JSONResponse(document, status, headers, media_type=media_type)
+
+
+def _problem(request: Request, error: TowpathError, status: int) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "type": f"/docs/problems#{error.code}",
+        "title": error.title,
+        "status": status,
+        "detail": error.detail,
+        "instance": request.url.path,
+        "code": error.code,
+        "request_id": request_id_of(request),
+    }
+    if error.fix:
+        document["fix"] = error.fix
+    if error.findings:
+        document["errors"] = [_entry(finding) for finding in error.findings[:_MAX_FINDINGS]]
+    return document
+
+
+def _openai(error: TowpathError, status: int, request_id: str) -> dict[str, Any]:
+    """Write an error as OpenAI's clients read it, word for word as the gateway does."""
+    message = error.detail.rstrip(".") + "."
+    param = error.findings[0].pointer.lstrip("#/?") if error.findings else ""
+    inner: dict[str, Any] = {
+        "message": f"{message} {error.fix}" if error.fix else message,
+        "type": _OPENAI_TYPES.get(
+            status, "invalid_request_error" if status < 500 else "server_error"
+        ),
+        "param": param.replace("/", ".") or None,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if error.fix:
+        inner["fix"] = error.fix
+    return {"error": inner}
 
 
 def request_id_of(request: Request) -> str:

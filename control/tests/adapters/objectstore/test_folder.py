@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +197,34 @@ def test_the_digest_of_a_list_does_not_depend_on_its_order(paths: list[str]) -> 
     files = [StoredFile(path, digest_of(path.encode()), 1) for path in paths]
 
     assert list_digest(files) == list_digest(sorted(files, key=lambda file: file.path))
+
+
+async def test_a_stream_of_unknown_digest_comes_back_as_it_went_in(store: FolderStore) -> None:
+    content = os.urandom(3 << 20)
+
+    taken = await store.take(stream(content[:1000], content[1000:]))
+    read = b"".join([piece async for piece in store.chunks(taken.digest)])
+
+    assert (taken.digest, taken.size) == (digest_of(content), len(content))
+    assert read == content
+
+
+async def test_what_is_not_there_cannot_be_read(store: FolderStore) -> None:
+    with pytest.raises(ArtifactMissing):
+        [piece async for piece in store.chunks("sha256:" + "0" * 64)]
+
+
+async def test_a_sweep_removes_what_nothing_uses_and_leaves_what_just_came(
+    store: FolderStore,
+) -> None:
+    used, unused = await store.take(stream(b"used")), await store.take(stream(b"unused"))
+
+    async def in_use(digests: Sequence[str]) -> list[str]:
+        return [digest for digest in digests if digest == used.digest]
+
+    young = await store.sweep(in_use, older_than_s=3_600)
+    gone = await store.sweep(in_use, older_than_s=-1)
+
+    assert (young, gone) == (0, 1)
+    assert await store.size(used.digest) == 4
+    assert await store.size(unused.digest) is None

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
+from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
 from towpath.resources.inference import (
     AsyncChat,
@@ -130,6 +131,16 @@ class AsyncTowpath:
     def embeddings(self) -> AsyncEmbeddings:
         """Texts as vectors."""
         return AsyncEmbeddings(self)
+
+    @cached_property
+    def files(self) -> AsyncFiles:
+        """What was uploaded for batches, and what batches answered."""
+        return AsyncFiles(self)
+
+    @cached_property
+    def batches(self) -> AsyncBatches:
+        """Many calls in one file, made when there is room."""
+        return AsyncBatches(self)
 
     @cached_property
     def models(self) -> AsyncModels:
@@ -341,7 +352,7 @@ class AsyncTowpath:
         }
         if self._api_key:
             sent["authorization"] = f"Bearer {self._api_key}"
-        if method == "GET" or not path.startswith("/api/"):
+        if method == "GET" or not path.startswith(("/api/", "/v1/batches")):
             sent.pop("idempotency-key", None)
         else:
             sent.setdefault("idempotency-key", str(uuid.uuid4()))

@@ -12,8 +12,10 @@ import hashlib
 import os
 import re
 import shutil
+import threading
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -33,6 +35,17 @@ MAX_FILE_BYTES = 256 << 30  # above the largest published weight shards; bounds 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
+_SWEPT = 500  # digests that one question of a sweep is about
+
+
+@dataclass(frozen=True)
+class StoredBlob:
+    """Bytes in the store."""
+
+    digest: str
+    size: int
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """A file of a model: where it stands in the model's folder, and which bytes it has."""
@@ -50,6 +63,7 @@ class FolderStore:
         self._trees = root / "trees"
         self._incoming = root / "incoming"
         self._max_file_bytes = max_file_bytes
+        self._moving = threading.Lock()  # between a blob's arrival and a sweep that finds it unused
 
     def prepare(self) -> None:
         """Make the folders, and remove what interrupted uploads left."""
@@ -72,8 +86,73 @@ class FolderStore:
             ArtifactTooLarge: It is longer than one file may be.
             StorageFull: There is no room for it.
         """
-        blob, temporary = self._blob(digest), self._temporary()
-        writer = await asyncio.to_thread(_Writer, temporary)
+        self._blob(digest)  # refuses what is no digest before a byte is taken
+        return (await self._take(chunks, digest)).size
+
+    async def take(self, chunks: AsyncIterator[bytes]) -> StoredBlob:
+        """
+        Store a stream whose digest its sender does not know; return digest and size.
+
+        Raises:
+            ArtifactTooLarge: It is longer than one file may be.
+            StorageFull: There is no room for it.
+        """
+        return await self._take(chunks, None)
+
+    async def chunks(self, digest: str) -> AsyncIterator[bytes]:
+        """
+        Read a stored file in pieces of about a MiB.
+
+        Raises:
+            ArtifactMissing: It is not in the store.
+        """
+        blob = self._blob(digest)
+        with _disk(what=digest):
+            file = await asyncio.to_thread(blob.open, "rb")
+            try:
+                while piece := await asyncio.to_thread(file.read, _CHUNK):
+                    yield piece
+            finally:
+                file.close()
+
+    async def sweep(
+        self, used: Callable[[Sequence[str]], Awaitable[Collection[str]]], *, older_than_s: float
+    ) -> int:
+        """
+        Remove bytes that nothing uses; return how many files went.
+
+        Args:
+            used: Tells which of some digests are in use.
+            older_than_s: What came in later stays: whoever sent it may be about to use it.
+        """
+        gone = 0
+        found = await asyncio.to_thread(self._older_than, older_than_s)
+        for start in range(0, len(found), _SWEPT):
+            some = found[start : start + _SWEPT]
+            kept = set(await used(some))
+            for digest in some:
+                if digest not in kept:
+                    gone += await asyncio.to_thread(self._remove, digest, older_than_s)
+        return gone
+
+    def _older_than(self, seconds: float) -> list[str]:
+        with _disk():
+            return [
+                f"sha256:{path.name}"
+                for path in sorted(self._blobs.glob("*/*"))
+                if time.time() - path.stat().st_mtime > seconds
+            ]
+
+    def _remove(self, digest: str, older_than_s: float) -> bool:
+        blob = self._blob(digest)
+        with self._moving, _disk(what=digest):
+            if time.time() - blob.stat().st_mtime <= older_than_s:
+                return False  # the same bytes came in anew meanwhile
+            blob.unlink()
+        return True
+
+    async def _take(self, chunks: AsyncIterator[bytes], digest: str | None) -> StoredBlob:
+        writer = await asyncio.to_thread(_Writer, self._temporary())
         try:
             held: list[bytes] = []
             waiting = 0
@@ -86,9 +165,14 @@ class FolderStore:
                     await asyncio.to_thread(writer.write, held)
                     held, waiting = [], 0
             await asyncio.to_thread(writer.write, held)
-            return await asyncio.to_thread(writer.finish, digest, blob)
+            return await asyncio.to_thread(self._finish, writer, digest)
         finally:
             await asyncio.to_thread(writer.discard)
+
+    def _finish(self, writer: "_Writer", digest: str | None) -> StoredBlob:
+        actual = digest or writer.digest
+        with self._moving:
+            return StoredBlob(actual, writer.finish(actual, self._blob(actual)))
 
     async def import_file(self, source: Path) -> StoredFile:
         """
@@ -191,10 +275,13 @@ class _Writer:
                 self._hash.update(chunk)
                 self.size += len(chunk)
 
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
     def finish(self, digest: str, blob: Path) -> int:
-        actual = f"sha256:{self._hash.hexdigest()}"
-        if actual != digest:
-            raise DigestMismatch(digest, actual)
+        if self.digest != digest:
+            raise DigestMismatch(digest, self.digest)
         with _disk():
             self._file.flush()
             os.fsync(self._file.fileno())

@@ -55,3 +55,17 @@ class Key:
     revoked_at_ms: int | None = None
     rotated_from: str | None = None
     """Id of the key that this one replaces."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A short-lived credential of the platform's own, whose calls are another key's."""
+
+    id: str
+    key_id: str
+    """The key that its calls are of."""
+    project_id: str
+    environment: Environment
+    hash: str
+    expires_at_ms: int
+    sources: tuple[str, ...] | None = None

@@ -4,14 +4,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 
 from towpath_server.core import queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.keys.models import Environment, Key, Kind
-from towpath_server.domains.keys.tables import keys
+from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
+from towpath_server.domains.keys.tables import keys, stand_ins
 
 _live = keys.c.revoked_at_ms.is_(None)
 _LISTS = ("scopes", "endpoints", "operations", "sources")
@@ -103,6 +103,38 @@ async def touch(tx: Tx, used_at_ms: Mapping[str, int]) -> None:
         .values(last_used_at_ms=bindparam("at"))
     )
     await tx.execute(statement, [{"key": key, "at": at} for key, at in sorted(used_at_ms.items())])
+
+
+async def insert_stand_in(tx: Tx, made: StandIn) -> None:
+    """Add a stand-in."""
+    await tx.execute(stand_ins.insert().values(**_values(asdict(made))))
+
+
+async def live_stand_ins(
+    tx: Tx, *, wanted: Collection[str] | None, after: str = "", limit: int = 5_000
+) -> list[StandIn]:
+    """List stand-ins by id, or all after one, in order of id."""
+    query = select(stand_ins)
+    if wanted is None:
+        query = query.where(stand_ins.c.id > after).order_by(stand_ins.c.id).limit(limit)
+    else:
+        query = query.where(stand_ins.c.id.in_(sorted(wanted)))
+    return [_stand_in(row) for row in await tx.execute(query)]
+
+
+async def remove_stand_ins(tx: Tx, *, ids: Collection[str] = (), before_ms: int) -> list[str]:
+    """Remove these, and all that ended before a time; return the ids of those that were there."""
+    gone = delete(stand_ins).where(
+        or_(stand_ins.c.id.in_(sorted(ids)), stand_ins.c.expires_at_ms < before_ms)
+    )
+    return sorted((await tx.execute(gone.returning(stand_ins.c.id))).scalars())
+
+
+def _stand_in(row: Any) -> StandIn:
+    values = row._asdict()
+    values["sources"] = None if values["sources"] is None else tuple(values["sources"])
+    values["environment"] = Environment(values["environment"])
+    return StandIn(**values)
 
 
 def _values(values: dict[str, Any]) -> dict[str, Any]:

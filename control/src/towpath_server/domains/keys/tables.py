@@ -1,4 +1,4 @@
-"""Tables of keys and service accounts. A revoked one stays, so that its usage keeps a name."""
+"""Tables of keys, service accounts and stand-ins. A revoked key stays: its usage keeps a name."""
 
 from sqlalchemy import JSON, BigInteger, Column, Index, String, Table, UniqueConstraint
 
@@ -30,4 +30,19 @@ keys = Table(
     Index(None, "project_id"),
     Index(None, "team_id"),
     Index(None, "application_id"),
+)
+
+stand_ins = Table(
+    "key_stand_ins",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("key_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("environment", String(16), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("sources", JSON(none_as_null=True)),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("hash"),
+    Index(None, "key_id"),
+    Index(None, "expires_at_ms"),
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "chat": ("chat", "Talk to a model."),
     "predict": ("predict", "Ask any model, by its signature."),
     "embed": ("embed", "Turn texts into vectors."),
+    "batches": ("batches", "Run many calls from a file."),
     "deploy": ("deploy", "Deploy a model from its manifest."),
     "deployments": ("deployments", "Show and remove what is served."),
     "logs": ("logs", "Print the log of a deployment."),

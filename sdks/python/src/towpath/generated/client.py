@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
+from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
 from towpath.generated.resources.inference import (
     Chat,
@@ -126,6 +127,16 @@ class Towpath:
     def embeddings(self) -> Embeddings:
         """Texts as vectors."""
         return Embeddings(self)
+
+    @cached_property
+    def files(self) -> Files:
+        """What was uploaded for batches, and what batches answered."""
+        return Files(self)
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Many calls in one file, made when there is room."""
+        return Batches(self)
 
     @cached_property
     def models(self) -> Models:
@@ -337,7 +348,7 @@ class Towpath:
         }
         if self._api_key:
             sent["authorization"] = f"Bearer {self._api_key}"
-        if method == "GET" or not path.startswith("/api/"):
+        if method == "GET" or not path.startswith(("/api/", "/v1/batches")):
             sent.pop("idempotency-key", None)
         else:
             sent.setdefault("idempotency-key", str(uuid.uuid4()))

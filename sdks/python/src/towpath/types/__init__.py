@@ -4,6 +4,11 @@ What the API answers, by name.
 Optional means that the field may be absent. Fields that a platform adds later are readable at once.
 """
 
+from towpath.types.batches import Batch as Batch
+from towpath.types.batches import BatchCounts as BatchCounts
+from towpath.types.batches import BatchFile as BatchFile
+from towpath.types.batches import BatchFlaw as BatchFlaw
+from towpath.types.batches import BatchFlaws as BatchFlaws
 from towpath.types.inference import CallableModel as CallableModel
 from towpath.types.inference import ChatChoice as ChatChoice
 from towpath.types.inference import ChatCompletion as ChatCompletion

@@ -71,6 +71,49 @@ def upgrade() -> None:
         op.f("ix_audit_events_team_id_id"), "audit_events", ["team_id", "id"], unique=False
     )
     op.create_table(
+        "batch_results",
+        sa.Column("batch_id", sa.String(length=64), nullable=False),
+        sa.Column("line", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("ok", sa.Boolean(), nullable=False),
+        sa.Column("document", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("batch_id", "line", name=op.f("pk_batch_results")),
+    )
+    op.create_table(
+        "batches",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("environment", sa.String(length=16), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("url", sa.String(length=64), nullable=False),
+        sa.Column("input_file", sa.String(length=64), nullable=False),
+        sa.Column("input_digest", sa.String(length=80), nullable=False),
+        sa.Column("window", sa.String(length=8), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("completed", sa.Integer(), nullable=False),
+        sa.Column("failed", sa.Integer(), nullable=False),
+        sa.Column("ends_as", sa.String(length=16), nullable=True),
+        sa.Column("output_file", sa.String(length=64), nullable=True),
+        sa.Column("error_file", sa.String(length=64), nullable=True),
+        sa.Column("output_lasts_s", sa.Integer(), nullable=True),
+        sa.Column("metadata", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("flaws", sa.JSON(), nullable=False),
+        sa.Column("in_progress_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("finalizing_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("cancelling_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
+    )
+    op.create_index(op.f("ix_batches_input_file"), "batches", ["input_file"], unique=False)
+    op.create_index(op.f("ix_batches_project_id_id"), "batches", ["project_id", "id"], unique=False)
+    op.create_index(op.f("ix_batches_status"), "batches", ["status"], unique=False)
+    op.create_index(op.f("ix_batches_team_id_id"), "batches", ["team_id", "id"], unique=False)
+    op.create_table(
         "deployments",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -91,11 +134,36 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_deployments_project_id"), "deployments", ["project_id"], unique=False)
     op.create_table(
+        "egress_networks",
+        sa.Column("network", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("network", name=op.f("pk_egress_networks")),
+    )
+    op.create_table(
         "endpoint_names",
         sa.Column("name", sa.String(length=63), nullable=False),
         sa.Column("project_id", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_endpoint_names")),
     )
+    op.create_table(
+        "files",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("environment", sa.String(length=16), nullable=False),
+        sa.Column("purpose", sa.String(length=32), nullable=False),
+        sa.Column("filename", sa.String(length=255), nullable=False),
+        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_files")),
+    )
+    op.create_index(op.f("ix_files_digest"), "files", ["digest"], unique=False)
+    op.create_index(op.f("ix_files_expires_at_ms"), "files", ["expires_at_ms"], unique=False)
+    op.create_index(op.f("ix_files_project_id_id"), "files", ["project_id", "id"], unique=False)
+    op.create_index(op.f("ix_files_team_id_id"), "files", ["team_id", "id"], unique=False)
     op.create_table(
         "idempotency_keys",
         sa.Column("principal", sa.String(length=64), nullable=False),
@@ -111,6 +179,22 @@ def upgrade() -> None:
         ["expires_at_ms"],
         unique=False,
     )
+    op.create_table(
+        "key_stand_ins",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("environment", sa.String(length=16), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("sources", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_key_stand_ins")),
+        sa.UniqueConstraint("hash", name=op.f("uq_key_stand_ins_hash")),
+    )
+    op.create_index(
+        op.f("ix_key_stand_ins_expires_at_ms"), "key_stand_ins", ["expires_at_ms"], unique=False
+    )
+    op.create_index(op.f("ix_key_stand_ins_key_id"), "key_stand_ins", ["key_id"], unique=False)
     op.create_table(
         "keys",
         sa.Column("id", sa.String(length=64), nullable=False),

@@ -1,0 +1,106 @@
+"""
+Calls to models through the front door, as any program makes them.
+
+One attempt a call: whoever calls decides what comes next. Bodies have a bound both ways.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import httpx2
+
+from towpath_server.core.secret import Secret
+
+_CONNECT_S = 5.0
+# A call may wait in a queue and for a model to wake; the gateway ends what takes longer.
+_READ_S = 900.0
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the gateway answered."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class GatewayAway(Exception):
+    """No whole answer came: the gateway is down, or restarts."""
+
+
+class AnswerTooLarge(Exception):
+    """The answer is larger than may be kept; it was cut off."""
+
+
+class GatewayClient:
+    """Connections to one gateway; use it as a context."""
+
+    def __init__(self, url: str, *, ca: Path | None, connections: int, answer_bytes: int) -> None:
+        context = ssl.create_default_context(cafile=ca) if ca else ssl.create_default_context()
+        self._answer_bytes = answer_bytes
+        self._http = httpx2.AsyncClient(
+            base_url=url,
+            verify=context,
+            trust_env=False,  # a proxy of the environment must not see a call to ourselves
+            timeout=httpx2.Timeout(_READ_S, connect=_CONNECT_S),
+            limits=httpx2.Limits(
+                max_connections=connections, max_keepalive_connections=connections
+            ),
+        )
+
+    async def post(
+        self, path: str, body: bytes, token: Secret, headers: Mapping[str, str]
+    ) -> Answer:
+        """
+        Make one call.
+
+        Raises:
+            GatewayAway: No whole answer came.
+            AnswerTooLarge: It is larger than may be kept.
+        """
+        sent = {
+            **headers,
+            "authorization": f"Bearer {token.reveal()}",
+            "content-type": "application/json",
+            "accept-encoding": "identity",
+        }
+        try:
+            async with self._http.stream("POST", path, content=body, headers=sent) as answer:
+                content = bytearray()
+                async for piece in answer.aiter_raw():
+                    content += piece
+                    if len(content) > self._answer_bytes:
+                        raise AnswerTooLarge
+                return Answer(answer.status_code, dict(answer.headers), bytes(content))
+        except httpx2.HTTPError as error:
+            raise GatewayAway(type(error).__name__) from error
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+
+def sources_for(url: str) -> tuple[str, ...] | None:
+    """Return the networks from which calls to this address come, where it is on this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return _LOOPBACK
+    try:
+        return _LOOPBACK if ipaddress.ip_address(host).is_loopback else None
+    except ValueError:
+        return None

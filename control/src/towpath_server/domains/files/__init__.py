@@ -1,0 +1,1 @@
+"""Files: what programs upload for batches, and what batches answer, as OpenAI's API has them."""
