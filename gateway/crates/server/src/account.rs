@@ -3,6 +3,7 @@
 
 mod refusals;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
 use crate::live::ReadyTarget;
 use crate::metrics::Sample;
+use crate::relay::Early;
 use crate::shared::SeriesKey;
 
 /// Code of records whose caller left before anything else was known.
@@ -37,6 +39,8 @@ pub struct Books {
     price: Option<Arc<Price>>,
     slot: Option<Slot>,
     reservation: Option<Reservation>,
+    /// A head that may go out before there is an answer.
+    pub early: Option<Rc<Early>>,
     /// Time spent waiting for the caller or an upstream.
     waited: Duration,
     first_event: Option<Duration>,
@@ -53,6 +57,7 @@ impl Books {
             price: None,
             slot: None,
             reservation: None,
+            early: None,
             waited: Duration::ZERO,
             first_event: None,
             ended: false,
@@ -353,11 +358,12 @@ impl Drop for Books {
             return;
         }
         // After the head went out its status stands, even though the caller did not stay for the rest.
-        let status = self.progress.first_byte_ms.map(|_| 200);
+        let headed = self.early.as_ref().is_some_and(|early| early.sent());
+        let status = (headed || self.progress.first_byte_ms.is_some()).then_some(200);
         if self.slot.is_some() {
             self.close(Ended::ClientGone, status, None);
         } else {
-            self.append(Ended::ClientGone, None, CLIENT_GONE);
+            self.append(Ended::ClientGone, status, CLIENT_GONE);
         }
     }
 }

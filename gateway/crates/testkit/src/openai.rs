@@ -294,6 +294,16 @@ pub(crate) fn error(status: u16) -> Value {
     }})
 }
 
+/// The refusal of an input that is longer than the context, as such servers word it.
+pub(crate) fn too_long() -> Value {
+    json!({"error": {
+        "message": "This model's maximum context length is 8 tokens. However, your messages resulted in 9 tokens.",
+        "type": "invalid_request_error",
+        "param": "messages",
+        "code": "context_length_exceeded",
+    }})
+}
+
 /// The models a user may name.
 pub(crate) fn models() -> Value {
     let names = crate::script::named().into_iter().map(|(name, _)| name);

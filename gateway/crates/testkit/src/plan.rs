@@ -123,6 +123,7 @@ impl Plan<'_> {
                 self.head(code, Framing::Length(body.len()), &headers);
                 self.write(body);
             }
+            Some(Fault::TooLong) => self.whole(Plain::json(400, &openai::too_long())),
             Some(Fault::Redirect { location }) => {
                 self.head(307, Framing::Length(0), &[("location", &location)]);
             }

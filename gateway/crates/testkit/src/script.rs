@@ -96,6 +96,8 @@ pub enum Fault {
         #[serde(default)]
         retry_after: Option<String>,
     },
+    /// 400, the input being longer than the context, as such servers word it.
+    TooLong,
     Redirect {
         location: String,
     },
@@ -171,6 +173,7 @@ pub fn named() -> Vec<(&'static str, Script)> {
         fault("fake-429-later", Fault::Status { code: 429, retry_after: Some("7".to_owned()) }),
         fault("fake-500", Fault::Status { code: 500, retry_after: None }),
         fault("fake-503", Fault::Status { code: 503, retry_after: None }),
+        fault("fake-too-long", Fault::TooLong),
         fault("fake-redirect", Fault::Redirect { location: "http://127.0.0.1:9/".to_owned() }),
         fault("fake-gzip", Fault::Gzip),
         fault("fake-html", Fault::Html),

@@ -62,7 +62,9 @@ type Relaying = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, (Account,
 /// # Errors
 /// There is no answer, and no head has gone out.
 pub async fn answer(account: Account, job: Job) -> Result<Response<Outgoing>, (Account, Failure)> {
+    let mut account = account;
     let early = Rc::clone(&job.early);
+    account.early = Some(Rc::clone(&early));
     let (shape, id) = (account.exchange.shape(), account.exchange.id.clone());
     let head = head(&account.exchange, &job);
     let mut relaying: Relaying = Box::pin(async move { relay(account, &job).await });

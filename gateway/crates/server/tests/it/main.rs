@@ -21,3 +21,4 @@ mod link;
 mod routing;
 mod streams;
 mod support;
+mod wake;

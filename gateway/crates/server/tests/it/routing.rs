@@ -76,7 +76,8 @@ async fn a_dead_replica_is_ejected_and_everybody_is_told() {
         let answer = world.gateway.post("/v1/chat/completions", &chat("m")).await;
         assert_eq!(answer.header("x-towpath-attempts"), "1");
     }
-    world.control.wait_until(|_| signal(&world, "dep_m", "rep_dead").is_some()).await;
+    let open = |dead: ReplicaSignal| dead.breaker == Breaker::Open;
+    world.control.wait_until(|_| signal(&world, "dep_m", "rep_dead").is_some_and(open)).await;
     let dead = signal(&world, "dep_m", "rep_dead").unwrap();
     let metrics = world.gateway.get("/metrics").await.text();
 
@@ -138,7 +139,8 @@ async fn who_limits_its_callers_is_left_alone_for_as_long_as_it_says() {
         let answer = world.gateway.post("/v1/chat/completions", &chat("m")).await;
         assert_eq!((answer.status.as_u16(), answer.header("x-towpath-attempts")), (200, attempts));
     }
-    world.control.wait_until(|_| signal(&world, "dep_a", "rep_a").is_some()).await;
+    let rests = |a: ReplicaSignal| a.ejected_until_ms.is_some();
+    world.control.wait_until(|_| signal(&world, "dep_a", "rep_a").is_some_and(rests)).await;
     let resting = signal(&world, "dep_a", "rep_a").unwrap();
 
     assert_eq!(to(&world, "a"), 1);
@@ -181,7 +183,8 @@ async fn our_own_credential_refused_is_our_fault_and_seen() {
     }
     world.upstream.script("b", status(401, None));
     let answer = world.gateway.post("/v1/chat/completions", &chat("m")).await;
-    world.control.wait_until(|_| signal(&world, "dep_b", "rep_b").is_some()).await;
+    let failed = |b: ReplicaSignal| b.failures > 0;
+    world.control.wait_until(|_| signal(&world, "dep_b", "rep_b").is_some_and(failed)).await;
     let seen = signal(&world, "dep_b", "rep_b").unwrap().last_error;
 
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (502, "upstream_error"));
@@ -358,4 +361,68 @@ async fn a_replica_that_fails_its_probe_gets_no_calls_until_it_passes() {
     }
 
     assert_eq!(dead.last_error.as_deref(), Some("probe: upstream_unavailable"));
+}
+
+/// `m` on `short`, which takes 100 tokens, and where `more` says so on a longer fallback.
+async fn contexts(more: Value) -> World {
+    World::with(&[], |base| {
+        let mut endpoint = json!({"targets": [{"target": "dep_short", "weight": 1}]});
+        for (field, change) in more.as_object().unwrap() {
+            endpoint[field] = change.clone();
+        }
+        vec![
+            tables::target("short", base, &json!({"context_length": 100})),
+            tables::target("long", base, &json!({"context_length": 10_000})),
+            tables::target("other", base, &json!({"context_length": 50})),
+            tables::endpoint("m", &endpoint),
+        ]
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_input_that_cannot_fit_is_refused_with_numbers_and_not_sent() {
+    let world = contexts(json!({})).await;
+    let answer = world.gateway.post("/v1/chat/completions", &long("boats", "?")).await;
+    let record = world.control.record(answer.id()).await;
+
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "context_length_exceeded"));
+    assert!(answer.message().contains("at most 100"), "{}", answer.message());
+    assert!(world.upstream.requests().is_empty());
+    assert_eq!((record.ended, record.attempts), (Ended::Refused, 0));
+}
+
+#[tokio::test]
+async fn an_input_that_may_fit_is_sent() {
+    let world = contexts(json!({})).await;
+    // 1,500 bytes are 375 tokens of the usual four, and may be a hundred long ones.
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x".repeat(1_500)}]});
+
+    assert_eq!(world.gateway.post("/v1/chat/completions", &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_input_that_is_too_long_goes_to_a_longer_model_where_there_is_one() {
+    let chain = json!({"fallback": [{"target": "dep_other"}, {"target": "dep_long"}]});
+    let world = contexts(chain).await;
+    let foreseen = world.gateway.post("/v1/chat/completions", &long("boats", "?")).await;
+    world.upstream.script("short", Script::fault(Fault::TooLong));
+    let told = world.gateway.post("/v1/chat/completions", &chat("m")).await;
+
+    assert_eq!((foreseen.status.as_u16(), foreseen.header("x-towpath-target")), (200, "long"));
+    assert_eq!(foreseen.header("x-towpath-attempts"), "1");
+    assert_eq!((told.status.as_u16(), told.header("x-towpath-target")), (200, "long"));
+    assert_eq!(told.header("x-towpath-attempts"), "2");
+    assert!(!world.gateway.log().contains("replica.ejected"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_says_too_long_is_believed_in_its_own_words() {
+    let world = contexts(json!({"fallback": [{"target": "dep_other"}]})).await;
+    world.upstream.script("short", Script::fault(Fault::TooLong));
+    let answer = world.gateway.post("/v1/chat/completions", &chat("m")).await;
+
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "context_length_exceeded"));
+    assert!(answer.message().contains("8 tokens"), "{}", answer.message());
+    assert_eq!(to(&world, "other"), 0, "it is shorter still");
 }
