@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use towpath_dialect::{ErrorBody, FaultCode, RequestCode, RequestError, UpstreamFault};
 
+use crate::grpc;
 use crate::outgoing::Outgoing;
 
 /// What went wrong, as a client may branch on it.
@@ -52,6 +53,8 @@ pub enum Shape {
     Problem,
     /// KServe V2 over REST.
     KserveV2,
+    /// KServe V2 over gRPC.
+    KserveGrpc,
 }
 
 impl Shape {
@@ -363,11 +366,16 @@ impl Refusal {
     /// The whole answer, in the caller's dialect.
     pub fn respond(&self, shape: Shape, request_id: &str) -> Response<Outgoing> {
         let body = self.body(request_id);
+        if shape == Shape::KserveGrpc {
+            let mut response = grpc::refused(self, &body.text());
+            shape.identify(response.headers_mut(), request_id);
+            return response;
+        }
         let (bytes, kind) = match shape {
             Shape::OpenAi => (body.openai(), "application/json"),
             Shape::Anthropic => (body.anthropic(), "application/json"),
             Shape::Problem => (body.problem(), "application/problem+json"),
-            Shape::KserveV2 => (body.kserve(), "application/json"),
+            Shape::KserveV2 | Shape::KserveGrpc => (body.kserve(), "application/json"),
         };
         let mut response = Response::new(Outgoing::whole(bytes));
         *response.status_mut() =

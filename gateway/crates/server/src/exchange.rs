@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
 use towpath_policy::{Id, Key};
@@ -41,6 +41,8 @@ pub struct Exchange {
     /// Name the caller asked for.
     pub endpoint: Option<String>,
     pub stream: bool,
+    /// How long the caller waits for the whole call, where it says so.
+    pub patience: Option<Duration>,
     pub user: Option<String>,
 }
 
@@ -82,6 +84,7 @@ impl Exchange {
             data_class: DataClass::Public,
             endpoint: None,
             stream: false,
+            patience: None,
             user: None,
         }
     }
@@ -91,6 +94,7 @@ impl Exchange {
         match self.dialect {
             CallerDialect::Predict => Shape::Problem,
             CallerDialect::KserveV2 => Shape::KserveV2,
+            CallerDialect::KserveGrpc => Shape::KserveGrpc,
             CallerDialect::Anthropic => Shape::Anthropic,
             _ => Shape::OpenAi,
         }

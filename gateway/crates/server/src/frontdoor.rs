@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use futures_util::stream::unfold;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use towpath_upstream::{Body, Call, Expect, Payload, UpstreamError};
@@ -93,7 +93,7 @@ pub async fn relay(
     let call = Call {
         method: parts.method,
         path,
-        headers: forwarded(&parts.headers, peer, &id),
+        headers: forwarded(whole(&parts.uri, parts.headers), peer, &id),
         body: Payload::Streamed(Box::pin(body.map_err(Into::into))),
         expect: Expect::Anything,
         timeouts: TIMEOUTS,
@@ -130,10 +130,25 @@ async fn step(body: Option<Body>) -> Option<(Result<bytes::Bytes, Cut>, Option<B
     }
 }
 
-fn forwarded(given: &HeaderMap, peer: IpAddr, id: &str) -> HeaderMap {
-    let mut headers = given.clone();
+/// The headers of an HTTP/2 request as HTTP/1.1 has them: the host among them, and one line of cookies.
+fn whole(uri: &Uri, mut headers: HeaderMap) -> HeaderMap {
+    let authority = uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    if let Some(host) = authority.filter(|_| !headers.contains_key(header::HOST)) {
+        headers.insert(header::HOST, host);
+    }
+    let cookies: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+    headers
+}
+
+fn forwarded(mut headers: HeaderMap, peer: IpAddr, id: &str) -> HeaderMap {
     // Headers that `Connection` names are for this connection alone, too.
-    let named: Vec<HeaderName> = given
+    let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 use towpath_dialect::kserve::{Body, Inference, model_metadata_json};
 use towpath_policy::{Endpoint, Key};
+use towpath_wire::routing::Operation;
 
 use crate::errors::{Code, Refusal};
 use crate::live::Live;
@@ -32,6 +33,15 @@ pub enum Wants {
     Metadata,
     Ready,
     Infer,
+}
+
+impl Wants {
+    pub fn operation(self) -> Operation {
+        match self {
+            Self::Infer => Operation::Predict,
+            Self::Metadata | Self::Ready => Operation::Models,
+        }
+    }
 }
 
 /// A model by the name and version that a path gives.
@@ -175,7 +185,15 @@ impl Described {
     }
 }
 
-/// A version as a path or message gives it.
+/// A version as a message gives it, where empty is any.
+///
+/// # Errors
+/// It is no number, so there is none of this name.
+pub fn given(name: &str, version: &str) -> Result<Option<u32>, Refusal> {
+    if version.is_empty() { Ok(None) } else { number(name, version).map(Some) }
+}
+
+/// A version as a path gives it.
 ///
 /// # Errors
 /// It is no number, so there is none of this name.

@@ -17,6 +17,7 @@ mod clock;
 mod exchange;
 mod fleet;
 mod frontdoor;
+mod grpc;
 mod health;
 mod ids;
 mod intake;

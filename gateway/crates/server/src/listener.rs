@@ -2,7 +2,10 @@
 //! connections to callers and to upstreams.
 
 mod guarded;
+mod multiplexed;
+mod version;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::rc::Rc;
@@ -12,9 +15,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{LocalSet, spawn_local};
@@ -23,11 +27,13 @@ use towpath_upstream::Pool;
 use crate::config::{Limits, Listen};
 use crate::errors::{Code, Refusal, Shape};
 use crate::listener::guarded::Guarded;
+use crate::listener::multiplexed::{Activity, Here, Taken, Verdict};
+use crate::listener::version::Version;
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::pipeline::{self, Asks};
 use crate::shared::{Shared, Worker};
-use crate::{clock, frontdoor, health, ids, intake, kserve};
+use crate::{clock, frontdoor, grpc, health, ids, intake, kserve};
 
 /// Room beyond the head's own limit, so that a head that is too large still gets our answer and only a
 /// flood gets the bare one of the HTTP library.
@@ -197,7 +203,7 @@ async fn serve(
     closed: &Rc<Notify>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let builder = builder(&worker.shared.limits);
+    let builders = Builders::new(&worker.shared.limits);
     loop {
         let taken = tokio::select! {
             taken = desk.taken.recv() => taken,
@@ -206,10 +212,12 @@ async fn serve(
         let Some((stream, peer)) = taken else { break };
         let open = Open { count: Arc::clone(&desk.open), closed: Rc::clone(closed) };
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
-        let (worker, builder, stop) = (Rc::clone(worker), builder.clone(), stop.clone());
+        let (worker, builders, stop) = (Rc::clone(worker), builders.clone(), stop.clone());
         spawn_local(async move {
             worker.shared.metrics.connections.fetch_add(1, Ordering::Relaxed);
-            connection(&worker, stream, peer.ip(), &builder, stop).await;
+            // Without it small chunks of a stream wait for the caller's acknowledgement.
+            let _ = stream.set_nodelay(true);
+            connection(&worker, stream, peer.ip(), &builders, stop).await;
             worker.shared.metrics.connections.fetch_sub(1, Ordering::Relaxed);
             drop(open);
         });
@@ -234,6 +242,19 @@ impl Drop for Open {
     }
 }
 
+/// How connections are served, by version.
+#[derive(Clone)]
+struct Builders {
+    http1: http1::Builder,
+    http2: http2::Builder<Here>,
+}
+
+impl Builders {
+    fn new(limits: &Limits) -> Self {
+        Self { http1: builder(limits), http2: multiplexed::builder(limits) }
+    }
+}
+
 fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     let head = usize::try_from(limits.header_max_bytes).unwrap_or(usize::MAX);
@@ -249,20 +270,37 @@ fn builder(limits: &Limits) -> http1::Builder {
     builder
 }
 
-async fn connection(
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     worker: &Rc<Worker>,
-    stream: TcpStream,
+    stream: S,
+    peer: IpAddr,
+    builders: &Builders,
+    stop: watch::Receiver<bool>,
+) {
+    let limits = &worker.shared.limits;
+    let first = Duration::from_millis(limits.header_timeout_ms);
+    let Ok((version, stream)) = version::detect(stream, first).await else { return };
+    let patience = Duration::from_millis(limits.write_timeout_ms);
+    let io = TokioIo::new(Guarded::new(stream, patience));
+    match version {
+        Version::Http1 => one_by_one(worker, io, peer, &builders.http1, stop).await,
+        // Boxed: it is rare, and its size would be every connection's.
+        Version::Http2 => Box::pin(many(worker, io, peer, &builders.http2, stop)).await,
+    }
+}
+
+/// A connection of HTTP/1.1.
+async fn one_by_one<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    worker: &Rc<Worker>,
+    io: TokioIo<S>,
     peer: IpAddr,
     builder: &http1::Builder,
     mut stop: watch::Receiver<bool>,
 ) {
-    // Without it small chunks of a stream wait for the caller's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| async move {
-        Ok::<_, std::convert::Infallible>(respond(worker, request, peer).await)
-    });
-    let patience = Duration::from_millis(worker.shared.limits.write_timeout_ms);
-    let io = TokioIo::new(Guarded::new(stream, patience));
+    let service =
+        service_fn(
+            |request| async move { Ok::<_, Infallible>(respond(worker, request, peer).await) },
+        );
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let mut stopping = false;
@@ -273,6 +311,48 @@ async fn connection(
             _ = stop.changed(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+/// A connection of HTTP/2.
+async fn many<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    worker: &Rc<Worker>,
+    io: TokioIo<S>,
+    peer: IpAddr,
+    builder: &http2::Builder<Here>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let activity = Activity::new();
+    let service = {
+        let (worker, activity) = (Rc::clone(worker), Rc::clone(&activity));
+        service_fn(move |request| {
+            let (worker, call) = (Rc::clone(&worker), activity.call());
+            async move {
+                let response = respond(&worker, request, peer).await;
+                Ok::<_, Infallible>(response.map(|body| Taken::new(body, call)))
+            }
+        })
+    };
+    let connection = builder.serve_connection(io, service);
+    tokio::pin!(connection);
+    let mut going = false;
+    loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.changed(), if !going => {
+                going = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = activity.pause() => match activity.judge(&worker.shared.limits) {
+                Verdict::Stay => {}
+                Verdict::Close if !going => {
+                    going = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                // Told to go a moment ago, and idle still.
+                Verdict::Close | Verdict::Cut => return,
             }
         }
     }
@@ -290,7 +370,9 @@ async fn respond(
     if let Some(asks) = Asks::of(path) {
         return pipeline::serve(worker, asks, request, peer).await;
     }
-    if let Some(response) = kserve::open(&worker.shared, request.method(), path) {
+    let answered = kserve::open(&worker.shared, request.method(), path)
+        .or_else(|| grpc::open(&worker.shared, path));
+    if let Some(response) = answered {
         intake::discard(request.into_body());
         return response;
     }
@@ -336,6 +418,7 @@ fn turned_away(
     let path = request.uri().path();
     let predicts = path.ends_with("/predict");
     let shape = match path {
+        _ if grpc::is(request.headers()) => Shape::KserveGrpc,
         _ if path.starts_with("/v2/") || path == "/v2" => Shape::KserveV2,
         _ if path.starts_with("/v1/") && !predicts => Shape::OpenAi,
         _ => Shape::Problem,

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::admit::Lease;
@@ -25,6 +26,8 @@ pub struct Outgoing {
 
 enum Content {
     Whole(Option<Bytes>),
+    /// Bytes, and what is said after them.
+    Trailed(Option<Bytes>, Option<HeaderMap>),
     Stream(Chunks),
 }
 
@@ -35,6 +38,11 @@ impl Outgoing {
 
     pub fn leased(bytes: Bytes, lease: Lease) -> Self {
         Self { content: Content::Whole(Some(bytes)), _lease: Some(lease) }
+    }
+
+    /// Bytes and then trailers, over HTTP/2.
+    pub fn trailed(bytes: Bytes, lease: Option<Lease>, trailers: HeaderMap) -> Self {
+        Self { content: Content::Trailed(Some(bytes), Some(trailers)), _lease: lease }
     }
 
     pub fn stream(chunks: impl Stream<Item = Result<Bytes, Cut>> + 'static) -> Self {
@@ -52,6 +60,11 @@ impl Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut self.content {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Trailed(bytes, trailers) => {
+                let data = bytes.take().filter(|bytes| !bytes.is_empty()).map(Frame::data);
+                let frame = data.or_else(|| trailers.take().map(Frame::trailers));
+                Poll::Ready(frame.map(Ok))
+            }
             Content::Stream(chunks) => {
                 let chunk = ready!(chunks.as_mut().poll_next(context));
                 Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
@@ -62,6 +75,7 @@ impl Body for Outgoing {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Content::Trailed(bytes, trailers) => bytes.is_none() && trailers.is_none(),
             Content::Stream(_) => false,
         }
     }
@@ -71,7 +85,8 @@ impl Body for Outgoing {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Stream(_) => SizeHint::default(),
+            // The trailers come on top: no length is announced.
+            Content::Trailed(..) | Content::Stream(_) => SizeHint::default(),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::kserve::{self, Described, Wants};
 use crate::outgoing::Outgoing;
 use crate::relay::{self, Asked, Failure, Job};
 use crate::shared::Worker;
-use crate::{intake, models};
+use crate::{grpc, intake, models};
 
 /// Longest name of a model that is kept in records; endpoint names have at most 63.
 const NAME: usize = 128;
@@ -45,6 +45,8 @@ pub enum Asks {
     Model(String),
     /// A model by the KServe protocol.
     Kserve(kserve::Asked),
+    /// A model by the KServe protocol over gRPC; the message names it.
+    Grpc(grpc::Call),
 }
 
 impl Asks {
@@ -55,6 +57,7 @@ impl Asks {
             "/v1/completions" => Self::OpenAi(Operation::Completions),
             "/v1/embeddings" => Self::OpenAi(Operation::Embeddings),
             "/v1/models" => Self::Models,
+            _ if path.starts_with("/inference.") => Self::Grpc(grpc::Call::of(path)?),
             _ if path.starts_with("/v2/") => Self::Kserve(kserve::Asked::of(path)?),
             _ => {
                 let mut parts = path.strip_prefix("/v1/models/")?.split('/');
@@ -76,10 +79,8 @@ impl Asks {
             Self::OpenAi(operation) => *operation,
             Self::Predict { .. } => Operation::Predict,
             Self::Models | Self::Model(_) => Operation::Models,
-            Self::Kserve(asked) => match asked.wants {
-                Wants::Infer => Operation::Predict,
-                Wants::Metadata | Wants::Ready => Operation::Models,
-            },
+            Self::Kserve(asked) => asked.wants.operation(),
+            Self::Grpc(call) => Wants::from(*call).operation(),
         }
     }
 
@@ -88,6 +89,7 @@ impl Asks {
             Self::OpenAi(_) | Self::Predict { .. } => Method::POST,
             Self::Models | Self::Model(_) => Method::GET,
             Self::Kserve(asked) => asked.method(),
+            Self::Grpc(_) => Method::POST,
         }
     }
 
@@ -95,6 +97,7 @@ impl Asks {
     fn dialect(&self) -> Option<CallerDialect> {
         match self {
             Self::Kserve(_) => Some(CallerDialect::KserveV2),
+            Self::Grpc(_) => Some(CallerDialect::KserveGrpc),
             _ => None,
         }
     }
@@ -118,8 +121,11 @@ pub async fn serve(
     match asks {
         Asks::Models => listed(account, body, None),
         Asks::Model(name) => listed(account, body, Some(&name)),
+        Asks::Grpc(call) if call != grpc::Call::Infer => {
+            grpc_described(account, &parts.headers, body, call).await
+        }
         Asks::Kserve(asked) if asked.wants != Wants::Infer => described(account, body, &asked),
-        Asks::OpenAi(_) | Asks::Predict { .. } | Asks::Kserve(_) => {
+        Asks::OpenAi(_) | Asks::Predict { .. } | Asks::Kserve(_) | Asks::Grpc(_) => {
             called(account, asks, &parts, body).await
         }
     }
@@ -133,6 +139,9 @@ fn enter(exchange: &mut Exchange, asks: &Asks, parts: &Parts) -> Result<(), Refu
         return Err(
             Refusal::new(Code::MethodNotAllowed, detail).fix(format!("Use `{}`.", asks.method()))
         );
+    }
+    if matches!(asks, Asks::Grpc(_)) {
+        exchange.patience = grpc::timeout(&parts.headers)?;
     }
     exchange.read_context(&parts.headers)
 }
@@ -200,6 +209,12 @@ fn prepare(
                 asked.version.as_deref().map(|version| kserve::number(&asked.name, version));
             let inference = kserve::inference(headers, body)?;
             (asked.name, Asked::V2 { inference, version: version.transpose()? })
+        }
+        Asks::Grpc(_) => {
+            let (named, message) = grpc::message(&body)?;
+            let version = kserve::given(&named.name, &named.version)?;
+            let inference = grpc::inference(message)?;
+            (named.name, Asked::V2 { inference, version })
         }
         Asks::Models | Asks::Model(_) => {
             return Err(Refusal::new(Code::InternalError, "A list of models is not called."));
@@ -278,6 +293,36 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
             if let Ok(id) = HeaderValue::from_str(&account.exchange.id) {
                 headers.insert("x-request-id", id);
             }
+            response
+        }
+        Err(refusal) => refused(account, &refusal),
+    }
+}
+
+/// The same of a model that a message names.
+async fn grpc_described(
+    mut account: Account,
+    headers: &HeaderMap,
+    body: Incoming,
+    call: grpc::Call,
+) -> Response<Outgoing> {
+    let shared = Arc::clone(&account.exchange.worker.shared);
+    let start = Instant::now();
+    let read = intake::read(headers, body, &shared.limits, &shared.memory).await;
+    account.waited_since(start);
+    let named = read.and_then(|(body, _lease)| Ok(grpc::message(&body)?.0));
+    let found = named.and_then(|named| {
+        account.exchange.endpoint = Some(named.name.chars().take(NAME).collect());
+        let Some(key) = account.exchange.key.clone() else {
+            return Err(Refusal::new(Code::MissingApiKey, "The request carries no API key."));
+        };
+        let version = Some(named.version.as_str()).filter(|version| !version.is_empty());
+        Described::find(&account.exchange.live, &key, &named.name, version)
+    });
+    match found.and_then(|found| account.answered().map(|()| found)) {
+        Ok(found) => {
+            let mut response = grpc::answer(grpc::described(call, &found));
+            account.exchange.shape().identify(response.headers_mut(), &account.exchange.id);
             response
         }
         Err(refusal) => refused(account, &refusal),

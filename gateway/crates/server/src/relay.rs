@@ -3,6 +3,7 @@
 mod early;
 mod encode;
 mod failure;
+mod inference;
 mod overflow;
 mod plain;
 mod stream;
@@ -227,7 +228,8 @@ async fn attempt(
 ) -> Result<Answered, Failure> {
     let limits = &job.endpoint.spec.timeouts;
     let Some(timeouts) = remaining(account, limits) else {
-        return Err(Failure::out_of_time(limits.total_ms));
+        let limit_ms = limits.total_ms.min(patience_ms(account));
+        return Err(Failure::out_of_time(limit_ms));
     };
     account.dispatch(ready, &replica.id).map_err(Failure::unrecorded)?;
     let call = Call {
@@ -257,11 +259,19 @@ async fn attempt(
     Err(failure::not_a_stream(reply).await)
 }
 
-/// The endpoint's timeouts, the total being what is left of it; `None` when nothing is.
+/// The endpoint's timeouts, the total being what is left of it, or of the caller's own patience; `None`
+/// when nothing is.
 fn remaining(account: &Account, timeouts: &Timeouts) -> Option<Timeouts> {
     let spent = u32::try_from(clock::ms(account.exchange.started.elapsed())).unwrap_or(u32::MAX);
-    let total_ms = timeouts.total_ms.checked_sub(spent).filter(|left| *left > 0)?;
+    let total_ms = timeouts.total_ms.min(patience_ms(account));
+    let total_ms = total_ms.checked_sub(spent).filter(|left| *left > 0)?;
     Some(Timeouts { total_ms, ..*timeouts })
+}
+
+/// How long the caller waits.
+fn patience_ms(account: &Account) -> u32 {
+    let patience = account.exchange.patience.map(clock::ms);
+    patience.map_or(u32::MAX, |patience| u32::try_from(patience).unwrap_or(u32::MAX))
 }
 
 fn headers(account: &Account, replica: &ReadyReplica, encoded: &Encoded<'_>) -> HeaderMap {

@@ -40,28 +40,28 @@ pub(crate) fn input_tokens(body: &Value) -> u64 {
     inputs.iter().map(|input| words(&input["data"])).sum()
 }
 
-/// Elements of a raw tensor.
-fn raw_count(datatype: &str, mut bytes: &[u8]) -> u64 {
+/// Elements of a raw tensor: texts as they are, of all others only how many.
+fn elements(datatype: &str, mut bytes: &[u8]) -> Vec<Value> {
     let width = match datatype {
         "BYTES" => {
-            let mut count = 0;
+            let mut texts = Vec::new();
             while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
                 let length = u32::from_le_bytes(*length) as usize;
-                bytes = rest.get(length..).unwrap_or_default();
-                count += 1;
+                let (text, after) = rest.split_at(length.min(rest.len()));
+                texts.push(String::from_utf8_lossy(text).into());
+                bytes = after;
             }
-            return count;
+            return texts;
         }
         "BOOL" | "INT8" | "UINT8" => 1,
         "INT16" | "UINT16" | "FP16" | "BF16" => 2,
         "INT32" | "UINT32" | "FP32" => 4,
         _ => 8,
     };
-    bytes.len() as u64 / width
+    vec![Value::Null; bytes.len() / width]
 }
 
-/// Take in the tensors that follow the JSON: each becomes `data` of as many elements, which is all that an
-/// answer depends on.
+/// Take in the tensors that follow the JSON: each becomes its `data`.
 ///
 /// # Errors
 /// They are not as long as the JSON says.
@@ -72,7 +72,7 @@ pub(crate) fn unpack(document: &mut Value, mut raw: &[u8]) -> Result<(), String>
         let size = usize::try_from(size).map_err(|error| error.to_string())?;
         let bytes = raw.split_off(..size).ok_or("a tensor goes past the end of the body")?;
         let datatype = input["datatype"].as_str().unwrap_or_default();
-        input["data"] = vec![Value::Null; raw_count(datatype, bytes) as usize].into();
+        input["data"] = elements(datatype, bytes).into();
     }
     if raw.is_empty() { Ok(()) } else { Err(format!("{} bytes are left over", raw.len())) }
 }

@@ -4,22 +4,22 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use towpath_dialect::kserve::{Body, Skimmed};
+use towpath_dialect::kserve::Body;
 use towpath_dialect::{Answered, Request, Served, Usage, embeddings, predict};
 use towpath_upstream::Reply;
 use towpath_wire::routing::Operation;
-use towpath_wire::usage::{CountedBy, Ended};
+use towpath_wire::usage::{CallerDialect, CountedBy, Ended};
 
 use crate::account::Account;
 use crate::admit::Lease;
 use crate::errors::{Code, Refusal};
 use crate::intake;
-use crate::kserve;
 use crate::live::ReadyTarget;
 use crate::outgoing::Outgoing;
 use crate::relay::encode::{Encoded, Kind};
 use crate::relay::failure::Failure;
-use crate::relay::{Asked, Job, head};
+use crate::relay::{Asked, Job, head, inference};
+use crate::{grpc, kserve};
 
 /// A whole answer, in the caller's dialect.
 pub struct Plain {
@@ -58,9 +58,12 @@ pub async fn read(
             return Ok(Plain { body, json_size: None, lease, usage, content_bytes });
         }
         Kind::Inference => {
-            let body = Body { bytes: answer, json_size };
-            let usage = Some(Skimmed::read(&body).map_err(Failure::fault)?.usage);
-            let Body { bytes: body, json_size } = body;
+            let Asked::V2 { inference, .. } = &job.asked else { return Err(mismatched()) };
+            let came = Body { bytes: answer, json_size };
+            let (caller, target) = (account.exchange.dialect, ready.target.spec.dialect);
+            let (body, usage) =
+                inference::answer(inference, caller, target, came).map_err(Failure::fault)?;
+            let (Body { bytes: body, json_size }, usage) = (body, Some(usage));
             return Ok(Plain { body, json_size, lease, usage, content_bytes: 0 });
         }
     };
@@ -79,16 +82,16 @@ pub async fn read(
             };
             predict::from_v2(&answer, batch, signature, &served)
         }
-        Asked::V2 { .. } => {
-            return Err(Failure::refused(Refusal::new(
-                Code::InternalError,
-                "The answer is of another kind than the call.",
-            )));
-        }
+        Asked::V2 { .. } => return Err(mismatched()),
     };
     let translated = translated.map_err(Failure::fault)?;
     let usage = Some(translated.usage);
     Ok(Plain { body: translated.body, json_size: None, lease, usage, content_bytes: 0 })
+}
+
+fn mismatched() -> Failure {
+    let detail = "The answer is of another kind than the call.";
+    Failure::refused(Refusal::new(Code::InternalError, detail))
 }
 
 /// Book the answer and hand it to the caller.
@@ -101,9 +104,11 @@ pub async fn respond(
     account.first_byte();
     let (usage, counted_by) = metered(job, ready, &plain);
     account.count(&usage, counted_by);
-    let body = Outgoing::leased(plain.body, plain.lease);
-    let kind =
-        if plain.json_size.is_some() { "application/octet-stream" } else { "application/json" };
+    let (kind, body) = match (account.exchange.dialect, plain.json_size) {
+        (CallerDialect::KserveGrpc, _) => (grpc::CONTENT_TYPE, grpc::body(plain.body, plain.lease)),
+        (_, Some(_)) => ("application/octet-stream", Outgoing::leased(plain.body, plain.lease)),
+        _ => ("application/json", Outgoing::leased(plain.body, plain.lease)),
+    };
     let mut response = head(&account, job, ready, kind, body);
     if let Some(size) = plain.json_size {
         response.headers_mut().insert(kserve::JSON_SIZE, HeaderValue::from(size));

@@ -80,6 +80,7 @@ pub async fn wait(
     shared.wake.notify_one();
     let start = Instant::now();
     let total = Duration::from_millis(job.endpoint.spec.timeouts.total_ms.into());
+    let total = account.exchange.patience.map_or(total, |patience| patience.min(total));
     let left = total.saturating_sub(account.exchange.started.elapsed());
     let patience = Duration::from_millis(rules.max_wait_ms.into()).min(left);
     let woken = tokio::time::timeout(patience, async {

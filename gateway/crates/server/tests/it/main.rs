@@ -14,6 +14,7 @@ mod calls;
 mod egress;
 mod faults;
 mod frontdoor;
+mod grpc;
 mod kserve;
 mod life;
 mod limits;

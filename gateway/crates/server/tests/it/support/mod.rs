@@ -3,6 +3,7 @@
 pub mod api;
 pub mod client;
 pub mod control;
+pub mod http2;
 pub mod tables;
 
 use std::io::{BufRead, BufReader};
