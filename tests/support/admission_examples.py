@@ -41,3 +41,42 @@ async def _(world: World) -> Call:
 @example("DELETE", "/limits/{limit}")
 async def _(world: World) -> Call:
     return Call(await _limit(world))
+
+
+async def _budget(world: World) -> str:
+    admin = world.api.as_(world.tokens["alpha admin"])
+    made: Any = await admin.create(
+        "/budgets", project=world.project, tokens=1_000_000, period="day", mode="hard"
+    )
+    return f"/budgets/{made['id']}"
+
+
+@example("POST", "/budgets")
+async def _(world: World) -> Call:
+    key = await world.key()
+    return Call("/budgets", {"key": key["id"], "cost": "250.00", "period": "month", "mode": "soft"})
+
+
+@example("GET", "/budgets")
+async def _(world: World) -> Call:
+    return Call("/budgets")
+
+
+@example("GET", "/budgets/{budget}")
+async def _(world: World) -> Call:
+    return Call(await _budget(world))
+
+
+@example("GET", "/budgets/{budget}/state")
+async def _(world: World) -> Call:
+    return Call(f"{await _budget(world)}/state")
+
+
+@example("PATCH", "/budgets/{budget}")
+async def _(world: World) -> Call:
+    return Call(await _budget(world), {"tokens": 2_000_000, "mode": "soft"})
+
+
+@example("DELETE", "/budgets/{budget}")
+async def _(world: World) -> Call:
+    return Call(await _budget(world))

@@ -17,6 +17,7 @@ from towpath_server.core.signals import Board
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.batches import routes as batches
+from towpath_server.domains.budgets import routes as budgets
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.endpoints import routes as endpoints
 from towpath_server.domains.files import routes as files
@@ -54,6 +55,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     endpoints.router,
     providers.router,
     limits.router,
+    budgets.router,
     nodes.router,
     usage.request_router,
     usage.router,

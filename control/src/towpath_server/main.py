@@ -38,6 +38,7 @@ from towpath_server.core.secret import Secret
 from towpath_server.domains.batches.reconcile import BatchLoop, Runner
 from towpath_server.domains.deployments import reconcile
 from towpath_server.gatewaylink.app import Link
+from towpath_server.gatewaylink.budgets import BudgetRegistry
 from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.validator import Validator
@@ -96,6 +97,7 @@ class Composition:
     watch: Watch
     gateways: Gateways
     validator: Validator | None
+    registry: BudgetRegistry
     link: Link
     replicas: LocalReplicas
 
@@ -108,10 +110,12 @@ async def compose(settings: Settings) -> Composition:
     watch, gateways = Watch(db), Gateways()
     program = find_gateway(settings)
     validator = Validator(program, kinds) if program else None
+    registry = BudgetRegistry(db)
     if validator:
         db.before_commit.append(validator.before_commit)
     else:
         log.warning("validator.missing", fix="put `towpath-gateway` beside this Python")
+    db.before_commit.append(registry.before_commit)
     credential = _required(settings.link_credential, "TOWPATH_LINK_CREDENTIAL")
     compute = settings.compute
     return Composition(
@@ -121,6 +125,7 @@ async def compose(settings: Settings) -> Composition:
         watch=watch,
         gateways=gateways,
         validator=validator,
+        registry=registry,
         link=Link(db, kinds, watch, gateways, credential),
         replicas=LocalReplicas(
             facilities.folder, Limits(grace_s=compute.stop_timeout_s, log_bytes=compute.log_bytes)
@@ -207,6 +212,7 @@ class ControlPlane:
         log.info("control.ready")
         async with asyncio.TaskGroup() as loops:
             loops.create_task(parts.watch.run())
+            loops.create_task(parts.registry.run())
             loops.create_task(bootstrap.settle(parts.db, parts.watch))
             holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
             loops.create_task(self._run_batches(holder))

@@ -24,6 +24,7 @@ class GatewaySide:
         self.name = name
         self.after = 0
         self.revocations_after = 0
+        self.budgets_after = 0
         self.table: dict[tuple[str, str], Any] = {}
         self.revoked: list[str] = []
         self.refused: dict[str, Any] | None = None
@@ -35,6 +36,7 @@ class GatewaySide:
             "gateway_version": "0.1.0",
             "after": self.after,
             "revocations_after": self.revocations_after,
+            "budgets_after": self.budgets_after,
             "wait_ms": wait_ms,
         }
         if self.refused:
@@ -48,6 +50,7 @@ class GatewaySide:
     def _apply(self, reply: dict[str, Any]) -> None:
         self.revoked += [one["key_id"] for one in reply.get("revocations", [])]
         self.revocations_after = reply["revocations_to"]
+        self.budgets_after = reply.get("budgets_to", 0)
         if snapshot := reply.get("snapshot"):
             self.table = {(e["kind"], e["id"]): e["value"] for e in snapshot["entities"]}
             self.after = snapshot["revision"]

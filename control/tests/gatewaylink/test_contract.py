@@ -13,6 +13,7 @@ from records import batch, record
 
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
+from towpath_server.domains.budgets.models import Budget, Mode, Period, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
 from towpath_server.domains.limits.models import Limit, Owner, Rate, Rules, Setter, Subject
@@ -165,6 +166,27 @@ EXAMPLES = [
         "sti_1",
         entities.key(
             StandIn("sti_1", "key_1", "prj_1", Environment.PRODUCTION, "1" * 64, 1, ("::1/128",))
+        ),
+    ),
+    Entity(
+        "budget",
+        "bud_1",
+        entities.budget(
+            Budget(
+                id="bud_1",
+                revision=1,
+                created_at_ms=0,
+                updated_at_ms=0,
+                subject=Subject(team="team_1"),
+                owner=Owner("team_1"),
+                set_by=Setter.PLATFORM,
+                unit=Unit.COST,
+                amount=250 * 10**9,
+                period=Period.MONTH,
+                mode=Mode.HARD,
+                warn_percent=80,
+                label="team care",
+            )
         ),
     ),
     Entity("price", "prc_1", entities.price(Price("prc_1", 20_000_000, 80_000_000), "EUR")),

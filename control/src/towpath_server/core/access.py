@@ -72,6 +72,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "endpoint": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "provider": {_R: {Role.ANYONE}, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "limit": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
+        "budget": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "node": {_R: _OVERSEE},
         "file": {_R: _CALL, _C: {Role.SCOPE_INVOKE}, _D: _CALL},
         "batch": {_R: _SEE | {Role.SCOPE_INVOKE}, _C: {Role.SCOPE_INVOKE}, _U: _CALL},

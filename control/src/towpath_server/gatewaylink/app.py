@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -13,9 +13,11 @@ from starlette.routing import Route
 
 from towpath_server.core import log as logging
 from towpath_server.core.db import Database
-from towpath_server.core.errors import Kind, TowpathError
+from towpath_server.core.errors import Kind, TowpathError, Unavailable
 from towpath_server.core.secret import Secret
-from towpath_server.gatewaylink import routing
+from towpath_server.domains.budgets.models import News as BudgetNews
+from towpath_server.domains.budgets.service import books
+from towpath_server.gatewaylink import budgets, routing
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.routing import Catalog, News
 from towpath_server.gatewaylink.schemas import RoutingPoll, Signals, UsageBatch
@@ -75,6 +77,7 @@ class Link:
         self._gateways = gateways
         self._credential = credential.reveal().encode()
         self._intake = Intake(db)
+        watch.count = self._connected
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -91,26 +94,51 @@ class Link:
         with self._gateways.polling(poll) as gateway:
             deadline = asyncio.get_running_loop().time() + min(poll.wait_ms / 1000, MAX_WAIT_S)
             while True:
+                # What is committed after this is seen by the next round.
+                seen = self._watch.seen
                 found = await self._news(poll)
-                if not found.nothing or not await self._held(request, found.current, deadline):
+                counted = await self._budgets(poll)
+                connected = self._connected()
+                nothing = found.nothing and not counted.uses and connected == gateway.told
+                if not nothing or not await self._held(request, seen, deadline):
                     break
             if await request.is_disconnected():
                 self._gateways.left(gateway)
+            gateway.told = connected
+        beside = {
+            "budgets": budgets.written(counted),
+            "budgets_to": counted.position,
+            "gateways": connected,
+        }
+        beside = {name: value for name, value in beside.items() if value}
         if found.snapshot:
             return StreamingResponse(
-                routing.stream(self._db, self._catalog, poll), media_type="application/json"
+                routing.stream(self._db, self._catalog, poll, beside),
+                media_type="application/json",
             )
-        return JSONResponse(found.document())
+        return JSONResponse(found.document() | beside)
+
+    def _connected(self) -> int:
+        return self._gateways.connected(self._watch.active)
 
     async def _news(self, poll: RoutingPoll) -> News:
         async with self._db.read() as tx:
             return await routing.news(tx, self._catalog, poll)
 
+    async def _budgets(self, poll: RoutingPoll) -> BudgetNews:
+        """Return the uses that changed; none while the ledger is away: the table must go on."""
+        try:
+            async with self._db.ledger_read() as ledger:
+                return await books.since(ledger, poll.budgets_after, gateway=poll.gateway_id)
+        except Unavailable as error:
+            log.warning("budgets.unknown", detail=error.detail, **error.log)
+            return BudgetNews(position=poll.budgets_after)
+
     async def _held(self, request: Request, seen: int, deadline: float) -> bool:
         """Hold the answer back; true when there is something new to look at."""
         if asyncio.get_running_loop().time() >= deadline:
             return False
-        changed = asyncio.ensure_future(self._watch.beyond(seen))
+        changed = asyncio.ensure_future(self._watch.news(seen))
         gone = asyncio.ensure_future(_disconnected(request))
         try:
             left = deadline - asyncio.get_running_loop().time()
@@ -124,7 +152,11 @@ class Link:
 
     async def _usage(self, request: Request) -> Response:
         batch = await _read(request, UsageBatch)
-        return JSONResponse({"acknowledged": await self._intake.take(batch)})
+        taken = await self._intake.take(batch)
+        answer: dict[str, Any] = {"acknowledged": taken.acknowledged}
+        if taken.budgets.uses:
+            answer["budgets"] = budgets.written(taken.budgets)
+        return JSONResponse(answer)
 
     async def _signals(self, request: Request) -> Response:
         self._gateways.take(await _read(request, Signals))

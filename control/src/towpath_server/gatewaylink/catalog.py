@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol, TypeVar
 
 from towpath_server.core.db import Tx
+from towpath_server.domains.budgets import service as budgets
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.keys import service as keys
@@ -53,6 +54,7 @@ def catalog(currency: str) -> Catalog:
         "endpoint": _load(entities.endpoint, endpoints.routed),
         "key": _load(entities.key, keys.routed, standins.routed),
         "limit": _load(entities.limit, limits.routed),
+        "budget": _load(entities.budget, budgets.routed),
     }
 
 

@@ -8,6 +8,7 @@ holds every one of them against it. A field that has no value is left out.
 from collections.abc import Sequence
 from typing import Any
 
+from towpath_server.domains.budgets.models import Budget, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Key, StandIn
 from towpath_server.domains.limits.models import RATES, Limit
@@ -94,6 +95,18 @@ def limit(found: Limit) -> Value:
             "concurrency": rules.concurrency,
         }
     )
+
+
+def budget(found: Budget) -> Value:
+    """Write a budget."""
+    return {
+        "subject": found.subject.given(),
+        "label": found.label,
+        "tokens" if found.unit is Unit.TOKENS else "cost_nano": found.amount,
+        "period": found.period.value,
+        "mode": found.mode.value,
+        "warn_percent": found.warn_percent,
+    }
 
 
 def endpoint(found: RoutedEndpoint) -> Value:

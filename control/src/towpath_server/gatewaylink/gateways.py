@@ -1,7 +1,7 @@
 """The gateways as this control plane sees them: connected or not, and with which table."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -30,6 +30,8 @@ class Gateway:
     """Polls that are held right now."""
     last_contact: float = 0.0
     signals: Signals | None = None
+    told: int = 0
+    """How many gateways it knows to be connected."""
 
     def connected(self, now: float) -> bool:
         """Tell whether it is on the link, or between two polls."""
@@ -41,6 +43,8 @@ class Gateways:
 
     def __init__(self) -> None:
         self.board = Board()
+        self.settle_s = GRACE_S
+        self._first_poll: float | None = None
         self._known: dict[str, Gateway] = {}
         self._changed = asyncio.Event()
 
@@ -51,6 +55,7 @@ class Gateways:
     def polling(self, poll: RoutingPoll) -> Iterator[Gateway]:
         """Note what the gateway says, and that it is connected for as long as the poll is held."""
         gateway = self._gateway(poll.gateway_id)
+        self._first_poll = _now() if self._first_poll is None else self._first_poll
         if gateway.version != poll.gateway_version:
             log.info("gateway.connected", gateway=gateway.id, version=poll.gateway_version)
         if poll.refused is not None and poll.refused != gateway.refused:
@@ -69,6 +74,22 @@ class Gateways:
         finally:
             gateway.polls -= 1
             gateway.last_contact = _now()
+
+    def connected(self, active: Collection[str] = ()) -> int:
+        """
+        Return how many gateways share every limit; 0 while that is not known yet.
+
+        They are those on this control plane's link, and those whose records another one stored
+        lately. After a start the gateways come back one by one: each would take the whole of every
+        limit, if the first of them were told that it is alone.
+
+        Args:
+            active: Gateways whose records were stored lately.
+        """
+        now = _now()
+        if self._first_poll is None or now - self._first_poll < self.settle_s:
+            return 0
+        return len({gateway.id for gateway in self if gateway.connected(now)} | set(active))
 
     def left(self, gateway: Gateway) -> None:
         """Note that the gateway's connection ended while its poll was held."""

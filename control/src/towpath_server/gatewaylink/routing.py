@@ -26,6 +26,7 @@ PAGE = 2_000
 MAX_REVOCATIONS = 5_000
 
 Value = Mapping[str, Any]
+_NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -149,11 +150,13 @@ async def entities(tx: Tx, catalog: Catalog) -> AsyncIterator[Entity]:
             after = page[-1][0]
 
 
-async def stream(db: Database, catalog: Catalog, poll: RoutingPoll) -> AsyncIterator[bytes]:
-    """Write a reply with a snapshot, in pieces, from one state of the database."""
+async def stream(
+    db: Database, catalog: Catalog, poll: RoutingPoll, beside: Mapping[str, Any] = _NOTHING
+) -> AsyncIterator[bytes]:
+    """Write a reply with a snapshot and `beside`, in pieces, from one state of the database."""
     async with db.read() as tx:
         reply = await news(tx, catalog, poll)
-        head = json.dumps(reply.document(), separators=(",", ":"))[:-1]
+        head = json.dumps({**reply.document(), **beside}, separators=(",", ":"))[:-1]
         table = {
             "version": TABLE_VERSION,
             "revision": reply.current,

@@ -1,10 +1,13 @@
 """Usage coming up the link: read, checked, stored, acknowledged."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from towpath_server.core import log as logging
 from towpath_server.core.db import Database
 from towpath_server.core.errors import Unavailable
+from towpath_server.domains.budgets.models import News
+from towpath_server.domains.budgets.service import books
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.usage import service as usage
 from towpath_server.domains.usage.models import Ended, Entry
@@ -22,26 +25,43 @@ _TOUCH_EVERY_MS = 60_000
 _TOUCHED_KEYS = 100_000
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What became of a batch."""
+
+    acknowledged: int
+    """Everything up to this sequence is stored for good."""
+    budgets: News = field(default_factory=News)
+    """The budgets that it counted towards."""
+
+
 class Intake:
     """Takes batches of records into the ledger."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._touched: dict[str, int] = {}
+        self._index = books.Index()
 
-    async def take(self, batch: UsageBatch) -> int:
+    async def take(self, batch: UsageBatch) -> Taken:
         """
-        Store a batch; return the sequence up to which everything is stored for good.
+        Store a batch and count it; return the sequence up to which everything is stored for good.
 
         Raises: SequenceReused: The gateway counts from the start again under an id that was used
         before. Unavailable: The ledger is away; the gateway keeps the records and sends them again.
         """
         if not batch.records:
-            return 0
+            return Taken(0)
+        sequences: dict[str, int] = {}
+        for record in batch.records:
+            former = sequences.get(record.gateway_id, 0)
+            sequences[record.gateway_id] = max(former, record.sequence)
         async with self._db.ledger_write() as ledger:
-            await usage.ingest(ledger, [entry(record) for record in batch.records])
+            new = await usage.ingest(ledger, [entry(record) for record in batch.records])
+            index, news = await books.count(ledger, self._index, new, sequences=sequences)
+        self._index = index
         await self._touch(batch.records)
-        return max(record.sequence for record in batch.records)
+        return Taken(max(record.sequence for record in batch.records), news)
 
     async def _touch(self, records: Iterable[UsageRecord]) -> None:
         used: dict[str, int] = {}
@@ -76,6 +96,7 @@ def entry(record: UsageRecord) -> Entry:
         key_id=_cut(record.key_id, _ID),
         operation=record.operation,
         endpoint=_cut(record.endpoint, _NAME),
+        endpoint_id=_cut(record.endpoint_id, _ID),
         provider=_cut(record.provider, _NAME),
         model=_cut(record.model, _NAME),
         status=record.status,

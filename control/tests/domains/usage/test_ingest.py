@@ -15,7 +15,7 @@ from towpath_server.gatewaylink.usage import Intake
 
 
 async def take(db, *records) -> int:
-    return await Intake(db).take(UsageBatch.model_validate(batch(*records)))
+    return (await Intake(db).take(UsageBatch.model_validate(batch(*records)))).acknowledged
 
 
 async def sums(db) -> Counter:

@@ -14,6 +14,8 @@ from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
 from towpath_server.domains.keys.tables import keys, stand_ins
 
 _live = keys.c.revoked_at_ms.is_(None)
+# A key that is rotated every day for a month; what was used before that is of another period.
+_MAX_PREDECESSORS = 32
 _LISTS = ("scopes", "endpoints", "operations", "sources")
 
 
@@ -65,6 +67,18 @@ async def live(
     else:
         query = query.where(keys.c.id.in_(sorted(wanted)))
     return [_key(row) for row in await tx.execute(query)]
+
+
+async def predecessors(tx: Tx, key_id: str) -> list[str]:
+    """Return the ids of the keys that a key replaced, revoked ones too, its own first."""
+    found: list[str] = []
+    while len(found) < _MAX_PREDECESSORS:
+        query = select(keys.c.rotated_from).where(keys.c.id == (found[-1] if found else key_id))
+        former = (await tx.execute(query)).scalar_one_or_none()
+        if former is None:
+            break
+        found.append(former)
+    return found
 
 
 async def names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:

@@ -37,6 +37,7 @@ class Entry:
     key_id: str | None
     operation: str
     endpoint: str | None
+    endpoint_id: str | None
     provider: str | None
     model: str | None
     status: int | None
@@ -79,6 +80,18 @@ class Search:
     """Only those that did not end well, refusals included."""
     since_ms: int | None = None
     until_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Whose usage: what matches every part that is given."""
+
+    keys: tuple[str, ...] | None = None
+    """Of any of these."""
+    project: str | None = None
+    team: str | None = None
+    endpoint: str | None = None
+    """An id, not a name."""
 
 
 class Dimension(enum.StrEnum):

@@ -19,6 +19,7 @@ from towpath_server.domains.usage.models import (
     Line,
     Request,
     Search,
+    Whose,
 )
 
 HOUR_MS = 3_600_000
@@ -42,9 +43,9 @@ class Period:
         return cls(since - since % HOUR_MS, -(-until // HOUR_MS) * HOUR_MS)
 
 
-async def ingest(ledger: Tx, entries: Sequence[Entry]) -> int:
+async def ingest(ledger: Tx, entries: Sequence[Entry]) -> list[Entry]:
     """
-    Store records; those that are stored already change nothing. Return how many were new.
+    Store records; those that are stored already change nothing. Return those that were new.
 
     Everything happens in the one transaction given, so a record is in the log and in the sums or in
     neither.
@@ -53,7 +54,7 @@ async def ingest(ledger: Tx, entries: Sequence[Entry]) -> int:
         SequenceReused: A number that is stored for another request: storing would lose this one.
     """
     if not entries:
-        return 0
+        return []
     sent = {(entry.gateway_id, entry.sequence): entry for entry in entries}
     inserted = await store.insert(ledger, list(sent.values()))
     stored = await store.ids(ledger, sent.keys() - inserted) if len(inserted) < len(sent) else {}
@@ -61,8 +62,19 @@ async def ingest(ledger: Tx, entries: Sequence[Entry]) -> int:
         number = (entry.gateway_id, entry.sequence)
         if stored.get(number, sent[number].id) != entry.id:
             raise SequenceReused(*number)
-    await store.add_up(ledger, (sent[number] for number in inserted), FAILED)
-    return len(inserted)
+    new = [sent[number] for number in inserted]
+    await store.add_up(ledger, new, FAILED)
+    return new
+
+
+async def sums(ledger: Tx, whose: Whose, *, since_ms: int) -> Sequence[tuple[int, int, int]]:
+    """
+    Sum by the hour, whoever asks: start of the hour, tokens, cost in nano-units.
+
+    Args:
+        since_ms: The start of an hour.
+    """
+    return await store.sums(ledger, whose, since_ms=since_ms)
 
 
 async def search(

@@ -17,6 +17,7 @@ from towpath_server.domains.usage.models import (
     Measures,
     Request,
     Search,
+    Whose,
 )
 from towpath_server.domains.usage.tables import hourly, records
 
@@ -104,6 +105,7 @@ def _dimensions(entry: Entry) -> tuple[Any, ...]:
         entry.environment or "",
         # A name that is nobody's was made up by the caller: a million of them are one group.
         "" if entry.status in _NAME_UNKNOWN else entry.endpoint or "",
+        entry.endpoint_id or "",
         entry.operation,
         entry.model or "",
         entry.provider or "",
@@ -123,6 +125,24 @@ def _measures(entry: Entry, failed: frozenset[Ended]) -> tuple[int, ...]:
         entry.cached_input_tokens or 0,
         entry.cost_nano or 0,
     )
+
+
+async def sums(ledger: Tx, whose: Whose, *, since_ms: int) -> list[tuple[int, int, int]]:
+    """Sum tokens and cost by the hour."""
+    tokens = func.sum(hourly.c.input_tokens + hourly.c.output_tokens).label("tokens")
+    cost = func.sum(hourly.c.cost_nano).label("cost")
+    query = select(hourly.c.hour_ms, tokens, cost).where(hourly.c.hour_ms >= since_ms)
+    for column, value in (
+        (hourly.c.project, whose.project),
+        (hourly.c.team, whose.team),
+        (hourly.c.endpoint_id, whose.endpoint),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if whose.keys is not None:
+        query = query.where(hourly.c.key_id.in_(whose.keys))
+    found = await ledger.execute(query.group_by(hourly.c.hour_ms))
+    return [(row.hour_ms, int(row.tokens), int(row.cost)) for row in found]
 
 
 async def find(ledger: Tx, request_id: str) -> Request | None:

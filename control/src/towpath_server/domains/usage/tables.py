@@ -38,6 +38,8 @@ hourly = Table(
     Column("key_id", String(64), primary_key=True),
     Column("environment", String(16), primary_key=True),
     Column("endpoint", String(255), primary_key=True),
+    # The name is what callers asked for; budgets are of ids.
+    Column("endpoint_id", String(64), primary_key=True),
     Column("operation", String(32), primary_key=True),
     Column("model", String(255), primary_key=True),
     Column("provider", String(255), primary_key=True),

@@ -25,6 +25,7 @@ __all__ = [
     "find_any",
     "get",
     "names",
+    "replaced_by",
     "rotate",
     "routed",
     "touch",
@@ -198,6 +199,11 @@ async def find_any(tx: Tx, caller: Principal, ref: str) -> Key:
 async def by_ids(tx: Tx, wanted: Collection[str]) -> dict[str, Key]:
     """Return live keys and service accounts by id, whoever asks."""
     return {key.id: key for key in await store.live(tx, wanted=wanted)} if wanted else {}
+
+
+async def replaced_by(tx: Tx, key_id: str) -> Sequence[str]:
+    """Return the ids of the keys that this one replaced, its own predecessor first."""
+    return await store.predecessors(tx, key_id)
 
 
 async def names(tx: Tx, wanted: Collection[str]) -> dict[str, str]:

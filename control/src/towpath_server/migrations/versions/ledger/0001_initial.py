@@ -11,6 +11,46 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "budget_counters",
+        sa.Column("name", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_budget_counters")),
+    )
+    op.create_table(
+        "budget_definitions",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=True),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.Column("team_id", sa.String(length=64), nullable=True),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=True),
+        sa.Column("unit", sa.String(length=16), nullable=False),
+        sa.Column("period", sa.String(length=16), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("warn_percent", sa.Integer(), nullable=False),
+        sa.Column("counts_from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("registered_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_budget_definitions")),
+    )
+    op.create_table(
+        "budget_uses",
+        sa.Column("budget_id", sa.String(length=64), nullable=False),
+        sa.Column("period_start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("period_end_ms", sa.BigInteger(), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("level", sa.Integer(), nullable=False),
+        sa.Column("told", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("budget_id", "period_start_ms", name=op.f("pk_budget_uses")),
+    )
+    op.create_index(op.f("ix_budget_uses_position"), "budget_uses", ["position"], unique=False)
+    op.create_table(
+        "gateway_positions",
+        sa.Column("gateway_id", sa.String(length=64), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=False),
+        sa.Column("stored_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("gateway_id", name=op.f("pk_gateway_positions")),
+    )
+    op.create_table(
         "usage_hourly",
         sa.Column("hour_ms", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("team", sa.String(length=64), nullable=False),
@@ -19,6 +59,7 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(length=64), nullable=False),
         sa.Column("environment", sa.String(length=16), nullable=False),
         sa.Column("endpoint", sa.String(length=255), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=False),
         sa.Column("operation", sa.String(length=32), nullable=False),
         sa.Column("model", sa.String(length=255), nullable=False),
         sa.Column("provider", sa.String(length=255), nullable=False),
@@ -39,6 +80,7 @@ def upgrade() -> None:
             "key_id",
             "environment",
             "endpoint",
+            "endpoint_id",
             "operation",
             "model",
             "provider",

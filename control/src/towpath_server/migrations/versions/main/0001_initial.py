@@ -114,6 +114,31 @@ def upgrade() -> None:
     op.create_index(op.f("ix_batches_status"), "batches", ["status"], unique=False)
     op.create_index(op.f("ix_batches_team_id_id"), "batches", ["team_id", "id"], unique=False)
     op.create_table(
+        "budgets",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("key_id", sa.String(length=64), nullable=True),
+        sa.Column("project_id", sa.String(length=64), nullable=True),
+        sa.Column("team_id", sa.String(length=64), nullable=True),
+        sa.Column("endpoint_id", sa.String(length=64), nullable=True),
+        sa.Column("owner_team_id", sa.String(length=64), nullable=True),
+        sa.Column("owner_project_id", sa.String(length=64), nullable=True),
+        sa.Column("set_by", sa.String(length=16), nullable=False),
+        sa.Column("unit", sa.String(length=16), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("period", sa.String(length=16), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.Column("warn_percent", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_budgets")),
+    )
+    op.create_index(op.f("ix_budgets_endpoint_id"), "budgets", ["endpoint_id"], unique=False)
+    op.create_index(op.f("ix_budgets_key_id"), "budgets", ["key_id"], unique=False)
+    op.create_index(op.f("ix_budgets_owner_team_id"), "budgets", ["owner_team_id"], unique=False)
+    op.create_index(op.f("ix_budgets_project_id"), "budgets", ["project_id"], unique=False)
+    op.create_index(op.f("ix_budgets_team_id"), "budgets", ["team_id"], unique=False)
+    op.create_table(
         "deployments",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),

@@ -1,0 +1,1 @@
+"""How much a key, project, team or endpoint may use in a day, week or month."""

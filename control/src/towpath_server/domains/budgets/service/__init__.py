@@ -1,0 +1,243 @@
+"""Rules of budgets (here), and what was used of them (`service.books`)."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from towpath_server.core import ids as new_ids
+from towpath_server.core import revision, uses
+from towpath_server.core.access import SYSTEM, Principal, Verb
+from towpath_server.core.db import Tx
+from towpath_server.core.errors import NotFound
+from towpath_server.core.paging import Slice, Window
+from towpath_server.domains.audit import service as audit
+from towpath_server.domains.budgets.errors import BudgetUnitFixed
+from towpath_server.domains.budgets.models import Budget, BudgetDraft, Unit
+from towpath_server.domains.budgets.store import declared as store
+from towpath_server.domains.keys import service as keys
+from towpath_server.domains.limits.models import Setter, SubjectDraft
+from towpath_server.domains.limits.service import subjects
+
+_NOBODY = SubjectDraft()
+
+
+async def create(tx: Tx, caller: Principal, subject: SubjectDraft, draft: BudgetDraft) -> Budget:
+    """
+    Set a budget; what its subject used in the current period already counts.
+
+    Raises:
+        InvalidRequest: Its subject has not one or two parts.
+        NotFound: A part is not there, or the caller may not see it.
+        Forbidden: The caller does not administer it.
+        SubjectUnmatchable: The parts exclude each other.
+    """
+    found, owner = await subjects.resolve(tx, caller, subject, noun="budget")
+    budget = Budget(
+        id=new_ids.new("bud"),
+        revision=1,
+        created_at_ms=tx.now_ms,
+        updated_at_ms=tx.now_ms,
+        subject=found,
+        owner=owner,
+        set_by=Setter.of(caller),
+        **vars(draft),
+    )
+    await store.insert(tx, budget)
+    await revision.bump(tx, "budget", budget.id)
+    await _audit(tx, caller, budget, "created", {**found.given(), **vars(draft)})
+    return (await _worded(tx, [budget]))[0]
+
+
+async def get(tx: Tx, caller: Principal, ref: str) -> Budget:
+    """
+    Return a budget by id.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+    """
+    budget = await store.find(tx, ref)
+    if budget is None:
+        raise NotFound("budget", ref)
+    owner = budget.owner
+    caller.require(Verb.READ, "budget", team=owner.team_id, project=owner.project_id, ref=ref)
+    return (await _worded(tx, [budget]))[0]
+
+
+async def list(  # noqa: A001
+    tx: Tx, caller: Principal, window: Window, *, of: SubjectDraft = _NOBODY
+) -> Slice[Budget]:
+    """
+    List the budgets that the caller may see, of all subjects or of those that have these parts.
+
+    Raises:
+        NotFound: A part is not there, or the caller may not see it.
+    """
+    reach = caller.reach("budget")
+    wanted = await subjects.asked(tx, caller, of)
+    found = Slice.cut(await store.page(tx, reach, wanted, window), window)
+    return Slice(await _worded(tx, found.items), found.next)
+
+
+async def update(
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    *,
+    unit: Unit | None,
+    changes: Mapping[str, Any],
+    if_match: int | None,
+) -> Budget:
+    """
+    Change amount, mode or warning; what was used stays. Subject, unit and period never change.
+
+    Args:
+        unit: That of the new amount, where one is given.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller does not administer what it is of.
+        SetByPlatform: The platform set it, and the caller is a team's.
+        RevisionConflict: It is no longer at `if_match`.
+        BudgetUnitFixed: The new amount is of another unit.
+    """
+    budget = await get(tx, caller, ref)
+    _require_change(caller, Verb.UPDATE, budget)
+    revision.match(if_match, budget.revision)
+    if unit is not None and unit is not budget.unit:
+        raise BudgetUnitFixed(budget.unit)
+    news = {name: value for name, value in changes.items() if getattr(budget, name) != value}
+    if not news:
+        return budget
+    await store.change(tx, budget, news)
+    await revision.bump(tx, "budget", budget.id)
+    await _audit(tx, caller, budget, "updated", news)
+    return replace(budget, **news, revision=budget.revision + 1, updated_at_ms=tx.now_ms)
+
+
+async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -> None:
+    """
+    Delete a budget; what was used stays in the ledger's records.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller does not administer what it is of.
+        SetByPlatform: The platform set it, and the caller is a team's.
+        RevisionConflict: It is no longer at `if_match`.
+    """
+    budget = await get(tx, caller, ref)
+    _require_change(caller, Verb.DELETE, budget)
+    revision.match(if_match, budget.revision)
+    await store.remove(tx, budget)
+    await revision.bump(tx, "budget", budget.id)
+    await _audit(tx, caller, budget, "deleted", {"of": budget.label})
+
+
+async def routed(
+    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
+) -> Sequence[Budget]:
+    """List budgets by id, or all after one, in order of id, each with its subject in words."""
+    return await _worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
+
+
+async def predecessors(tx: Tx, found: Collection[Budget]) -> dict[str, Sequence[str]]:
+    """Return, for each key that these budgets are of, the keys that it replaced."""
+    wanted = {budget.subject.key for budget in found} - {None}
+    return {key: await keys.replaced_by(tx, key) for key in wanted if key}
+
+
+@uses.falls_with("key")
+async def _of_key(tx: Tx, id_: str) -> None:
+    await _fall(tx, "key", id_)
+
+
+@uses.falls_with("project")
+async def _of_project(tx: Tx, id_: str) -> None:
+    await _fall(tx, "project", id_)
+
+
+@uses.falls_with("team")
+async def _of_team(tx: Tx, id_: str) -> None:
+    await _fall(tx, "team", id_)
+
+
+@uses.falls_with("endpoint")
+async def _of_endpoint(tx: Tx, id_: str) -> None:
+    await _fall(tx, "endpoint", id_)
+
+
+@uses.words_of("key")
+async def _key_renamed(tx: Tx, id_: str) -> None:
+    await _bump_worded(tx, "key", id_)
+
+
+@uses.words_of("project")
+async def _project_renamed(tx: Tx, id_: str) -> None:
+    await _bump_worded(tx, "project", id_)
+
+
+@uses.words_of("team")
+async def _team_renamed(tx: Tx, id_: str) -> None:
+    await _bump_worded(tx, "team", id_)
+
+
+@uses.passes_on("key")
+async def _inherit(tx: Tx, former: str, successor: str) -> None:
+    """Hold the key that replaces another to the same budgets; what was used counts for it too."""
+    for budget in await store.naming(tx, "key", former):
+        heir = replace(
+            budget,
+            id=new_ids.new("bud"),
+            revision=1,
+            created_at_ms=tx.now_ms,
+            updated_at_ms=tx.now_ms,
+            subject=replace(budget.subject, key=successor),
+        )
+        await store.insert(tx, heir)
+        await revision.bump(tx, "budget", heir.id)
+        changes = {**heir.subject.given(), "inherited_from": budget.id}
+        await _audit(tx, SYSTEM, heir, "created", changes)
+
+
+async def _fall(tx: Tx, part: str, id_: str) -> None:
+    """Delete the budgets of something that is being deleted: a table may not name what is gone."""
+    found = await store.naming(tx, part, id_)
+    await store.remove_all(tx, [budget.id for budget in found])
+    for budget in found:
+        await revision.bump(tx, "budget", budget.id)
+        await _audit(tx, SYSTEM, budget, "deleted", {part: id_})
+
+
+async def _bump_worded(tx: Tx, part: str, id_: str) -> None:
+    for budget_id in await store.worded_by(tx, part, id_):
+        await revision.bump(tx, "budget", budget_id)
+
+
+async def _worded(tx: Tx, found: Sequence[Budget]) -> Any:
+    words = await subjects.labels(tx, {budget.subject for budget in found})
+    return [replace(budget, label=words[budget.subject]) for budget in found]
+
+
+def _require_change(caller: Principal, verb: Verb, budget: Budget) -> None:
+    subjects.require_change(
+        caller,
+        verb,
+        "budget",
+        owner=budget.owner,
+        set_by=budget.set_by,
+        label=budget.label,
+        ref=budget.id,
+    )
+
+
+async def _audit(
+    tx: Tx, caller: Principal, budget: Budget, what: str, changes: Mapping[str, Any]
+) -> None:
+    await audit.append(
+        tx,
+        caller,
+        action=f"budget.{what}",
+        noun="budget",
+        id=budget.id,
+        team=budget.owner.team_id,
+        changes=changes,
+    )

@@ -1,0 +1,113 @@
+"""Queries of budgets as they are declared, in the main database."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+
+from towpath_server.core import queries
+from towpath_server.core.access import Reach
+from towpath_server.core.db import Tx
+from towpath_server.core.paging import Window
+from towpath_server.domains.budgets.models import Budget, Mode, Period, Unit
+from towpath_server.domains.budgets.tables import budgets
+from towpath_server.domains.limits.models import PARTS, Owner, Setter, Subject
+
+_SUBJECT = {part: budgets.c[f"{part}_id"] for part in PARTS}
+
+
+async def insert(tx: Tx, budget: Budget) -> None:
+    """Add a budget."""
+    await tx.execute(
+        budgets.insert().values(
+            id=budget.id,
+            revision=budget.revision,
+            created_at_ms=budget.created_at_ms,
+            updated_at_ms=budget.updated_at_ms,
+            **{f"{part}_id": value for part, value in budget.subject.given().items()},
+            owner_team_id=budget.owner.team_id,
+            owner_project_id=budget.owner.project_id,
+            set_by=budget.set_by,
+            unit=budget.unit,
+            amount=budget.amount,
+            period=budget.period,
+            mode=budget.mode,
+            warn_percent=budget.warn_percent,
+        )
+    )
+
+
+async def find(tx: Tx, ref: str) -> Budget | None:
+    """Find a budget by id."""
+    row = (await tx.execute(select(budgets).where(budgets.c.id == ref))).first()
+    return _budget(row) if row else None
+
+
+async def page(tx: Tx, reach: Reach, subject: Mapping[str, str], window: Window) -> list[Budget]:
+    """List one budget more than the window has; `subject` narrows to these parts."""
+    query = select(budgets).where(
+        queries.within(reach, team=budgets.c.owner_team_id, project=budgets.c.owner_project_id)
+    )
+    for part, value in subject.items():
+        query = query.where(_SUBJECT[part] == value)
+    rows = await tx.execute(queries.windowed(query, window, budgets.c.id))
+    return [_budget(row) for row in rows]
+
+
+async def rows(
+    tx: Tx, *, wanted: Collection[str] | None, after: str = "", limit: int = 5_000
+) -> list[Budget]:
+    """List budgets by id, or all after one, in order of id and whoever asks."""
+    query = select(budgets)
+    if wanted is None:
+        query = query.where(budgets.c.id > after).order_by(budgets.c.id).limit(limit)
+    else:
+        query = query.where(budgets.c.id.in_(sorted(wanted)))
+    return [_budget(row) for row in await tx.execute(query)]
+
+
+async def change(tx: Tx, budget: Budget, values: Mapping[str, Any]) -> None:
+    """Change some columns."""
+    await queries.change(tx, budgets, budget.id, budget.revision, dict(values))
+
+
+async def remove(tx: Tx, budget: Budget) -> None:
+    """Remove a budget."""
+    await queries.remove(tx, budgets, budget.id, budget.revision)
+
+
+async def naming(tx: Tx, part: str, id_: str) -> list[Budget]:
+    """List the budgets whose subject has this part."""
+    return [_budget(row) for row in await tx.execute(select(budgets).where(_SUBJECT[part] == id_))]
+
+
+async def remove_all(tx: Tx, ids: Collection[str]) -> None:
+    """Remove budgets by id."""
+    await tx.execute(delete(budgets).where(budgets.c.id.in_(sorted(ids))))
+
+
+async def worded_by(tx: Tx, part: str, id_: str) -> list[str]:
+    """List the ids of budgets whose words have the name of this key, project or team."""
+    condition = _SUBJECT[part] == id_
+    if part == "project":  # a key's words name its project
+        condition = or_(condition, budgets.c.owner_project_id == id_)
+    elif part == "team":  # a project's words name its team
+        condition = or_(condition, budgets.c.owner_team_id == id_)
+    return list((await tx.execute(select(budgets.c.id).where(condition))).scalars())
+
+
+def _budget(row: Any) -> Budget:
+    return Budget(
+        id=row.id,
+        revision=row.revision,
+        created_at_ms=row.created_at_ms,
+        updated_at_ms=row.updated_at_ms,
+        subject=Subject(row.key_id, row.project_id, row.team_id, row.endpoint_id),
+        owner=Owner(row.owner_team_id, row.owner_project_id),
+        set_by=Setter(row.set_by),
+        unit=Unit(row.unit),
+        amount=row.amount,
+        period=Period(row.period),
+        mode=Mode(row.mode),
+        warn_percent=row.warn_percent,
+    )
