@@ -158,11 +158,19 @@ def _contract(app: FastAPI) -> Callable[[], Awaitable[dict[str, Any]]]:
     return openapi
 
 
+def _door(request: Request) -> str:
+    """Return the address that was called: the gateway alone relays, and says which it was."""
+    base = request.base_url
+    scheme = request.headers.get("x-forwarded-proto", base.scheme)
+    host = request.headers.get("x-forwarded-host", base.netloc)
+    return f"{scheme}://{host}"
+
+
 def _well_known(settings: Settings) -> Callable[[Request], Awaitable[dict[str, Any]]]:
     async def towpath(request: Request) -> dict[str, Any]:
         return {
             "name": settings.organization,
-            "address": settings.public_url or str(request.base_url).rstrip("/"),
+            "address": settings.public_url or _door(request),
             "version": __version__,
             "api": {"versions": ["v1"], "v1": PREFIX, "openapi": f"{PREFIX}/openapi.json"},
             "inference": {"openai": "/v1", "kserve": "/v2", "predict": "/v1/models/{name}/predict"},

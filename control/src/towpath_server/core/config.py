@@ -145,6 +145,16 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the front door listens on.")
     port: int = Field(8080, ge=0, le=65_535, description="Port of the front door; 0: any free one.")
+    tls_cert_file: Path | None = Field(
+        None,
+        description="Certificate chain (PEM) of the front door; with `tls_key_file` it is TLS.",
+    )
+    tls_key_file: Path | None = Field(None, description="Its private key (PEM).")
+    insecure: bool = Field(
+        default=False,
+        description="Listen without TLS on an address that is not loopback: keys and prompts cross "
+        "the network in the clear.",
+    )
     public_url: str | None = Field(
         None,
         pattern=r"^https?://[^/]+",

@@ -35,6 +35,16 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--data", type=Path, help="folder that holds all state")
     arguments.add_argument("--port", type=int, help="port of the front door; 0 takes a free one")
+    arguments.add_argument("--host", help="address of the front door; default 127.0.0.1")
+    arguments.add_argument(
+        "--tls-cert", type=Path, help="certificate chain of the front door (PEM)"
+    )
+    arguments.add_argument("--tls-key", type=Path, help="its private key (PEM)")
+    arguments.add_argument(
+        "--insecure",
+        action="store_true",
+        help="listen beyond this machine without TLS: keys cross the network in the clear",
+    )
     arguments.add_argument(
         "--no-demo", action="store_true", help="do not create the demo at first start"
     )
@@ -65,9 +75,14 @@ def _up(options: argparse.Namespace) -> None:
         settings_file,
         data=options.data,
         port=options.port,
+        host=options.host,
+        tls_cert_file=options.tls_cert,
+        tls_key_file=options.tls_key,
+        insecure=True if options.insecure else None,
         database_url=options.database_url,
         demo=False if options.no_demo else None,
     )
+    scheme = plan.scheme(settings)
     folder = DataFolder.at(settings.data)
     progress = Progress()
     progress.begin("data folder")
@@ -87,13 +102,14 @@ def _up(options: argparse.Namespace) -> None:
         link = ours.enter_context(listeners.bind_local(folder.link_socket))
         descriptors = plan.Descriptors(door=door.fileno(), api=api.fileno(), link=link.fileno())
         host, port = door.getsockname()[:2]
-        address = settings.public_url or f"http://{host}:{port}"
+        address = settings.public_url or f"{scheme}://{host}:{port}"
         lock.describe(address)
         progress.done(str(folder.root))
         given = config.environment().get("TOWPATH_CONFIG")
         keys = Keys(profile.place(given), folder.secrets / "profile", address)
         platform = Platform(
             door=door,
+            secure=scheme == "https",
             gateway_part=plan.gateway(settings, folder, descriptors, secrets, settings_file),
             control_part=plan.control(
                 settings, folder, descriptors, secrets, settings_file, port=port

@@ -1,5 +1,6 @@
 """What will be started and how: decided before anything is, from settings alone."""
 
+import ipaddress
 import shutil
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,37 @@ class Secrets:
 
     sealing: Secret
     link: Secret
+
+
+def scheme(settings: Settings) -> str:
+    """
+    Return what the front door speaks.
+
+    Raises:
+        CannotStart: Keys would cross a network in the clear, or half of the certificate is missing.
+    """
+    if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+        raise CannotStart(
+            "the front door has half a certificate",
+            fix="give both: `towpath up --tls-cert FILE --tls-key FILE`",
+        )
+    if settings.tls_cert_file is not None:
+        return "https"
+    if not _stays_here(settings.host) and not settings.insecure:
+        raise CannotStart(
+            f"`{settings.host}` is not loopback, and without TLS keys would cross the network in "
+            "the clear",
+            fix="give `--tls-cert FILE --tls-key FILE`, or `--insecure` behind a proxy that speaks "
+            "TLS",
+        )
+    return "http"
+
+
+def _stays_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True)
@@ -76,6 +108,11 @@ def gateway(
     ]
     if settings_file is not None:
         command += ["--config", str(settings_file)]
+    if settings.tls_cert_file and settings.tls_key_file:
+        command += ["--tls-cert", str(settings.tls_cert_file.absolute())]
+        command += ["--tls-key", str(settings.tls_key_file.absolute())]
+    if settings.insecure:
+        command.append("--insecure")
     return Part(
         name="gateway",
         command=command,

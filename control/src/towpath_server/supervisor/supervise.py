@@ -39,6 +39,8 @@ class Platform:
     progress: Progress
     on_keys: Callable[[Announcement], None]
     on_ready: Callable[[], None]
+    secure: bool = False
+    """Whether the front door speaks TLS."""
     models: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,7 +56,7 @@ class Platform:
         self.control = Child(self.control_part, announced=self._announced, ended=self._ended)
         self.gateway = Child(
             self.gateway_part,
-            is_ready=lambda: readiness.lives(self._host, self._port),
+            is_ready=lambda: readiness.lives(self._host, self._port, secure=self.secure),
             ended=self._ended,
         )
 
@@ -94,7 +96,7 @@ class Platform:
             self.progress.done()
         self.progress.begin("models")
         began = time.monotonic()
-        while (why := await readiness.reasons(self._host, self._port)) != []:
+        while (why := await readiness.reasons(self._host, self._port, secure=self.secure)) != []:
             if not await self._go_on("; ".join(why or ["the gateway does not answer"])):
                 return False
             if time.monotonic() - began > LONG_LOAD_S:

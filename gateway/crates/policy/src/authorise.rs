@@ -5,7 +5,7 @@ use std::sync::Arc;
 use towpath_wire::routing::{Allow, DataClass, Operation, Scope, Visibility};
 
 use crate::suggest::closest;
-use crate::{Endpoint, Key, Table};
+use crate::{Endpoint, Key, Met, Table};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub enum Denied {
     KeyDataClass { most: DataClass },
     /// The data is more sensitive than any of the endpoint's targets may receive.
     TargetDataClass,
+    /// Somebody stopped the endpoint, or every provider or model behind it.
+    Blocked { reason: Option<String> },
     /// No target of the endpoint answers this kind of call.
     Unsupported { supported: Vec<Operation> },
 }
@@ -59,6 +61,9 @@ pub fn authorise<'t>(
     if !listed(key, call.name) {
         return Err(Denied::EndpointNotListed);
     }
+    if let Some(met) = table.blocked().endpoint(&endpoint.id) {
+        return Err(blocked(met));
+    }
     if let Some(most) = key.max_data_class.filter(|most| call.data_class > *most) {
         return Err(Denied::KeyDataClass { most });
     }
@@ -80,7 +85,16 @@ pub fn authorise<'t>(
     if !targets().any(|target| target.spec.max_data_class >= call.data_class) {
         return Err(Denied::TargetDataClass);
     }
-    Ok(endpoint)
+    // With one that is not, the call goes there.
+    let mut met = targets().map(|target| table.blocked().target(&target.spec));
+    match met.next() {
+        Some(Some(first)) if met.all(|other| other.is_some()) => Err(blocked(first)),
+        _ => Ok(endpoint),
+    }
+}
+
+fn blocked(met: Met<'_>) -> Denied {
+    Denied::Blocked { reason: met.reason.map(str::to_owned) }
 }
 
 /// Every endpoint that a key may call, by name; of two with one name, the key's own environment's.

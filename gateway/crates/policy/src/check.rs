@@ -40,8 +40,14 @@ pub(crate) fn source(text: &str) -> Result<IpNet, String> {
         .ok_or_else(|| format!("source `{}` is not a network in CIDR form", text.escape_debug()))
 }
 
+/// Shortest age of a table that may be a rule: below it a healthy control plane's pauses would refuse calls.
+const MIN_TABLE_AGE_MS: u64 = 5_000;
+
 pub(crate) fn platform(platform: &Platform) -> Result<(), String> {
     currency(&platform.currency)?;
+    if platform.max_table_age_ms.values().any(|age| *age < MIN_TABLE_AGE_MS) {
+        return Err(format!("a table may not be too old before {MIN_TABLE_AGE_MS} ms"));
+    }
     match platform.egress_allow.iter().find(|text| network(text).is_none()) {
         None => Ok(()),
         Some(text) => Err(format!(

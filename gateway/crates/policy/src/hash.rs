@@ -1,6 +1,6 @@
 //! Keys exist here only as the SHA-256 of what the caller presented.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use ring::digest::{SHA256, digest};
 
@@ -19,6 +19,15 @@ impl KeyHash {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, presented).as_ref());
         Self(bytes)
+    }
+
+    /// The form in which hashes travel.
+    pub fn to_hex(self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// Read the form in which hashes travel.

@@ -6,6 +6,7 @@
 mod authenticate;
 mod authorise;
 mod balance;
+mod blocks;
 mod calendar;
 mod check;
 mod choose;
@@ -24,6 +25,7 @@ mod table;
 pub use authenticate::{Unauthenticated, authenticate};
 pub use authorise::{Call, Denied, authorise, visible};
 pub use balance::{Load, PeakEwma, pick, rendezvous, sticky_key};
+pub use blocks::{Blocks, Met};
 pub use calendar::{period_end, period_start, rfc3339};
 pub use check::network;
 pub use choose::{Candidates, Chosen, Condition, Course, choose};

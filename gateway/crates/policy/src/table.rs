@@ -19,7 +19,7 @@ use towpath_wire::routing::{
 };
 
 use crate::routes::Routes;
-use crate::{Id, KeyHash, LimitRule, Moment, check};
+use crate::{Blocks, Id, KeyHash, LimitRule, Moment, check};
 use change::Change;
 use rules::Index;
 
@@ -70,6 +70,7 @@ pub struct Table {
     /// Limits and budgets by what they are about.
     rules: Index,
     blocks: Map<Id, Arc<Block>>,
+    blocked: Arc<Blocks>,
     platform: Option<Arc<Platform>>,
     /// How many entities name each entity.
     references: Map<Reference, u32>,
@@ -114,6 +115,7 @@ impl Default for Table {
             budgets: Map::new_sync(),
             rules: Index::default(),
             blocks: Map::new_sync(),
+            blocked: Arc::default(),
             platform: None,
             references: Map::new_sync(),
             routes: Arc::default(),
@@ -166,8 +168,9 @@ impl Table {
         self.budgets.iter()
     }
 
-    pub fn blocks(&self) -> impl Iterator<Item = (&Id, &Arc<Block>)> {
-        self.blocks.iter()
+    /// What is stopped, whatever else the table says.
+    pub fn blocked(&self) -> &Arc<Blocks> {
+        &self.blocked
     }
 
     pub fn key_count(&self) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 use towpath_policy::{Id, Unauthenticated};
 
+use crate::authorise::blocked;
 use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
 
@@ -29,7 +30,10 @@ pub fn authenticate(exchange: &mut Exchange, headers: &HeaderMap) -> Result<(), 
     match found {
         Ok(key) => {
             note(key);
-            Ok(())
+            match live.table.blocked().key(&key.id) {
+                None => Ok(()),
+                Some(met) => Err(blocked("The API key", met.reason)),
+            }
         }
         Err(Unauthenticated::Unknown) => {
             Err(Refusal::new(Code::InvalidApiKey, "The API key is not known here."))

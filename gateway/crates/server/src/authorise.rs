@@ -75,8 +75,18 @@ fn refusal(key: &Key, call: Call<'_>, denied: Denied) -> Refusal {
             Code::DataClassNotAllowed,
             format!("`{name}` may not receive {} data.", class_name(call.data_class)),
         ),
+        Denied::Blocked { reason } => blocked(&format!("`{name}`"), reason.as_deref()),
         Denied::Unsupported { supported } => unsupported(name, call.operation, &supported),
     }
+}
+
+/// The refusal of something that was stopped; trying again does not help, so it is none of the 5xx.
+pub fn blocked(what: &str, reason: Option<&str>) -> Refusal {
+    let detail = match reason {
+        Some(reason) => format!("{what} is blocked: {reason}"),
+        None => format!("{what} is blocked."),
+    };
+    Refusal::new(Code::Blocked, detail)
 }
 
 fn unsupported(name: &str, operation: Operation, supported: &[Operation]) -> Refusal {
@@ -123,7 +133,8 @@ fn scope_name(scope: Scope) -> &'static str {
     }
 }
 
-fn class_name(class: DataClass) -> &'static str {
+/// A class as people write it.
+pub fn class_name(class: DataClass) -> &'static str {
     match class {
         DataClass::Public => "public",
         DataClass::Internal => "internal",

@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::secrets::MIN_SECRET;
 
+mod texts;
+
+pub use texts::{ClientAuth, TextSetting, Texts, TlsFiles, list};
+
 /// Everything that was wrong, one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -40,6 +44,22 @@ pub enum Listen {
     Inherited(i32),
 }
 
+/// Where a listener without TLS may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// On this machine alone: keys and prompts must not cross a network in the clear.
+    Loopback,
+    /// Anywhere, because somebody said so.
+    Anywhere,
+}
+
+impl Reach {
+    /// Whether a listener without TLS may be at this address.
+    pub fn allows(self, address: &SocketAddr) -> bool {
+        self == Self::Anywhere || address.ip().is_loopback()
+    }
+}
+
 /// What one gateway process is told.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,8 +73,10 @@ pub struct Config {
     pub api: Option<String>,
     pub secret_key: Secret,
     pub link_credential: Option<Secret>,
-    /// Certificate authorities for upstreams; absent: the system's.
-    pub upstream_ca_file: Option<PathBuf>,
+    /// Absent: the listener speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    pub reach: Reach,
+    pub texts: Texts,
     pub limits: Limits,
 }
 
@@ -143,6 +165,8 @@ limits! {
     upstream_max_idle = 256, 0 => 65_536;
     /// How long an idle connection to an upstream is kept; below the 5 s after which many servers close.
     upstream_idle_ms = 4_000, 1 => 3_600_000;
+    /// Longest time for a TLS handshake.
+    tls_handshake_ms = 10_000, 10 => 600_000;
     /// How long calls in flight may go on after the signal to stop.
     drain_ms = 30_000, 0 => 3_600_000;
 }
@@ -152,8 +176,10 @@ pub const USAGE: &str = "\
 towpath-gateway: the data plane of Towpath
 
 usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--control ADDRESS | --table FILE] [--api ADDRESS]
-                       [--config FILE] [--workers N]
+                       [--config FILE] [--workers N] [--tls-cert FILE --tls-key FILE] [--insecure]
        towpath-gateway validate      read tables as JSON lines, say of each whether it would be taken
+       towpath-gateway revoke --data DIR KEY|KEY_ID|-
+                                     stop a key at this gateway while the control plane is away
        towpath-gateway errors        list the error codes as JSON
        towpath-gateway settings      list the settings as JSON
        towpath-gateway --version
@@ -164,6 +190,9 @@ usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--contro
   --api ADDRESS      the control plane's API, relayed under /api/ and for the portal
   --config FILE      a towpath.toml; its section [gateway] is read
   --workers N        worker threads; goes before the setting of that name
+  --tls-cert FILE    certificate chain (PEM); goes before `tls_cert_file`, as --tls-key before `tls_key_file`
+  --tls-key FILE     its private key (PEM)
+  --insecure         listen without TLS on an address that is not loopback: keys cross the network in the clear
 
 environment: TOWPATH_SECRET_KEY (required), TOWPATH_LINK_CREDENTIAL (with --control), TOWPATH_GATEWAY_<SETTING>
 ";
@@ -177,7 +206,10 @@ pub fn load(
     environment: &BTreeMap<String, String>,
 ) -> Result<Config, ConfigError> {
     let mut problems = Vec::new();
-    let options = options(arguments, &mut problems);
+    let (flags, valued): (Vec<_>, Vec<_>) =
+        arguments.iter().cloned().partition(|argument| argument == "--insecure");
+    let reach = if flags.is_empty() { Reach::Loopback } else { Reach::Anywhere };
+    let options = options(&valued, &mut problems);
     let option = |name: &str| options.get(name).map(String::as_str);
     let listen = match (option("--listen"), option("--listen-fd")) {
         (Some(address), None) => match address.parse() {
@@ -218,11 +250,23 @@ pub fn load(
     let secret_key = secret("TOWPATH_SECRET_KEY", true);
     let link_credential = secret("TOWPATH_LINK_CREDENTIAL", option("--control").is_some());
     let mut limits = Limits::default();
-    let mut upstream_ca_file = None;
+    let mut texts = Texts::default();
     if let Some(path) = option("--config") {
-        from_file(Path::new(path), &mut limits, &mut upstream_ca_file, &mut problems);
+        from_file(Path::new(path), &mut limits, &mut texts, &mut problems);
     }
-    from_environment(environment, &mut limits, &mut upstream_ca_file, &mut problems);
+    from_environment(environment, &mut limits, &mut texts, &mut problems);
+    for (name, setting) in [("--tls-cert", "tls_cert_file"), ("--tls-key", "tls_key_file")] {
+        if let Some(value) = option(name) {
+            texts.set(setting, value.to_owned());
+        }
+    }
+    let tls = texts::tls(&texts, &mut problems);
+    if let Some(Listen::Address(address)) = &listen
+        && tls.is_none()
+        && !reach.allows(address)
+    {
+        problems.push(format!("--listen: {}", in_the_clear(address)));
+    }
     if let Some(workers) = option("--workers") {
         set(&mut limits, "workers", workers.parse().ok(), "--workers", &mut problems);
     }
@@ -244,15 +288,25 @@ pub fn load(
             api: option("--api").map(str::to_owned),
             secret_key,
             link_credential,
-            upstream_ca_file,
+            tls,
+            reach,
+            texts,
             limits,
         }),
         _ => Err(ConfigError(problems)),
     }
 }
 
+/// Why a listener without TLS is not opened.
+pub fn in_the_clear(address: &SocketAddr) -> String {
+    format!(
+        "`{address}` is not loopback, and without TLS keys would cross the network in the clear; \
+         give --tls-cert and --tls-key, or --insecure behind a proxy that speaks TLS"
+    )
+}
+
 fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String, String> {
-    const KNOWN: [&str; 8] = [
+    const KNOWN: [&str; 10] = [
         "--data",
         "--listen",
         "--listen-fd",
@@ -261,6 +315,8 @@ fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String,
         "--api",
         "--config",
         "--workers",
+        "--tls-cert",
+        "--tls-key",
     ];
     let mut options = BTreeMap::new();
     let mut rest = arguments.iter();
@@ -288,12 +344,7 @@ fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String,
     options
 }
 
-fn from_file(
-    path: &Path,
-    limits: &mut Limits,
-    ca_file: &mut Option<PathBuf>,
-    problems: &mut Vec<String>,
-) {
+fn from_file(path: &Path, limits: &mut Limits, texts: &mut Texts, problems: &mut Vec<String>) {
     let shown = path.display();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -309,10 +360,10 @@ fn from_file(
         None => return,
     };
     for (name, value) in section {
-        if name == "upstream_ca_file" {
+        if is_text(name) {
             match value.as_str() {
-                Some(file) => *ca_file = Some(PathBuf::from(file)),
-                None => problems.push(format!("`{shown}`: gateway.{name} is not a path")),
+                Some(text) => texts.set(name, text.to_owned()),
+                None => problems.push(format!("`{shown}`: gateway.{name} is not a text")),
             }
             continue;
         }
@@ -321,10 +372,14 @@ fn from_file(
     }
 }
 
+fn is_text(name: &str) -> bool {
+    Texts::SETTINGS.iter().any(|setting| setting.name == name)
+}
+
 fn from_environment(
     environment: &BTreeMap<String, String>,
     limits: &mut Limits,
-    ca_file: &mut Option<PathBuf>,
+    texts: &mut Texts,
     problems: &mut Vec<String>,
 ) {
     const PREFIX: &str = "TOWPATH_GATEWAY_";
@@ -333,7 +388,9 @@ fn from_environment(
         match name {
             // The supervisor's: which program to start.
             "BIN" => {}
-            "UPSTREAM_CA_FILE" => *ca_file = Some(PathBuf::from(value)),
+            _ if is_text(&name.to_ascii_lowercase()) => {
+                texts.set(&name.to_ascii_lowercase(), value.clone());
+            }
             _ => set(limits, &name.to_ascii_lowercase(), value.parse().ok(), variable, problems),
         }
     }
@@ -348,7 +405,10 @@ fn set(
 ) {
     let Some(setting) = Limits::SETTINGS.iter().find(|setting| setting.name == name) else {
         let names = Limits::SETTINGS.iter().map(|setting| setting.name);
-        let near = towpath_policy::closest(name, names.chain(["upstream_ca_file"]));
+        let near = towpath_policy::closest(
+            name,
+            names.chain(Texts::SETTINGS.iter().map(|setting| setting.name)),
+        );
         let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`"));
         return problems.push(format!("{shown} is not a setting{hint}"));
     };

@@ -16,6 +16,7 @@ pub enum Code {
     KeyRevoked,
     KeyExpired,
     PermissionDenied,
+    Blocked,
     DataClassNotAllowed,
     ModelNotFound,
     RouteNotFound,
@@ -34,6 +35,7 @@ pub enum Code {
     JournalFailed,
     NotReady,
     ModelWaking,
+    TableStale,
     UpstreamUnavailable,
     UpstreamTimeout,
     EgressDenied,
@@ -93,6 +95,7 @@ impl Code {
         Self::KeyRevoked,
         Self::KeyExpired,
         Self::PermissionDenied,
+        Self::Blocked,
         Self::DataClassNotAllowed,
         Self::ModelNotFound,
         Self::RouteNotFound,
@@ -111,6 +114,7 @@ impl Code {
         Self::JournalFailed,
         Self::NotReady,
         Self::ModelWaking,
+        Self::TableStale,
         Self::UpstreamUnavailable,
         Self::UpstreamTimeout,
         Self::EgressDenied,
@@ -133,6 +137,7 @@ impl Code {
             Self::KeyRevoked => "key_revoked",
             Self::KeyExpired => "key_expired",
             Self::PermissionDenied => "permission_denied",
+            Self::Blocked => "blocked",
             Self::DataClassNotAllowed => "data_class_not_allowed",
             Self::ModelNotFound => "model_not_found",
             Self::RouteNotFound => "route_not_found",
@@ -151,6 +156,7 @@ impl Code {
             Self::JournalFailed => "journal_failed",
             Self::NotReady => "not_ready",
             Self::ModelWaking => "model_waking",
+            Self::TableStale => "table_stale",
             Self::UpstreamUnavailable => "upstream_unavailable",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::EgressDenied => "egress_denied",
@@ -165,7 +171,7 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::MissingApiKey | Self::InvalidApiKey | Self::KeyRevoked | Self::KeyExpired => 401,
-            Self::PermissionDenied | Self::DataClassNotAllowed => 403,
+            Self::PermissionDenied | Self::Blocked | Self::DataClassNotAllowed => 403,
             Self::ModelNotFound | Self::RouteNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTimeout => 408,
@@ -181,6 +187,7 @@ impl Code {
             | Self::JournalFailed
             | Self::NotReady
             | Self::ModelWaking
+            | Self::TableStale
             | Self::UpstreamUnavailable
             | Self::ControlUnavailable => 503,
             Self::EgressDenied => 502,
@@ -196,6 +203,7 @@ impl Code {
             Self::KeyRevoked => "Revoked API key",
             Self::KeyExpired => "Expired API key",
             Self::PermissionDenied => "Not allowed for this key",
+            Self::Blocked => "Blocked",
             Self::DataClassNotAllowed => "Data too sensitive for this call",
             Self::ModelNotFound => "Unknown model",
             Self::RouteNotFound => "Unknown path",
@@ -214,6 +222,7 @@ impl Code {
             Self::JournalFailed => "Usage journal cannot be written",
             Self::NotReady => "Gateway not ready",
             Self::ModelWaking => "Model is being woken",
+            Self::TableStale => "Rules too old for this data",
             Self::UpstreamUnavailable => "Model not reachable",
             Self::UpstreamTimeout => "Model took too long",
             Self::EgressDenied => "Address not allowed",
@@ -265,6 +274,12 @@ impl Code {
             }
             Self::JournalNoSpace => "Free space on the disk of the gateway's data folder.",
             Self::JournalFailed => "Check the disk of the gateway's data folder and restart it.",
+            Self::Blocked => {
+                "Trying again does not help: ask the platform team, who see it under `towpath blocks`."
+            }
+            Self::TableStale => {
+                "Start the control plane or mend the link to it; data of a lower class is still served."
+            }
             Self::NotReady => "Try again shortly; `/readyz` says what is missing.",
             Self::ModelWaking => {
                 "Try again after the time in `Retry-After`; one replica that stays up (`scaling.minReplicas: 1`) avoids the wait."

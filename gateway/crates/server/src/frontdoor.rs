@@ -89,11 +89,12 @@ pub async fn relay(
         return unavailable().respond(shape, &id);
     };
     let (parts, body) = request.into_parts();
+    let scheme = if worker.shared.door.is_some() { "https" } else { "http" };
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let call = Call {
         method: parts.method,
         path,
-        headers: forwarded(whole(&parts.uri, parts.headers), peer, &id),
+        headers: forwarded(whole(&parts.uri, parts.headers), peer, &id, scheme),
         body: Payload::Streamed(Box::pin(body.map_err(Into::into))),
         expect: Expect::Anything,
         timeouts: TIMEOUTS,
@@ -146,7 +147,7 @@ fn whole(uri: &Uri, mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-fn forwarded(mut headers: HeaderMap, peer: IpAddr, id: &str) -> HeaderMap {
+fn forwarded(mut headers: HeaderMap, peer: IpAddr, id: &str, scheme: &'static str) -> HeaderMap {
     // Headers that `Connection` names are for this connection alone, too.
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -163,7 +164,7 @@ fn forwarded(mut headers: HeaderMap, peer: IpAddr, id: &str) -> HeaderMap {
     if let Some(host) = host {
         headers.insert("x-forwarded-host", host);
     }
-    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
     for (name, value) in
         [("x-forwarded-for", peer.to_canonical().to_string()), ("x-request-id", id.to_owned())]
     {

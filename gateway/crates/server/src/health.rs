@@ -8,6 +8,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::authorise::class_name;
+use crate::clock;
 use crate::metrics::Gauges;
 use crate::outgoing::Outgoing;
 use crate::shared::Shared;
@@ -115,7 +117,14 @@ fn warnings(shared: &Shared) -> Vec<Reason> {
         .problems
         .iter()
         .map(|problem| Reason { code: "target_unusable", message: problem.clone() });
-    refused.into_iter().chain(problems).collect()
+    let rules = live.table.platform().map(|platform| &platform.max_table_age_ms);
+    let stale = rules.into_iter().flatten().filter_map(|(class, _)| {
+        let refusal = shared.contact.serves(*class, rules?, clock::now_ms()).err()?;
+        let message =
+            format!("Calls with {} data are refused: {}", class_name(*class), refusal.detail);
+        Some(Reason { code: "table_stale", message })
+    });
+    refused.into_iter().chain(problems).chain(stale).collect()
 }
 
 fn shown(reasons: &[Reason]) -> Value {

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod errors;
 pub mod process;
+pub mod revoke;
 pub mod validate;
 
 mod account;
@@ -14,6 +15,7 @@ mod admit;
 mod authenticate;
 mod authorise;
 mod clock;
+mod contact;
 mod exchange;
 mod fleet;
 mod frontdoor;
@@ -35,3 +37,4 @@ mod relay;
 mod route;
 mod secrets;
 mod shared;
+mod tls;

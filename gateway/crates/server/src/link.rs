@@ -5,6 +5,7 @@ mod ship;
 mod store;
 mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,11 +16,12 @@ use tokio::sync::watch;
 use towpath_upstream::{Address, Call, Expect, Payload, Pool};
 use towpath_wire::routing::Timeouts;
 
+use crate::clock;
 use crate::config::Secret;
 use crate::shared::Shared;
 
 pub use store::{Store, StoreError};
-pub use table::{Position, restore};
+pub use table::{Position, rebuild, restore, revoke_here};
 
 /// Largest answer of the control plane: a snapshot with 100,000 keys has some 40 MB.
 const MAX_REPLY: usize = 512 << 20;
@@ -34,6 +36,7 @@ pub struct Link {
     pool: Pool,
     address: Address,
     authorization: HeaderValue,
+    shared: Arc<Shared>,
 }
 
 /// Why a call to the control plane gave nothing.
@@ -52,11 +55,16 @@ pub enum LinkError {
 impl Link {
     /// # Errors
     /// The credential holds characters that a header cannot carry.
-    pub fn new(pool: Pool, address: Address, credential: &Secret) -> Result<Self, LinkError> {
+    pub fn new(
+        shared: &Arc<Shared>,
+        pool: Pool,
+        address: Address,
+        credential: &Secret,
+    ) -> Result<Self, LinkError> {
         let text = format!("Bearer {}", credential.reveal());
         let mut authorization = HeaderValue::try_from(text).map_err(|_| LinkError::Credential)?;
         authorization.set_sensitive(true);
-        Ok(Self { pool, address, authorization })
+        Ok(Self { pool, address, authorization, shared: Arc::clone(shared) })
     }
 
     async fn post<T: DeserializeOwned>(
@@ -89,11 +97,13 @@ impl Link {
         let reply = self.pool.send(&self.address, call).await.map_err(unreachable)?;
         match reply.status.as_u16() {
             204 => {
+                self.shared.contact.made(clock::now_ms());
                 reply.body.drain().await;
                 Ok(None)
             }
             200 => {
                 let bytes = reply.body.collect(MAX_REPLY).await.map_err(unreachable)?;
+                self.shared.contact.made(clock::now_ms());
                 let read = serde_json::from_slice(&bytes);
                 read.map(Some).map_err(|error| LinkError::Malformed(error.to_string()))
             }

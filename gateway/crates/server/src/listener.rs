@@ -217,7 +217,15 @@ async fn serve(
             worker.shared.metrics.connections.fetch_add(1, Ordering::Relaxed);
             // Without it small chunks of a stream wait for the caller's acknowledgement.
             let _ = stream.set_nodelay(true);
-            connection(&worker, stream, peer.ip(), &builders, stop).await;
+            match &worker.shared.door {
+                None => connection(&worker, stream, peer.ip(), &builders, stop).await,
+                // Who speaks no TLS, or shows no good certificate, is gone without a word.
+                Some(door) => {
+                    if let Ok(stream) = door.greet(stream).await {
+                        connection(&worker, stream, peer.ip(), &builders, stop).await;
+                    }
+                }
+            }
             worker.shared.metrics.connections.fetch_sub(1, Ordering::Relaxed);
             drop(open);
         });

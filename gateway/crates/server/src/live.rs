@@ -110,13 +110,16 @@ impl EndpointState {
 impl Live {
     /// Make a table ready, keeping what is learned and prepared for targets that did not change.
     pub fn new(table: Table, former: &Self, secrets: &Secrets) -> Self {
-        if Arc::ptr_eq(table.routes(), former.table.routes()) {
+        let same_routes = Arc::ptr_eq(table.routes(), former.table.routes());
+        if same_routes && Arc::ptr_eq(table.blocked(), former.table.blocked()) {
             let (targets, endpoints) = (former.targets.clone(), former.endpoints.clone());
             return Self { table, targets, endpoints, problems: former.problems.clone() };
         }
         let mut problems = Vec::new();
         let mut targets = HashMap::new();
-        for target in table.routes().targets() {
+        // What is blocked is not there: whatever chooses among targets passes it over.
+        let open = |target: &&Arc<Target>| table.blocked().target(&target.spec).is_none();
+        for target in table.routes().targets().filter(open) {
             let former = former.targets.get(&target.id);
             let credentials = credentials(&table, target);
             let ready = former

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use towpath_gateway::{config, errors, process, validate};
+use towpath_gateway::{config, errors, process, revoke, validate};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -19,8 +19,13 @@ fn main() -> ExitCode {
         }
         ["--help" | "-h"] => write!(output, "{}", config::USAGE),
         ["validate"] => validate::run(io::stdin().lock(), output),
+        ["revoke", rest @ ..] => match revoke::run(rest) {
+            Ok(said) => writeln!(output, "{said}"),
+            Err(error) => return complain(&error.to_string(), error.fix()),
+        },
         ["errors"] => writeln!(output, "{:#}", errors::list()),
-        ["settings"] => match serde_json::to_string_pretty(config::Limits::SETTINGS) {
+        ["settings"] => match serde_json::to_string_pretty(&config::list(config::Limits::SETTINGS))
+        {
             Ok(text) => writeln!(output, "{text}"),
             Err(error) => Err(error.into()),
         },

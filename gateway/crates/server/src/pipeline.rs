@@ -225,6 +225,10 @@ fn prepare(
     let Some(key) = exchange.key.clone() else {
         return Err(Refusal::new(Code::MissingApiKey, "The request carries no API key."));
     };
+    if let Some(platform) = live.table.platform() {
+        let rules = &platform.max_table_age_ms;
+        exchange.worker.shared.contact.serves(exchange.data_class, rules, exchange.time_ms)?;
+    }
     let call = Call { name: &name, operation: exchange.operation, data_class: exchange.data_class };
     let endpoint = authorise(&live.table, &key, call)?;
     if let Some(version) = asked.version() {

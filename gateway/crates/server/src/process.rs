@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,13 +21,15 @@ use towpath_wire::routing::Snapshot;
 
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::contact::Contact;
 use crate::link::{self, Link, LinkError, Position, Store, StoreError};
 use crate::live::Live;
 use crate::log::{self, Level, Throttle};
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
 use crate::shared::Shared;
+use crate::tls::{Door, TlsError};
 use crate::{clock, ids, listener, prober};
 
 /// Why a gateway does not start, or stops by itself.
@@ -47,6 +49,10 @@ pub enum StartError {
     Address { option: &'static str, message: String },
     #[error("cannot use the table `{}`: {reason}", path.display())]
     Table { path: PathBuf, reason: String },
+    #[error("the listener's address {}", config::in_the_clear(.0))]
+    InTheClear(SocketAddr),
+    #[error("cannot speak TLS: {0}")]
+    Tls(#[source] TlsError),
     #[error("cannot read the certificate authorities: {0}")]
     Roots(String),
     #[error("TOWPATH_SECRET_KEY cannot be used")]
@@ -63,6 +69,8 @@ impl StartError {
             | Self::Address { .. }
             | Self::Table { .. }
             | Self::Roots(_)
+            | Self::InTheClear(_)
+            | Self::Tls(_)
             | Self::Secret => true,
             Self::Data { source, .. } => source.kind() != io::ErrorKind::StorageFull,
             Self::Journal(error) => matches!(
@@ -93,6 +101,12 @@ impl StartError {
                 "Correct the file; `towpath-gateway validate` judges its entities."
             }
             Self::Roots(_) => "Check `upstream_ca_file`: it must be a file of PEM certificates.",
+            Self::InTheClear(_) => {
+                "Give `--tls-cert` and `--tls-key`, or `--insecure` behind a proxy that speaks TLS."
+            }
+            Self::Tls(_) => {
+                "Check `tls_cert_file` and `tls_key_file`: PEM, and made for each other."
+            }
             Self::Runtime(_) => "Check the limits of this user (`ulimit -a`).",
         }
     }
@@ -108,6 +122,10 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .map_err(|source| StartError::Listen { listen: format!("{:?}", config.listen), source })?;
     let tls = tls(config)?;
     let control = config.control.as_deref().map(|text| address("--control", text)).transpose()?;
+    let address = socket.local_addr().ok();
+    if let Some(address) = address.filter(|it| config.tls.is_none() && !config.reach.allows(it)) {
+        return Err(StartError::InTheClear(address));
+    }
     shared.egress.own(&own(config, &socket));
     let (stop, stopped) = watch::channel(false);
     let shown = socket.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
@@ -131,7 +149,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let served = local.block_on(&runtime, async {
         let link = match (control, &config.link_credential) {
             (Some(address), Some(credential)) => {
-                let link = Link::new(pool(&shared, tls), address, credential);
+                let link = Link::new(&shared, pool(&shared, tls), address, credential);
                 Some(link.map_err(StartError::Link)?)
             }
             _ => None,
@@ -188,6 +206,15 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
     let stopped = stop.subscribe();
+    let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
+    let reloading = async {
+        while hangup.recv().await.is_some() {
+            if let Some(door) = &shared.door {
+                door.reload();
+            }
+        }
+    };
+    let revoked_here = store.revoked_here_path();
     let linked = async {
         match &link {
             Some(link) => link::run(shared, link, store, position, stopped).await,
@@ -200,6 +227,8 @@ async fn serve(
         () = linked => {}
         () = housekeeping(shared) => {}
         () = prober::run(shared, probing) => {}
+        () = reloading => {}
+        () = revocations(shared, revoked_here) => {}
     }
     log::event(Level::Info, "gateway.draining", &[("in_flight", &shared.calls.in_flight())]);
     shared.draining.store(true, Ordering::Relaxed);
@@ -215,6 +244,7 @@ async fn serve(
     });
     let _ = joined.await;
     shared.refusals.flush(&shared.journal, &shared.metrics, i64::MAX);
+    shared.contact.close();
     // Only what is on disk is shipped.
     if let Err(error) = shared.journal.flush() {
         log::event(Level::Error, "journal.not_synced", &[("cause", &error)]);
@@ -231,6 +261,28 @@ async fn housekeeping(shared: &Shared) {
     loop {
         tick.tick().await;
         shared.refusals.flush(&shared.journal, &shared.metrics, clock::now_ms());
+        if let Some(door) = &shared.door {
+            door.refresh();
+        }
+        if let Err(error) = shared.contact.keep() {
+            log::event(Level::Error, "table.not_stored", &[("cause", &error)]);
+        }
+    }
+}
+
+/// How often the folder is asked for revocations: they hold within a second of the command's end.
+const LOOK_FOR_REVOCATIONS: Duration = Duration::from_millis(250);
+
+/// Take revocations of this gateway's own as they are written.
+async fn revocations(shared: &Shared, path: PathBuf) {
+    let mut tick = tokio::time::interval(LOOK_FOR_REVOCATIONS);
+    let mut seen = 0;
+    loop {
+        tick.tick().await;
+        match Store::revoked_here(&path, &mut seen) {
+            Ok(revocations) => link::revoke_here(shared, &revocations),
+            Err(error) => log::event(Level::Error, "keys.not_revoked", &[("cause", &error)]),
+        }
     }
 }
 
@@ -256,6 +308,8 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         Some(path) => (given(path, &secrets)?, Position::default()),
         None => link::restore(&mut store, &secrets).map_err(StartError::Store)?,
     };
+    let handshake = Duration::from_millis(limits.tls_handshake_ms);
+    let door = config.tls.clone().map(|files| Door::open(files, handshake)).transpose();
     let api = config.api.as_deref().map(|text| address("--api", text)).transpose()?;
     let egress = Egress::default();
     egress.allow(&live.egress_allow());
@@ -265,6 +319,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         egress,
         table_changed: watch::Sender::new(0),
         wake: Notify::new(),
+        door: door.map_err(StartError::Tls)?,
         journal,
         refusals: Refusals::default(),
         calls: Arc::new(Calls::new(limits.max_in_flight)),
@@ -276,6 +331,10 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         draining: AtomicBool::new(false),
         table_refusal: Mutex::default(),
         throttle: Throttle::default(),
+        contact: match config.table {
+            Some(_) => Contact::default(),
+            None => Contact::of(&config.data.join("table")),
+        },
         limits,
     };
     Ok((Arc::new(shared), store, position))
@@ -328,7 +387,8 @@ fn address(option: &'static str, text: &str) -> Result<Address, StartError> {
 }
 
 fn tls(config: &Config) -> Result<Tls, StartError> {
-    let roots = config.upstream_ca_file.clone().map_or(Roots::Native, Roots::File);
+    let roots = config.texts.upstream_ca_file.as_ref();
+    let roots = roots.map_or(Roots::Native, |path| Roots::File(path.into()));
     Tls::load(&roots).map_err(|error| StartError::Roots(error.to_string()))
 }
 

@@ -16,10 +16,12 @@ use towpath_wire::routing::Operation;
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
 use crate::config::Limits;
+use crate::contact::Contact;
 use crate::live::Live;
 use crate::log::Throttle;
 use crate::metrics::{Labels, Metrics, Series};
 use crate::secrets::Secrets;
+use crate::tls::Door;
 
 /// One per process.
 pub struct Shared {
@@ -31,6 +33,8 @@ pub struct Shared {
     pub table_changed: watch::Sender<u64>,
     /// Somebody waits for a model to be woken: a signal is due now.
     pub wake: Notify,
+    /// Absent: callers speak plain HTTP.
+    pub door: Option<Door>,
     pub journal: Journal,
     pub refusals: Refusals,
     pub calls: Arc<Calls>,
@@ -44,6 +48,7 @@ pub struct Shared {
     /// The last table that was refused.
     pub table_refusal: Mutex<Option<TableRefusal>>,
     pub throttle: Throttle,
+    pub contact: Contact,
 }
 
 /// One per worker thread.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_wire::routing::{self, Allow, Envelope, Fallback, Subject, Value};
 
 use super::{Key, Kind, Reference, Refused, Table, refuse};
-use crate::{Id, LimitRule, check};
+use crate::{Blocks, Id, LimitRule, check};
 
 /// A table under construction: dropped unless every check passes.
 pub(super) struct Change {
@@ -76,6 +76,9 @@ impl Change {
         if self.routes_changed {
             let routes = self.next.build_routes().or_else(refuse)?;
             self.next.routes = Arc::new(routes);
+        }
+        if self.touched.iter().any(|(kind, _)| *kind == Kind::Block) {
+            self.next.blocked = Arc::new(Blocks::of(self.next.blocks.values().map(Arc::as_ref)));
         }
         self.next.revision = revision;
         // Last, when nothing can fail any more: what was used is shared with the former table.

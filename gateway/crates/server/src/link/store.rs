@@ -88,6 +88,7 @@ impl Store {
             stored.revocations.extend(line.revocations);
             stored.revocations_to = stored.revocations_to.max(line.to);
         }
+        stored.revocations.extend(Self::revoked_here(&self.path(REVOKED_HERE), &mut 0)?);
         self.batch_bytes = fs::metadata(self.path(BATCHES)).map_or(0, |file| file.len());
         Ok(stored)
     }
@@ -139,6 +140,41 @@ impl Store {
         write().map_err(|source| failed("write", &path, source))
     }
 
+    /// Keep a revocation of this gateway's own; on disk for good when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written, and is not in force.
+    pub fn revoke_here(&self, revocation: &Revocation) -> Result<(), StoreError> {
+        let path = self.path(REVOKED_HERE);
+        let write = || {
+            let mut file = appending(&path)?;
+            // On a line of its own, whatever a torn one before it held.
+            file.write_all(&[b"\n", &*line(revocation)?].concat())?;
+            file.sync_data()
+        };
+        write().map_err(|source| failed("write", &path, source))
+    }
+
+    /// Revocations of this gateway's own that came since it was last asked; all of them at first.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read.
+    pub fn revoked_here(path: &Path, seen: &mut u64) -> Result<Vec<Revocation>, StoreError> {
+        let length = fs::metadata(path).map_or(0, |file| file.len());
+        if length == *seen {
+            return Ok(Vec::new());
+        }
+        *seen = length;
+        let text = read(path)?.unwrap_or_default();
+        // A torn line is skipped: the command that wrote it has not said that it is done.
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Where revocations of this gateway's own are.
+    pub fn revoked_here_path(&self) -> PathBuf {
+        self.path(REVOKED_HERE)
+    }
+
     /// Whether the batches have grown so long that a snapshot is better.
     pub fn wants_snapshot(&self) -> bool {
         self.batch_bytes > MAX_BATCHES
@@ -152,6 +188,7 @@ impl Store {
 const SNAPSHOT: &str = "snapshot.json";
 const BATCHES: &str = "batches.jsonl";
 const REVOCATIONS: &str = "revocations.jsonl";
+const REVOKED_HERE: &str = "revoked-here.jsonl";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> StoreError {

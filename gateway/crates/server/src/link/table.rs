@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use towpath_policy::{Refused, Table};
 use towpath_wire::link::{Refusal, RoutingPoll, RoutingReply};
+use towpath_wire::routing::Revocation;
 
 use crate::link::store::{Store, StoreError, Stored};
 use crate::link::{Backoff, Link};
@@ -40,7 +41,8 @@ pub struct Position {
     pub wants_snapshot: bool,
 }
 
-fn rebuild(stored: &Stored) -> (Table, Result<(), Refused>) {
+/// The table that what is on disk adds up to, as far as it can be applied.
+pub fn rebuild(stored: &Stored) -> (Table, Result<(), Refused>) {
     let (mut table, _) = Table::default().revoke(&stored.revocations);
     let Some(snapshot) = &stored.snapshot else { return (table, Ok(())) };
     table = match table.apply_snapshot(snapshot) {
@@ -147,6 +149,17 @@ fn take(shared: &Shared, store: &mut Store, position: &mut Position, reply: Rout
         "table.applied",
         &[("revision", &revision), ("keys", &shared.live.load().table.key_count())],
     );
+}
+
+/// Put revocations of this gateway's own into force.
+pub fn revoke_here(shared: &Shared, revocations: &[Revocation]) {
+    if revocations.is_empty() {
+        return;
+    }
+    let (table, malformed) = shared.live.load().table.revoke(revocations);
+    install(shared, table);
+    let count = revocations.len() - malformed.len();
+    log::event(Level::Warning, "keys.revoked_here", &[("count", &count)]);
 }
 
 fn install(shared: &Shared, table: Table) {

@@ -22,4 +22,6 @@ mod link;
 mod routing;
 mod streams;
 mod support;
+mod tls;
+mod trust;
 mod wake;

@@ -30,6 +30,8 @@ pub struct Options {
     pub control: Option<String>,
     pub api: Option<String>,
     pub table: Option<PathBuf>,
+    /// Further arguments.
+    pub arguments: Vec<String>,
 }
 
 /// A running gateway; killed when dropped.
@@ -54,6 +56,7 @@ impl Gateway {
         if let Some(api) = &options.api {
             command.args(["--api", api]);
         }
+        command.args(&options.arguments);
         for (name, value) in &options.settings {
             command.env(format!("TOWPATH_GATEWAY_{}", name.to_uppercase()), value.to_string());
         }
@@ -191,6 +194,12 @@ impl World {
 
     pub fn folder(&self) -> PathBuf {
         self.data.path().to_owned()
+    }
+
+    /// Let the gateway end in order.
+    pub async fn stop(&mut self) {
+        self.gateway.signal("-TERM");
+        self.gateway.ended().await;
     }
 
     /// Start the gateway anew on the same data folder.
