@@ -82,7 +82,7 @@ def declare(api: Path, upstream_port: int) -> str:
             name="bench",
             dialect="openai",
             base_url=f"http://127.0.0.1:{upstream_port}/v1",
-            models=[{"name": "gpt-4o-mini", "price": price}],
+            models=[{"name": "gpt-4o-mini", "prices": [price]}],
         )
         create(
             "/endpoints",

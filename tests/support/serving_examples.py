@@ -114,6 +114,29 @@ async def _(world: World) -> Call:
     return Call(await _provider_path(world))
 
 
+@example("POST", "/providers/{provider}/prices")
+async def _(world: World) -> Call:
+    path = await _provider_path(world)
+    return Call(f"{path}/prices", {"model": "large", "input_per_million": "0.15"})
+
+
+@example("GET", "/vendors")
+async def _(world: World) -> Call:
+    return Call("/vendors")
+
+
+@example("GET", "/prices")
+async def _(world: World) -> Call:
+    return Call("/prices")
+
+
+@example("GET", "/prices/{price}")
+async def _(world: World) -> Call:
+    path = await _provider_path(world)
+    price = await world.api.create(f"{path}/prices", model="large", per_request="0.1")
+    return Call(f"/prices/{price['id']}")
+
+
 @example("POST", "/endpoints")
 async def _(world: World) -> Call:
     return Call("/endpoints", {**world.endpoint_body(), "project": world.project})

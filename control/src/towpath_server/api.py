@@ -26,6 +26,7 @@ from towpath_server.domains.keys import service as key_service
 from towpath_server.domains.limits import routes as limits
 from towpath_server.domains.models import routes as models
 from towpath_server.domains.nodes import routes as nodes
+from towpath_server.domains.prices import routes as prices
 from towpath_server.domains.projects import routes as projects
 from towpath_server.domains.providers import routes as providers
 from towpath_server.domains.runtimes import routes as runtimes
@@ -56,6 +57,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     providers.router,
     limits.router,
     budgets.router,
+    providers.vendor_router,
+    prices.router,
     nodes.router,
     usage.request_router,
     usage.router,

@@ -11,14 +11,25 @@ from databases import SECRET_KEY
 from pydantic import BaseModel
 from records import batch, record
 
+from towpath_server.core.money import Amounts, Price
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
+from towpath_server.core.upstream import Handling, Probe, Queue
 from towpath_server.domains.budgets.models import Budget, Mode, Period, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
+from towpath_server.domains.endpoints.models.serving import (
+    Balance,
+    Retries,
+    Serving,
+    Tier,
+    TierLevel,
+    TierRule,
+    Timeouts,
+)
 from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
 from towpath_server.domains.limits.models import Limit, Owner, Rate, Rules, Setter, Subject
 from towpath_server.domains.projects.models import Project
-from towpath_server.domains.providers.models import Credential, Price
+from towpath_server.domains.providers.models import Credential
 from towpath_server.domains.teams.models import Team
 from towpath_server.gatewaylink import entities, schemas
 from towpath_server.gatewaylink.routing import Entity
@@ -134,6 +145,19 @@ FULL_KEY = Key(
     expires_at_ms=1,
 )
 
+FULL_SERVING = Serving(
+    timeouts=Timeouts(100, 200, 300, 400, 500),
+    balance=Balance("peak_ewma", "prefix", "user"),
+    retries=Retries(2, 10, 1),
+    stream_recovery="continue",
+    cache_ttl_ms=60_000,
+    tier=Tier(
+        levels=(TierLevel("low", "cheap"), TierLevel("high", "strong")),
+        rules=(TierRule("long", "true", "high"),),
+        escalate_on=("empty", "refusal", "schema", "length", ("mean_logprob", -1.5)),
+    ),
+)
+
 EXAMPLES = [
     Entity("platform", "platform", entities.platform(name="C", currency="EUR", ready_when=[])),
     Entity(
@@ -189,8 +213,12 @@ EXAMPLES = [
             )
         ),
     ),
-    Entity("price", "prc_1", entities.price(Price("prc_1", 20_000_000, 80_000_000), "EUR")),
-    Entity("price", "prc_2", entities.price(Price("prc_2", 2, 8, 1), "EUR")),
+    Entity("price", "prc_1", entities.price(Price("prc_1", Amounts(2, 8)), "EUR")),
+    Entity(
+        "price",
+        "prc_2",
+        entities.price(Price("prc_2", Amounts(*range(1, 10)), from_ms=1), "EUR"),
+    ),
     Entity("credential", "crd_1", entities.credential(Credential("crd_1", SEALED))),
     Entity("credential", "crd_2", entities.credential(Credential("crd_2", SEALED, "x-api-key"))),
     Entity(
@@ -210,10 +238,19 @@ EXAMPLES = [
                 request_fields={"temperature": {"minimum": 0, "maximum": 2}, "messages": {}},
                 region="here",
                 max_data_class="confidential",
-                price="prc_1",
+                prices=("prc_1", "prc_2"),
                 context_length=8192,
                 modalities=("text",),
                 owned_by="demo/quickstart",
+                handling=Handling(
+                    max_concurrency=8,
+                    queue=Queue(10, 1_000),
+                    probe=Probe("/health"),
+                    gpus=2,
+                    quirks=(),
+                    query="api-version=1",
+                    headers={"x-region": "eu"},
+                ),
             )
         ),
     ),
@@ -248,8 +285,27 @@ EXAMPLES = [
                 allow=(("team", "team_1"), ("project", "prj_1")),
                 callers=("sandbox", "staging"),
                 targets=(("dep_1", 100),),
-                fallback=("tgt_1",),
-                timeouts={"connect_ms": 100},
+                fallback=(("target", "tgt_1"), ("endpoint", "end_2")),
+                serving={},
+                created_at_ms=1,
+            )
+        ),
+    ),
+    Entity(
+        "endpoint",
+        "end_2",
+        entities.endpoint(
+            RoutedEndpoint(
+                id="end_2",
+                name="auto",
+                environment="sandbox",
+                project="prj_1",
+                visibility="project",
+                allow=(),
+                callers=("sandbox",),
+                targets=(("tgt_1", 100), ("dep_1", 0)),
+                fallback=(),
+                serving=FULL_SERVING.document({"cheap": "tgt_1", "strong": "dep_1"}),
                 created_at_ms=1,
             )
         ),
@@ -271,6 +327,23 @@ def test_every_field_of_an_entity_is_known_to_the_contract(entity):
     name = entity.kind.title()
 
     assert set(entity.value) <= set(document["$defs"][name]["properties"])
+
+
+def test_our_defaults_are_the_gateways() -> None:
+    """What is at its default is left out, so both sides must mean the same by that."""
+    document = schema("routing")["$defs"]
+    ours: dict[str, Any] = {
+        "Timeouts": Timeouts(),
+        "Balance": Balance(),
+        "Retries": Retries(),
+        "Queue": Queue(),
+    }
+
+    for name, default in ours.items():
+        theirs = {
+            field: part.get("default") for field, part in document[name]["properties"].items()
+        }
+        assert vars(default) == theirs, name
 
 
 @pytest.fixture

@@ -73,6 +73,8 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "provider": {_R: {Role.ANYONE}, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "limit": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "budget": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
+        "vendor": {_R: {Role.ANYONE}},
+        "price": {_R: {Role.ANYONE}},
         "node": {_R: _OVERSEE},
         "file": {_R: _CALL, _C: {Role.SCOPE_INVOKE}, _D: _CALL},
         "batch": {_R: _SEE | {Role.SCOPE_INVOKE}, _C: {Role.SCOPE_INVOKE}, _U: _CALL},

@@ -4,15 +4,16 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol, TypeVar
 
 from towpath_server.core.db import Tx
+from towpath_server.core.money import Price
 from towpath_server.domains.budgets import service as budgets
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.keys.service import standins
 from towpath_server.domains.limits import service as limits
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.providers import service as providers
-from towpath_server.domains.providers.models import Price
 from towpath_server.domains.teams import service as teams
 from towpath_server.gatewaylink import entities, platform
 from towpath_server.gatewaylink.routing import PAGE, Catalog, Load, Value
@@ -41,9 +42,7 @@ def catalog(currency: str) -> Catalog:
         "platform": platform.load,
         "team": _load(entities.team, teams.routed),
         "project": _load(entities.project, projects.routed),
-        "price": _load(
-            price, providers.routed_prices, endpoints.routed_prices, deployments.routed_prices
-        ),
+        "price": _load(price, prices.routed),
         "credential": _load(
             entities.credential,
             providers.routed_credentials,

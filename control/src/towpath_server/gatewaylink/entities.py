@@ -8,12 +8,13 @@ holds every one of them against it. A field that has no value is left out.
 from collections.abc import Sequence
 from typing import Any
 
+from towpath_server.core.money import Price
 from towpath_server.domains.budgets.models import Budget, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Key, StandIn
 from towpath_server.domains.limits.models import RATES, Limit
 from towpath_server.domains.projects.models import Project
-from towpath_server.domains.providers.models import Credential, Price
+from towpath_server.domains.providers.models import Credential
 from towpath_server.domains.teams.models import Team
 
 Value = dict[str, Any]
@@ -67,14 +68,7 @@ def _stand_in(found: StandIn) -> Value:
 
 def price(found: Price, currency: str) -> Value:
     """Write a price, in the organisation's currency."""
-    return _present(
-        {
-            "currency": currency,
-            "input_nano_per_million": found.input_nano_per_million,
-            "output_nano_per_million": found.output_nano_per_million,
-            "cached_input_nano_per_million": found.cached_input_nano_per_million,
-        }
-    )
+    return _present({"currency": currency, "from_ms": found.from_ms, **found.amounts.given()})
 
 
 def credential(found: Credential) -> Value:
@@ -110,7 +104,7 @@ def budget(found: Budget) -> Value:
 
 
 def endpoint(found: RoutedEndpoint) -> Value:
-    """Write an endpoint; timeouts that are not set are the gateway's defaults."""
+    """Write an endpoint; what is at the gateway's defaults is left out."""
     value = {
         "name": found.name,
         "environment": found.environment,
@@ -118,13 +112,13 @@ def endpoint(found: RoutedEndpoint) -> Value:
         "visibility": found.visibility,
         "callers": list(found.callers),
         "targets": [{"target": id_, "weight": weight} for id_, weight in found.targets],
-        "timeouts": dict(found.timeouts),
         "created_at_ms": found.created_at_ms,
+        **found.serving,
     }
     if found.allow:
         value["allow"] = [{kind: id_} for kind, id_ in found.allow]
     if found.fallback:
-        value["fallback"] = [{"target": id_} for id_ in found.fallback]
+        value["fallback"] = [{kind: id_} for kind, id_ in found.fallback]
     return _present(value)
 
 
@@ -147,9 +141,10 @@ def target(found: RoutedTarget) -> Value:
         "max_data_class": found.max_data_class,
         "context_length": found.context_length,
         "owned_by": found.owned_by,
+        **found.handling.document(),
     }
-    if found.price is not None:
-        value["prices"] = [found.price]
+    if found.prices:
+        value["prices"] = list(found.prices)
     if found.modalities:
         value["modalities"] = list(found.modalities)
     return _present(value)

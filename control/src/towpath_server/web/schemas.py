@@ -59,3 +59,20 @@ def at(ms: int) -> datetime:
 def at_or_none(ms: int | None) -> datetime | None:
     """Turn a stored time, where there is one, into the one on the wire."""
     return None if ms is None else from_ms(ms)
+
+
+class TensorIn(In):
+    """A named input or output."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    datatype: Annotated[
+        str, StringConstraints(pattern=r"^(BYTES|BOOL|U?INT(8|16|32|64)|FP(16|32|64))$")
+    ]
+    shape: list[int] = Field(max_length=16)
+
+
+class SignatureIn(In):
+    """Inputs and outputs, as KServe writes them."""
+
+    inputs: list[TensorIn] = Field(min_length=1, max_length=1_000)
+    outputs: list[TensorIn] = Field(min_length=1, max_length=1_000)

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towpath_server.core.money import Amounts, PriceDraft
 from towpath_server.domains.deployments.errors import ManifestUnreadable
 from towpath_server.domains.deployments.models import Draft
 from towpath_server.domains.deployments.schemas import read, read_bytes
-from towpath_server.domains.deployments.schemas.quantity import duration_ms, quantity
+from towpath_server.domains.deployments.schemas.quantity import quantity
+from towpath_server.domains.endpoints.models.serving import Timeouts
 
 YAML = "application/yaml"
 
@@ -51,8 +53,11 @@ def test_a_whole_manifest_is_read() -> None:
                 "callers": ["sandbox"],
                 "maxDataClass": "internal",
             },
-            price={"inputPerMillion": "0.02", "outputPerMillion": "0.08"},
-            timeouts={"connect": "500ms", "firstByte": "5m"},
+            prices=[
+                {"inputPerMillion": "0.02", "outputPerMillion": "0.08"},
+                {"from": "2030-01-01T00:00:00Z", "gpuSecond": "0.001"},
+            ],
+            timeouts={"connect": "500ms", "firstByte": "1m30s"},
         )
     )
 
@@ -68,9 +73,11 @@ def test_a_whole_manifest_is_read() -> None:
     assert draft.access is not None
     assert draft.access.allow == (("team", "web"), ("project", "web/chat"))
     assert draft.max_data_class == "internal"
-    assert draft.price_nano == (20_000_000, 80_000_000)
-    assert draft.timeouts is not None
-    assert draft.timeouts.given() == {"connect_ms": 500, "first_byte_ms": 300_000}
+    assert draft.prices == (
+        PriceDraft(Amounts(20_000_000, 80_000_000)),
+        PriceDraft(Amounts(gpu_second_nano=1_000_000), 1_893_456_000_000),
+    )
+    assert draft.timeouts == Timeouts(connect_ms=500, first_byte_ms=90_000)
 
 
 def test_everything_that_is_wrong_is_found_at_once() -> None:
@@ -78,7 +85,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
         model={"uri": "modls:/triage/3"},
         scaling={"minReplica": 1},
         access={"visibility": "everyone"},
-        price={"inputPerMillion": 0.02, "outputPerMillion": "-1"},
+        prices=[{"inputPerMillion": 0.02, "outputPerMillion": "-1"}],
     )
     document["metadata"]["name"] = "Support Triage"
     document["speck"] = {}
@@ -91,13 +98,13 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
         "#/spec/model/uri",
         "#/spec/scaling/minReplica",
         "#/spec/access/visibility",
-        "#/spec/price/inputPerMillion",
-        "#/spec/price/outputPerMillion",
+        "#/spec/prices/0/inputPerMillion",
+        "#/spec/prices/0/outputPerMillion",
     }
     assert found["#/speck"][1] == "Did you mean `spec`?"
     assert found["#/spec/model/uri"][1] == "Did you mean `models`?"
     assert found["#/spec/scaling/minReplica"][1] == "Did you mean `minReplicas`?"
-    assert found["#/spec/price/inputPerMillion"][1] == "Put it in quotes."
+    assert found["#/spec/prices/0/inputPerMillion"][1] == "Put it in quotes."
 
 
 @pytest.mark.parametrize(
@@ -247,7 +254,7 @@ json_values = st.recursive(
 
 
 @given(
-    st.dictionaries(st.sampled_from([*sorted(manifest()["spec"]), "access", "price"]), json_values)
+    st.dictionaries(st.sampled_from([*sorted(manifest()["spec"]), "access", "prices"]), json_values)
 )
 def test_no_document_makes_the_reader_fall(spec: dict[str, Any]) -> None:
     """Reading never raises: whatever is wrong is a finding."""
@@ -264,14 +271,8 @@ def test_no_bytes_make_the_reader_fall(body: bytes) -> None:
             assert isinstance(read_bytes(body, content_type), Draft)
 
 
-def test_quantities_and_durations_are_exact() -> None:
+def test_quantities_are_exact() -> None:
     assert [int(quantity(q)) for q in ("1Ki", "1.5Gi", "2k", 3)] == [1024, 1610612736, 2000, 3]
-    assert [duration_ms(d) for d in ("250ms", "1.5s", "5m", "1h")] == [
-        250,
-        1500,
-        300_000,
-        3_600_000,
-    ]
     for wrong in ("", "1 Gi", "-1", "1e9", "\u0661"):
         with pytest.raises(ValueError, match="quantity"):
             quantity(wrong)

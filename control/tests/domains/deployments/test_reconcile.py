@@ -7,7 +7,9 @@ import pytest
 from machines import alive, kill
 from worlds import World, condition
 
+from towpath_server.core.money import Amounts
 from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.prices import service as prices
 
 MODES = ["once", "twice", "crash"]
 
@@ -117,7 +119,7 @@ async def test_a_change_of_access_or_price_loads_no_model_again(world: World) ->
 
     await world.deploy(
         access={"visibility": "team"},
-        price={"inputPerMillion": "0.02", "outputPerMillion": "0.08"},
+        prices=[{"inputPerMillion": "0.02", "outputPerMillion": "0.08"}],
     )
     second = await world.until(made["id"], _ready)
 
@@ -125,10 +127,10 @@ async def test_a_change_of_access_or_price_loads_no_model_again(world: World) ->
     assert (second["serving_revision"], second["replicas"][0]["restarts"]) == (2, 0)
     target = await world.target(made["id"])
     async with world.db.read() as tx:
-        prices = await deployments.routed_prices(tx)
+        (price,) = await prices.routed(tx)
     assert target is not None
-    assert [price.id for price in prices] == [target.price]
-    assert prices[0].input_nano_per_million == 20_000_000
+    assert target.prices == (price.id,)
+    assert price.amounts == Amounts(20_000_000, 80_000_000)
     endpoint = (await world.api.get("/endpoints"))["items"][0]
     assert endpoint["access"]["visibility"] == "team"
     assert endpoint["status"] == {"ready": True, "reason": None}

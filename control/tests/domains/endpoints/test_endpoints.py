@@ -7,8 +7,10 @@ from platform_api import Api
 
 from towpath_server.core import revision
 from towpath_server.core.db import Database
+from towpath_server.core.money import Amounts
 from towpath_server.core.seal import Sealer
 from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.providers import service as providers
 
 SIGNATURE = {
@@ -46,7 +48,7 @@ async def provider(api: Api, **changes: Any) -> Any:
         "models": [
             {
                 "name": "large",
-                "price": {"input_per_million": "0.15", "output_per_million": "0.6"},
+                "prices": [{"input_per_million": "0.15", "output_per_million": "0.6"}],
                 "context_length": 128_000,
             }
         ],
@@ -73,7 +75,7 @@ async def test_an_endpoint_with_all_kinds_of_targets_reaches_the_gateway(
                 "allow": [{"project": "web/chat"}, {"team": "web"}],
                 "callers": ["staging"],
             },
-            timeouts={"first_byte_ms": 1000},
+            timeouts={"first_byte": "1m30s"},
         ),
     )
 
@@ -81,13 +83,15 @@ async def test_an_endpoint_with_all_kinds_of_targets_reaches_the_gateway(
         (endpoint,) = await endpoints.routed(tx)
         targets = {target.id: target for target in await endpoints.routed_targets(tx)}
         (sealed,) = await endpoints.routed_credentials(tx)
-        (price,) = await providers.routed_prices(tx)
+        (price,) = await prices.routed(tx)
         (vendor,) = await providers.routed_credentials(tx)
     assert (endpoint.visibility, endpoint.callers) == ("team", ("sandbox", "staging"))
     assert [kind for kind, _ in endpoint.allow] == ["project", "team"]
-    assert endpoint.timeouts == {"first_byte_ms": 1000}
+    assert endpoint.serving == {"timeouts": {"first_byte_ms": 90_000}}
     static, vended = (targets[target] for target, _ in endpoint.targets)
-    spare = targets[endpoint.fallback[0]]
+    ((kind, fallback),) = endpoint.fallback
+    spare = targets[fallback]
+    assert kind == "target"
     assert [weight for _, weight in endpoint.targets] == [70, 100]
     assert (static.kind, static.upstream_model, static.operator) == ("static", "llama", "internal")
     assert static.replicas[0].address == "http://gpu-7.internal:8000/v1"
@@ -95,11 +99,8 @@ async def test_an_endpoint_with_all_kinds_of_targets_reaches_the_gateway(
     assert sealer.open(sealed.sealed, id=sealed.id).reveal() == "a-static-secret"
     assert (vended.provider, vended.operator, vended.region) == ("vendor", "external", "eu")
     assert vended.replicas[0].address == "https://api.vendor.example/v1"
-    assert (vended.price, vended.credential) == (price.id, vendor.id)
-    assert (price.input_nano_per_million, price.output_nano_per_million) == (
-        150_000_000,
-        600_000_000,
-    )
+    assert (vended.prices, vended.credential) == ((price.id,), vendor.id)
+    assert price.amounts == Amounts(150_000_000, 600_000_000)
     assert (spare.name, spare.credential) == ("spare", None)
     assert "secret" not in str(made)
 

@@ -9,9 +9,10 @@ from platform_api import Api
 
 from towpath_server.core import revision
 from towpath_server.core.db import Database
+from towpath_server.core.money import Amounts, from_nano, to_nano
 from towpath_server.core.seal import Sealer
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.providers import service as providers
-from towpath_server.domains.providers.models import from_nano, to_nano
 
 BODY = {
     "name": "vendor",
@@ -19,7 +20,7 @@ BODY = {
     "base_url": "https://api.vendor.example/v1",
     "credential": "a-vendor-secret",
     "models": [
-        {"name": "large", "price": {"input_per_million": "0.15", "output_per_million": "0.6"}}
+        {"name": "large", "prices": [{"input_per_million": "0.15", "output_per_million": "0.6"}]}
     ],
 }
 
@@ -80,19 +81,19 @@ async def test_a_new_credential_replaces_the_former_one(
 async def test_a_changed_price_is_a_new_price(api: Api, db: Database) -> None:
     await api.create("/providers", **BODY)
     async with db.read() as tx:
-        (former,) = await providers.routed_prices(tx)
+        (former,) = await prices.routed(tx)
     same = BODY["models"]
-    dearer = [{**same[0], "price": {"input_per_million": "1", "output_per_million": "2"}}]  # type: ignore[index]
+    dearer = [{"name": "large", "prices": [{"input_per_million": "1", "output_per_million": "2"}]}]
 
     await api.call("PATCH", "/providers/vendor", {"models": same}, status=200)
     async with db.read() as tx:
-        assert await providers.routed_prices(tx) == [former]
+        assert await prices.routed(tx) == [former]
     await api.call("PATCH", "/providers/vendor", {"models": dearer}, status=200)
 
     async with db.read() as tx:
-        (now,) = await providers.routed_prices(tx)
+        (now,) = await prices.routed(tx)
     assert now.id != former.id
-    assert now.input_nano_per_million == 1_000_000_000
+    assert now.amounts == Amounts(1_000_000_000, 2_000_000_000)
 
 
 async def test_a_provider_that_endpoints_use_stays(api: Api) -> None:
@@ -114,10 +115,17 @@ async def test_a_provider_that_endpoints_use_stays(api: Api) -> None:
         {"models": [{"name": "a"}, {"name": "a"}]},
         {
             "models": [
-                {"name": "a", "price": {"input_per_million": "-1", "output_per_million": "0"}}
+                {"name": "a", "prices": [{"input_per_million": "-1", "output_per_million": "0"}]}
             ]
         },
-        {"models": [{"name": "a", "price": {"input_per_million": 1, "output_per_million": "0"}}]},
+        {"models": [{"name": "a", "prices": [{"input_per_million": 1}]}]},
+        {"models": [{"name": "a", "prices": [{}]}]},
+        {"models": [{"name": "a", "prices": [{"per_request": "1"}, {"gpu_second": "1"}]}]},
+        {"headers": {"Authorization": "Bearer x"}},
+        {"query": "a=b#c"},
+        {"ca_pem": "no certificate"},
+        {"queue": {"max_wait": "10"}},
+        {"probe": {"path": "health"}},
         {"header": "x y"},
         {"base_url": None},
         {"max_data_class": "secret"},

@@ -39,7 +39,9 @@ from towpath.resources.serving import (
     AsyncDeployments,
     AsyncEndpoints,
     AsyncNodes,
+    AsyncPrices,
     AsyncProviders,
+    AsyncVendors,
 )
 from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
@@ -206,6 +208,16 @@ class AsyncTowpath:
     def providers(self) -> AsyncProviders:
         """Vendors' APIs outside."""
         return AsyncProviders(self)
+
+    @cached_property
+    def vendors(self) -> AsyncVendors:
+        """The catalogue that providers are made from."""
+        return AsyncVendors(self)
+
+    @cached_property
+    def prices(self) -> AsyncPrices:
+        """What records name by `price_id`."""
+        return AsyncPrices(self)
 
     @cached_property
     def nodes(self) -> AsyncNodes:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from towpath_server.core.money import from_nano, to_nano
 from towpath_server.core.signals import BudgetReport
 from towpath_server.domains.budgets.models import (
     Budget,
@@ -16,7 +17,6 @@ from towpath_server.domains.budgets.models import (
     Unit,
 )
 from towpath_server.domains.limits.models import PARTS, SubjectDraft
-from towpath_server.domains.providers.models import from_nano, to_nano
 from towpath_server.web.schemas import In, Out, Ref, Resource, at
 
 _MAX = 2**53 - 1  # what JSON numbers hold exactly everywhere; 9 million units of money

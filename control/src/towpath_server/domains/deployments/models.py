@@ -9,8 +9,9 @@ from typing import Any
 
 from towpath_server.adapters.objectstore.folder import StoredFile
 from towpath_server.core.errors import Finding
-from towpath_server.domains.endpoints.models import AccessDraft, Timeouts
-from towpath_server.domains.providers.models import Price
+from towpath_server.core.money import Price, PriceDraft
+from towpath_server.domains.endpoints.models import AccessDraft
+from towpath_server.domains.endpoints.models.serving import Timeouts
 
 
 class Phase(enum.StrEnum):
@@ -112,11 +113,12 @@ class Draft:
     runtime: RuntimeDraft | None
     resources: Resources | None
     replicas: int | None
+    max_concurrency: int | None
     startup: ProbeDraft | None
     readiness: ProbeDraft | None
     access: AccessDraft | None
     max_data_class: str
-    price_nano: tuple[int, int] | None
+    prices: tuple[PriceDraft, ...]
     timeouts: Timeouts | None
     document: Mapping[str, Any]
     findings: tuple[Finding, ...] = ()
@@ -160,6 +162,8 @@ class Serving:
     context_length: int | None
     modalities: tuple[str, ...]
     owned_by: str
+    handling: Mapping[str, Any] = field(default_factory=dict)
+    """How its replicas are called, as `core.upstream.Handling` writes it."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,6 @@ class Revision:
     serving: Serving
     replicas: int
     memory_bytes: int
-    price: Price | None
     created_at_ms: int
     created_by: str
 
@@ -257,6 +260,7 @@ class View:
     current: Revision
     serving: Revision | None
     replicas: tuple[Replica, ...]
+    prices: tuple[Price, ...] = ()
 
     def of(self, number: int) -> tuple[Replica, ...]:
         """Return the replicas of a revision that are not on their way out."""
@@ -282,7 +286,7 @@ class Checked:
     serving: Serving
     replicas: int
     memory_bytes: int
-    price_nano: tuple[int, int] | None
+    prices: tuple[PriceDraft, ...]
     access: AccessDraft
     timeouts: Timeouts
     manifest: Mapping[str, Any]

@@ -50,12 +50,8 @@ deployment_revisions = Table(
     Column("serving", JSON, nullable=False),
     Column("replicas", Integer, nullable=False),
     Column("memory_bytes", BigInteger, nullable=False),
-    Column("price_id", String(64)),
-    Column("input_nano", BigInteger),
-    Column("output_nano", BigInteger),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("created_by", String(64), nullable=False),
-    Index(None, "price_id"),
     Index(None, "model"),
 )
 

@@ -6,6 +6,7 @@ from fastapi import Query
 
 from towpath_server.core.errors import (
     Forbidden,
+    InUse,
     InvalidRequest,
     NameTaken,
     NotFound,
@@ -68,18 +69,33 @@ async def get(
     ),
 )
 async def update(
-    endpoint: Ref, body: EndpointUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
+    endpoint: Ref,
+    body: EndpointUpdate,
+    caller: Caller,
+    tx: WriteTx,
+    *,
+    if_match: IfMatch,
+    environment: InEnvironment = None,
 ) -> EndpointOut:
-    """Change targets, fallbacks, access or timeouts; unchanged static targets keep their secret."""
-    changed = await endpoints.update(tx, caller, endpoint, body.draft(), if_match=if_match)
+    """Change targets, access or how it serves; unchanged static targets keep their secret."""
+    changed = await endpoints.update(
+        tx, caller, endpoint, body.draft(), environment=environment, if_match=if_match
+    )
     return EndpointOut.of(changed)
 
 
 @router.delete(
     "/{endpoint}",
     status_code=204,
-    responses=problems(NotFound, Forbidden, RevisionConflict, EndpointDeclared),
+    responses=problems(NotFound, Forbidden, RevisionConflict, EndpointDeclared, InUse),
 )
-async def delete(endpoint: Ref, caller: Caller, tx: WriteTx, if_match: IfMatch) -> None:
-    """Delete an endpoint; callers get 404 from then on."""
-    await endpoints.delete(tx, caller, endpoint, if_match=if_match)
+async def delete(
+    endpoint: Ref,
+    caller: Caller,
+    tx: WriteTx,
+    *,
+    if_match: IfMatch,
+    environment: InEnvironment = None,
+) -> None:
+    """Delete an endpoint that no other falls back to; callers get 404 from then on."""
+    await endpoints.delete(tx, caller, endpoint, environment=environment, if_match=if_match)

@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -36,7 +35,7 @@ endpoints = Table(
     Column("deployment_id", String(64)),
     Column("visibility", String(32), nullable=False),
     Column("callers", String(100), nullable=False),
-    Column("timeouts", JSON, nullable=False),
+    Column("serving", JSON, nullable=False),
     UniqueConstraint("name", "environment"),
     Index(None, "project_id"),
 )
@@ -73,17 +72,14 @@ targets = Table(
     Column("credential_id", String(64)),
     Column("credential_sealed", Text),
     Column("header", String(100)),
-    Column("price_id", String(64)),
-    Column("input_nano", BigInteger),
-    Column("output_nano", BigInteger),
     Column("context_length", Integer),
+    Column("handling", JSON, nullable=False),
     Column("ready", Boolean, nullable=False),
     Column("note", Text),
     Index(None, "kind", "name", "environment"),
     Index(None, "endpoint_id"),
     Index(None, "provider_id"),
     UniqueConstraint("credential_id"),
-    UniqueConstraint("price_id"),
 )
 
 endpoint_targets = Table(
@@ -94,7 +90,10 @@ endpoint_targets = Table(
     ),
     Column("is_fallback", Boolean, primary_key=True),
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("target_id", String(64), ForeignKey("targets.id"), nullable=False),
+    Column("target_id", String(64), ForeignKey("targets.id")),
+    Column("onward_id", String(64), ForeignKey("endpoints.id")),
     Column("weight", Integer, nullable=False),
     Index(None, "target_id"),
+    Index(None, "onward_id"),
 )
+"""One of `target_id` and `onward_id`, another endpoint that a fallback chain goes on with."""

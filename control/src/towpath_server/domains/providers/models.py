@@ -1,25 +1,25 @@
-"""Providers, their models, and what the gateway needs of them."""
+"""Providers, their models, the catalogue of vendors, and what the gateway needs of them."""
 
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from towpath_server.core.money import Price, PriceDraft
+from towpath_server.core.upstream import Handling
 
 DIALECTS = ("openai",)
 """What the gateway speaks to providers."""
 
+OPENAI_OPERATIONS = ("chat", "completions", "embeddings")
+OPERATIONS: Mapping[str, tuple[str, ...]] = {
+    "openai": OPENAI_OPERATIONS,
+    "anthropic": ("chat", "count_tokens"),
+    "kserve_v2": ("predict",),
+    "kserve_grpc": ("predict",),
+}
+"""What an upstream answers, by dialect, where nobody said."""
+
 DATA_CLASSES = ("public", "internal", "confidential", "restricted")
-
-_NANO = 1_000_000_000
-_MAX_AMOUNT = 1_000_000  # per million tokens; a whole unit a token is a typo
-
-
-@dataclass(frozen=True)
-class Price:
-    """What a million tokens cost, in nano-units of the organisation's currency."""
-
-    id: str
-    input_nano_per_million: int
-    output_nano_per_million: int
-    cached_input_nano_per_million: int | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class ProviderModel:
     """One model of a provider."""
 
     name: str
-    price: Price | None
-    context_length: int | None
+    prices: tuple[Price, ...] = ()
+    context_length: int | None = None
+    signature: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,27 @@ class ProviderModelDraft:
     """A provider's model as it is declared."""
 
     name: str
-    input_nano: int | None = None
-    output_nano: int | None = None
-    cached_input_nano: int | None = None
+    prices: tuple[PriceDraft, ...] | None = None
+    """None: what it has stays."""
     context_length: int | None = None
+    signature: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ProviderDraft:
+    """A provider as it is declared; what is none is its vendor's, or the default."""
+
+    name: str
+    vendor: str | None = None
+    dialect: str | None = None
+    base_url: str | None = None
+    operator: str | None = None
+    operations: tuple[str, ...] | None = None
+    header: str | None = None
+    region: str | None = None
+    max_data_class: str | None = None
+    handling: Handling = field(default_factory=Handling)
+    models: tuple[ProviderModelDraft, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +79,16 @@ class Provider:
     created_at_ms: int
     updated_at_ms: int
     name: str
+    vendor: str | None
     dialect: str
     base_url: str
+    operator: str
+    operations: tuple[str, ...]
     credential_id: str | None
     header: str | None
     region: str | None
     max_data_class: str
+    handling: Handling = field(default_factory=Handling)
     models: tuple[ProviderModel, ...] = ()
 
     def model(self, name: str) -> ProviderModel | None:
@@ -74,26 +96,30 @@ class Provider:
         return next((model for model in self.models if model.name == name), None)
 
 
-def to_nano(amount: str | int) -> int:
-    """
-    Turn a decimal amount into nano-units, exactly.
+@dataclass(frozen=True)
+class Vendor:
+    """A row of the catalogue: what is known of an API before anybody has declared a provider."""
 
-    Raises:
-        ValueError: It is no decimal number, negative, too large, or finer than a nano-unit.
-    """
-    try:
-        value = Decimal(amount)
-    except InvalidOperation as error:
-        raise ValueError("must be a decimal number in a string, such as `0.15`") from error
-    if not value.is_finite() or value < 0 or value > _MAX_AMOUNT:
-        raise ValueError(f"must be from 0 to {_MAX_AMOUNT}")
-    nano = value * _NANO
-    if nano != int(nano):
-        raise ValueError("must have at most 9 decimal places")
-    return int(nano)
+    name: str
+    title: str
+    docs: str
+    base_url: str
+    """With `{…}` where every installation has its own."""
+    dialect: str
+    operations: tuple[str, ...]
+    operator: str
+    header: str | None
+    """Header of the credential; none: `Authorization: Bearer`."""
+    credential: str
+    """`required`, `optional` or `none`."""
+    region: str | None
+    max_data_class: str
+    handling: Handling
+    metrics: str | None
+    """Where it counts tokens itself, for `towpath usage reconcile`."""
+    note: str | None
 
-
-def from_nano(nano: int) -> str:
-    """Write nano-units as a decimal amount."""
-    text = f"{Decimal(nano) / _NANO:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    @property
+    def needs_url(self) -> bool:
+        """Whether every installation has an address of its own."""
+        return "{" in self.base_url

@@ -1,15 +1,6 @@
 """Tables of providers."""
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ForeignKey,
-    Integer,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, Column, ForeignKey, Integer, String, Table, Text, UniqueConstraint
 
 from towpath_server.core import queries
 from towpath_server.core.db import metadata
@@ -19,13 +10,17 @@ providers = Table(
     metadata,
     *queries.resource(),
     Column("name", String(63), nullable=False),
+    Column("vendor", String(63)),
     Column("dialect", String(32), nullable=False),
     Column("base_url", String(2000), nullable=False),
+    Column("operator", String(16), nullable=False),
+    Column("operations", JSON, nullable=False),
     Column("credential_id", String(64)),
     Column("credential_sealed", Text),
     Column("header", String(100)),
     Column("region", String(63)),
     Column("max_data_class", String(32), nullable=False),
+    Column("handling", JSON, nullable=False),
     UniqueConstraint("name"),
     UniqueConstraint("credential_id"),
 )
@@ -44,10 +39,6 @@ provider_models = Table(
         "provider_id", String(64), ForeignKey("providers.id", ondelete="CASCADE"), primary_key=True
     ),
     Column("name", String(200), primary_key=True),
-    Column("price_id", String(64)),
-    Column("input_nano", BigInteger),
-    Column("output_nano", BigInteger),
-    Column("cached_input_nano", BigInteger),
     Column("context_length", Integer),
-    UniqueConstraint("price_id"),
+    Column("signature", JSON(none_as_null=True)),
 )

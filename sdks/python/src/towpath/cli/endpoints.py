@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from towpath.cli import listing, output
+from towpath.cli import listing, output, serving
 from towpath.cli.group import Misuse, Noun
 from towpath.cli.output import Column
 from towpath.cli.session import (
@@ -77,6 +77,8 @@ def show(current: Session, endpoint: str, environment: Environment | None, as_js
     state = "answers" if found.status.ready else f"does not answer: {found.status.reason or '–'}"
     output.data(f"{found.name} in {found.environment}: {state}    {found.id}")
     output.data(f"visible to {found.access.visibility}, callers {', '.join(found.access.callers)}")
+    for line in serving.lines(found):
+        output.data(line)
     columns = [
         Column("target", flexible=True),
         Column("operations"),
@@ -101,14 +103,13 @@ def show(current: Session, endpoint: str, environment: Environment | None, as_js
 @click.option("--model", help="…and this model of it.")
 @click.option("--deployment", help="Point it to this deployment.")
 @click.option("--url", help="Point it to a server you already run (with --dialect and --model).")
-@click.option("--dialect", type=click.Choice(["openai", "kserve_v2"]), help="What that one speaks.")
+@click.option("--dialect", help="What that one speaks.")
 @click.option(
     "--visibility",
     type=click.Choice(["project", "team", "organization"]),
-    default="project",
-    show_default=True,
-    help="Who may call it.",
+    help="Who may call it: project, unless it is said otherwise.",
 )
+@serving.options
 @json_option
 @session
 def create(
@@ -117,24 +118,62 @@ def create(
     name: str,
     environment: Environment,
     project: str | None,
-    visibility: str,
+    visibility: str | None,
+    file: str | None,
     as_json: bool,
-    **target_options: str | None,
+    **options: Any,
 ) -> None:
-    """Create an endpoint with one target; several targets are for the API."""
-    made = current.client().endpoints.create(
-        name=name,
-        environment=environment,
-        targets=[target_of(name, **target_options)],
-        access={"visibility": visibility},
-        **listing.changes(project=project),
-    )
+    """
+    Create an endpoint: with one target by options, or from a file with all that the API knows.
+
+    What an option says wins over the file.
+    """
+    targets = {name: options.pop(name) for name in TARGETS}
+    body: dict[str, Any] = {**serving.read(file), **serving.changes(**options)}
+    if any(targets.values()) or "targets" not in body:
+        body["targets"] = [target_of(name, **targets)]
+    if visibility is not None or "access" not in body:
+        body["access"] = {**body.get("access", {}), "visibility": visibility or "project"}
+    body |= {"name": name, "environment": environment, **listing.changes(project=project)}
+    made = current.client().endpoints.create(**body)
     listing.resource(
         made,
         as_json=as_json,
         fields=("id", "name", "environment", "project", "revision"),
         then=f"Next: `towpath endpoints show {name}`, or call it",
     )
+
+
+@command.command()
+@click.argument("endpoint")
+@environment_option(None)
+@serving.options
+@json_option
+@session
+def update(
+    current: Session,
+    *,
+    endpoint: str,
+    environment: Environment | None,
+    file: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Change how an endpoint serves; each part that is given is replaced, the others stay."""
+    body = {**serving.read(file), **serving.changes(**options)}
+    if not body:
+        raise Misuse(
+            "nothing to change",
+            fix=f"`towpath endpoints update {endpoint} --timeout first_byte=30s`, or --file FILE",
+        )
+    changed = current.client().endpoints.update(endpoint, environment=environment, **body)
+    listing.resource(
+        changed, as_json=as_json, fields=("id", "name", "environment", "revision", *body)
+    )
+
+
+TARGETS = ("provider", "model", "deployment", "url", "dialect")
+"""Options of `create` that say what stands behind the endpoint."""
 
 
 def target_of(

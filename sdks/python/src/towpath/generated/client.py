@@ -35,7 +35,9 @@ from towpath.generated.resources.serving import (
     Deployments,
     Endpoints,
     Nodes,
+    Prices,
     Providers,
+    Vendors,
 )
 from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
@@ -202,6 +204,16 @@ class Towpath:
     def providers(self) -> Providers:
         """Vendors' APIs outside."""
         return Providers(self)
+
+    @cached_property
+    def vendors(self) -> Vendors:
+        """The catalogue that providers are made from."""
+        return Vendors(self)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What records name by `price_id`."""
+        return Prices(self)
 
     @cached_property
     def nodes(self) -> Nodes:

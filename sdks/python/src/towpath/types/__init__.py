@@ -54,9 +54,13 @@ from towpath.types.serving import EndpointStatus as EndpointStatus
 from towpath.types.serving import Health as Health
 from towpath.types.serving import ModelVersion as ModelVersion
 from towpath.types.serving import Node as Node
+from towpath.types.serving import Price as Price
 from towpath.types.serving import Provider as Provider
+from towpath.types.serving import ProviderModel as ProviderModel
 from towpath.types.serving import RegisteredModel as RegisteredModel
 from towpath.types.serving import Replica as Replica
 from towpath.types.serving import ReplicaLog as ReplicaLog
 from towpath.types.serving import Runtime as Runtime
 from towpath.types.serving import Target as Target
+from towpath.types.serving import Upstream as Upstream
+from towpath.types.serving import Vendor as Vendor

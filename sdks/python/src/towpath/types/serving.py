@@ -7,24 +7,94 @@ from towpath.model import Model
 from towpath.types.resource import Condition, Environment, Resource
 
 
-class Provider(Resource):
+class Price(Model):
+    """
+    What a call costs from a time on, in decimal strings; it never changes, and records name its id.
+
+    Its beginning is `price["from"]`, absent where it always held.
+    """
+
+    id: str
+    input_per_million: str | None
+    output_per_million: str | None
+    cached_input_per_million: str | None
+    cache_write_per_million: str | None
+    reasoning_per_million: str | None
+    audio_input_per_million: str | None
+    audio_output_per_million: str | None
+    per_request: str | None
+    gpu_second: str | None
+    owner: str | None
+    model: str | None
+    created_at: datetime | None
+    retired_at: datetime | None
+
+
+class ProviderModel(Model):
+    """A model that a provider offers."""
+
+    name: str
+    prices: list[Price]
+    context_length: int | None
+    signature: dict[str, Any] | None
+
+
+class Upstream(Model):
+    """How an upstream is called."""
+
+    max_concurrency: int | None
+    queue: dict[str, Any] | None
+    probe: dict[str, str] | None
+    quirks: list[str] | None
+    query: str | None
+    headers: dict[str, str] | None
+    ca_pem: str | None
+
+
+class Provider(Resource, Upstream):
     """A vendor's API outside; its credential is never shown."""
 
     name: str
+    vendor: str | None
     dialect: str
     base_url: str
+    operator: Literal["internal", "external"]
+    operations: list[str]
     has_credential: bool
     header: str | None
     region: str | None
     max_data_class: str
-    models: list[dict[str, Any]]
+    models: list[ProviderModel]
 
 
-class Target(Model):
-    """What stands behind an endpoint, and whether it can answer."""
+class Vendor(Model):
+    """A row of the catalogue, from which a provider is made."""
+
+    name: str
+    title: str
+    docs: str
+    base_url: str
+    dialect: str
+    spoken: bool
+    operations: list[str]
+    operator: str
+    credential: Literal["required", "optional", "none"]
+    header: str | None
+    region: str | None
+    max_data_class: str
+    quirks: list[str]
+    headers: dict[str, str]
+    query: str | None
+    probe: str | None
+    metrics: str | None
+    note: str | None
+
+
+class Target(Upstream):
+    """What stands behind an endpoint, and whether it can answer; in a chain also an endpoint."""
 
     id: str
-    kind: Literal["deployment", "static", "provider"]
+    kind: Literal["deployment", "static", "provider", "endpoint"]
     name: str
     weight: int | None
     model: str | None
@@ -32,9 +102,10 @@ class Target(Model):
     url: str | None
     operations: list[str]
     region: str | None
-    max_data_class: str
-    price: dict[str, str] | None
+    max_data_class: str | None
+    prices: list[Price]
     context_length: int | None
+    gpus: int | None
     ready: bool
     note: str | None
 
@@ -60,9 +131,15 @@ class Endpoint(Resource):
     name: str
     environment: Environment
     project: str | None
+    kind: Literal["plain", "tiered"]
     deployment: str | None
     access: Access
-    timeouts: dict[str, int]
+    timeouts: dict[str, str]
+    balance: dict[str, str | None]
+    retries: dict[str, int]
+    stream_recovery: Literal["none", "continue"]
+    cache: dict[str, str] | None
+    tier: dict[str, Any] | None
     targets: list[Target]
     fallback: list[Target]
     status: EndpointStatus
@@ -113,7 +190,7 @@ class Deployment(Resource):
     replicas: list[Replica]
     replicas_wanted: int
     replicas_ready: int
-    price: dict[str, str] | None
+    prices: list[Price]
     manifest: dict[str, Any]
     first_ready_at: datetime | None
 
@@ -130,7 +207,7 @@ class DeploymentCheck(Model):
     runtime: DeployedRuntime
     operations: list[str]
     replicas_wanted: int
-    price: dict[str, str] | None
+    prices: list[dict[str, str]]
 
 
 class ReplicaLog(Model):

@@ -8,12 +8,22 @@ message of a check has its fix, where it has one, on a second line.
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
-from towpath_server.core import suggest
+from towpath_server.core import durations, money, suggest
+from towpath_server.core.clock import to_ms
+from towpath_server.core.money import OUTSIDE, PriceDraft, to_nano
 from towpath_server.domains.deployments.models import (
     MetadataDraft,
     ModelDraft,
@@ -21,9 +31,9 @@ from towpath_server.domains.deployments.models import (
     Resources,
     RuntimeDraft,
 )
-from towpath_server.domains.deployments.schemas.quantity import duration_ms, quantity
-from towpath_server.domains.endpoints.models import AccessDraft, Timeouts, Visibility
-from towpath_server.domains.providers.models import to_nano
+from towpath_server.domains.deployments.schemas.quantity import quantity
+from towpath_server.domains.endpoints.models import AccessDraft, Visibility
+from towpath_server.domains.endpoints.models.serving import Timeouts
 
 MAX_REPLICAS = 64  # of one deployment on one machine
 _MAX_MILLISECONDS = 3_600_000
@@ -34,6 +44,14 @@ _RESERVED_ENV = ("TOWPATH_", "LD_", "DYLD_", "PYTHON", "PATH", "HOME", "LANG")
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Environment = Literal["sandbox", "staging", "production"]
+
+
+def _amount(value: str) -> str:
+    to_nano(value)
+    return value
+
+
+Amount = Annotated[str, StringConstraints(max_length=40), AfterValidator(_amount)]
 
 
 class Section(BaseModel):
@@ -183,6 +201,8 @@ class Scaling(Section):
 
     min_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS)
     max_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS)
+    max_concurrency: int | None = Field(None, ge=1, le=1_000_000)
+    """Calls that one replica takes at a time; more wait in the deployment's queue."""
 
     @field_validator("max_replicas")
     @classmethod
@@ -259,20 +279,38 @@ class Access(Section):
 
 
 class Price(Section):
-    """What a million tokens cost, in decimal strings."""
+    """What a call costs from a time on, in decimal strings."""
 
-    input_per_million: Annotated[str, StringConstraints(max_length=40)]
-    output_per_million: Annotated[str, StringConstraints(max_length=40)]
+    from_: Annotated[str, StringConstraints(max_length=40)] | None = Field(None, alias="from")
+    input_per_million: Amount | None = None
+    output_per_million: Amount | None = None
+    cached_input_per_million: Amount | None = None
+    cache_write_per_million: Amount | None = None
+    reasoning_per_million: Amount | None = None
+    audio_input_per_million: Amount | None = None
+    audio_output_per_million: Amount | None = None
+    per_request: Amount | None = None
+    gpu_second: Amount | None = None
 
-    @field_validator("input_per_million", "output_per_million")
+    @field_validator("from_")
     @classmethod
-    def _exact(cls, value: str) -> str:
-        to_nano(value)
+    def _time(cls, value: str | None) -> str | None:
+        if value is not None:
+            _moment(value)
         return value
 
-    def draft(self) -> tuple[int, int]:
+    def draft(self) -> PriceDraft:
         """Read it, in nano-units."""
-        return to_nano(self.input_per_million), to_nano(self.output_per_million)
+        amounts = money.Amounts.read({name: getattr(self, name) for name in OUTSIDE.values()})
+        return PriceDraft(amounts, _moment(self.from_) if self.from_ else None)
+
+
+def _moment(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("must be a time such as `2027-01-01T00:00:00Z`") from error
+    return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 class TimeoutLimits(Section):
@@ -282,17 +320,18 @@ class TimeoutLimits(Section):
     first_byte: str | None = None
     silence: str | None = None
     total: str | None = None
+    attempt: str | None = None
 
-    @field_validator("connect", "first_byte", "silence", "total")
+    @field_validator("connect", "first_byte", "silence", "total", "attempt")
     @classmethod
     def _duration(cls, value: str | None) -> str | None:
-        if value is not None and not 1 <= duration_ms(value) <= _MAX_MILLISECONDS:
+        if value is not None and not 1 <= durations.to_ms(value) <= _MAX_MILLISECONDS:
             raise ValueError("must be between 1ms and 1h")
         return value
 
     def draft(self) -> Timeouts:
         """Read it."""
-        given = {name: duration_ms(text) for name, text in self.model_dump().items() if text}
+        given = {name: durations.to_ms(text) for name, text in self.model_dump().items() if text}
         return Timeouts(**{f"{name}_ms": value for name, value in given.items()})
 
 
@@ -304,7 +343,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "startupProbe": Probe,
     "readinessProbe": Probe,
     "access": Access,
-    "price": Price,
+    "prices": Price,
     "timeouts": TimeoutLimits,
 }
 """The parts of `spec` that this version does."""
@@ -323,7 +362,6 @@ LATER: Mapping[str, str] = {
     "resources.limits.nvidia.com/gpu": "this version serves on CPUs",
     "scaling.metric": "the number of replicas is fixed",
     "scaling.target": "the number of replicas is fixed",
-    "scaling.maxConcurrency": "concurrency is not limited per replica yet",
     "scaling.idleTimeout": "models stay loaded",
     "scaling.schedule": "the number of replicas is fixed",
     "scaling.coldStart": "models stay loaded",

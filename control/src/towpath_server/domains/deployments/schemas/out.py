@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from towpath_server.domains.deployments.models import Checked, Condition, Replica, View
-from towpath_server.domains.providers.models import from_nano
+from towpath_server.web.money import PriceOut
 from towpath_server.web.schemas import Out, Resource, at, at_or_none
 
 
@@ -92,7 +92,7 @@ class DeploymentOut(Resource):
     replicas: list[ReplicaOut]
     replicas_wanted: int
     replicas_ready: int
-    price: dict[str, str] | None
+    prices: list[PriceOut]
     manifest: dict[str, Any]
     first_ready_at: datetime | None
 
@@ -100,7 +100,7 @@ class DeploymentOut(Resource):
     def of(cls, view: View) -> "DeploymentOut":
         """Write a deployment."""
         deployment, current = view.deployment, view.current
-        workload, price = current.workload, current.price
+        workload = current.workload
         return cls(
             id=deployment.id,
             revision=deployment.revision,
@@ -123,9 +123,7 @@ class DeploymentOut(Resource):
             replicas=[ReplicaOut.of(replica) for replica in view.replicas],
             replicas_wanted=current.replicas,
             replicas_ready=len(view.exposed),
-            price=_price((price.input_nano_per_million, price.output_nano_per_million))
-            if price
-            else None,
+            prices=[PriceOut.of(price) for price in view.prices],
             manifest=dict(current.manifest),
             first_ready_at=at_or_none(deployment.first_ready_at_ms),
         )
@@ -144,7 +142,7 @@ class CheckedOut(Out):
     runtime: RuntimeOut
     operations: list[str]
     replicas_wanted: int
-    price: dict[str, str] | None
+    prices: list[dict[str, str]]
 
     @classmethod
     def of(cls, checked: Checked) -> "CheckedOut":
@@ -164,7 +162,7 @@ class CheckedOut(Out):
             ),
             operations=list(checked.serving.operations),
             replicas_wanted=checked.replicas,
-            price=_price(checked.price_nano) if checked.price_nano else None,
+            prices=[price.amounts.written() for price in checked.prices],
         )
 
 
@@ -201,10 +199,3 @@ class LogsOut(Out):
 
 def _model(name: str, version: int, digest: str) -> ModelOut:
     return ModelOut(name=name, version=version, digest=digest)
-
-
-def _price(nano: tuple[int, int]) -> dict[str, str]:
-    return {
-        "input_per_million": from_nano(nano[0]),
-        "output_per_million": from_nano(nano[1]),
-    }

@@ -1,4 +1,4 @@
-"""Quantities as Kubernetes writes them, and durations."""
+"""Quantities as Kubernetes writes them."""
 
 import re
 from decimal import Decimal
@@ -10,8 +10,6 @@ _FACTORS = {
     **{letter: Decimal(1000) ** (power + 1) for power, letter in enumerate("kMGTP")},
     **{f"{letter}i": Decimal(1024) ** (power + 1) for power, letter in enumerate("KMGTP")},
 }
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
-_UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 
 
 def quantity(value: str | int) -> Decimal:
@@ -25,16 +23,3 @@ def quantity(value: str | int) -> Decimal:
     if match is None:
         raise ValueError("must be a quantity such as `500m`, `2` or `1Gi`")
     return Decimal(match.group(1)) * _FACTORS[match.group(2) or ""]
-
-
-def duration_ms(value: str) -> int:
-    """
-    Read `250ms`, `1.5s`, `5m`, `1h`.
-
-    Raises:
-        ValueError: It is no duration.
-    """
-    match = _DURATION.fullmatch(value)
-    if match is None:
-        raise ValueError("must be a duration such as `500ms`, `30s` or `5m`")
-    return int(Decimal(match.group(1)) * _UNITS_MS[match.group(2)])

@@ -10,10 +10,12 @@ from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Draft, ProbeDraft, Resources, RuntimeDraft
 from towpath_server.domains.deployments.schemas import document as documents
 from towpath_server.domains.deployments.schemas import manifest
-from towpath_server.domains.endpoints.models import AccessDraft, Timeouts
+from towpath_server.domains.endpoints.models import AccessDraft
+from towpath_server.domains.endpoints.models.serving import Timeouts
 
 API_VERSION = "towpath.dev/v1alpha1"
 KIND = "ModelDeployment"
+_MAX_LISTED = 50  # of one part; a manifest has a few
 _TOP = ("apiVersion", "kind", "metadata", "spec")
 
 S = TypeVar("S", bound=manifest.Section)
@@ -47,7 +49,7 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
     startup = reader.section(manifest.Probe, spec.get("startupProbe"), "#/spec/startupProbe")
     ready = reader.section(manifest.Probe, spec.get("readinessProbe"), "#/spec/readinessProbe")
     access = reader.section(manifest.Access, spec.get("access"), "#/spec/access")
-    price = reader.section(manifest.Price, spec.get("price"), "#/spec/price")
+    prices = reader.listed(manifest.Price, spec.get("prices"), "#/spec/prices")
     timeouts = reader.section(manifest.TimeoutLimits, spec.get("timeouts"), "#/spec/timeouts")
     broken = reader.broken
     return Draft(
@@ -56,11 +58,12 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
         runtime=_or(runtime, "runtime", broken, RuntimeDraft()),
         resources=_or(needs, "resources", broken, Resources()),
         replicas=_or(scaling, "scaling", broken, 1),
+        max_concurrency=scaling.max_concurrency if scaling else None,
         startup=_or(startup, "startupProbe", broken, ProbeDraft()),
         readiness=_or(ready, "readinessProbe", broken, ProbeDraft()),
         access=_or(access, "access", broken, AccessDraft()),
         max_data_class=access.max_data_class if access else "public",
-        price_nano=price.draft() if price else None,
+        prices=tuple(price.draft() for price in prices),
         timeouts=_or(timeouts, "timeouts", broken, Timeouts()),
         document=top,
         findings=tuple(reader.findings),
@@ -128,12 +131,22 @@ class _Reader:
             self.broken.add(at)
             return None
 
+    def listed(self, kind: type[S], value: Any, at: str) -> list[S]:
+        if value is None:
+            return []
+        if not isinstance(value, list) or len(value) > _MAX_LISTED:
+            detail = f"This must be a list of at most {_MAX_LISTED}."
+            self.findings.append(Finding(at, detail, "Begin each of them with `-`."))
+            return []
+        found = [self.section(kind, one, f"{at}/{index}") for index, one in enumerate(value)]
+        return [one for one in found if one is not None]
+
     def _entry(self, kind: type[BaseModel], entry: Any, at: str) -> None:
         path = [part for part in entry["loc"] if part not in {"str", "int"}]
         place = at + "".join(f"/{_escaped(part)}" for part in path)
         if entry["type"] == "extra_forbidden":
             dotted = ".".join("*" if isinstance(part, int) else str(part) for part in path)
-            section = at.removeprefix("#/spec/")
+            section = at.removeprefix("#/spec/").partition("/")[0]
             if f"{section}.{dotted}" in manifest.LATER:
                 self._later(place, f"{section}.{dotted}")
             else:

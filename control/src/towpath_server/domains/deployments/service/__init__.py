@@ -22,7 +22,6 @@ from towpath_server.domains.deployments.service.read import was_ready as was_rea
 from towpath_server.domains.deployments.service.routed import (
     routed_credentials as routed_credentials,
 )
-from towpath_server.domains.deployments.service.routed import routed_prices as routed_prices
 from towpath_server.domains.deployments.service.routed import routed_targets as routed_targets
 
 __all__ = [
@@ -44,7 +43,6 @@ __all__ = [
     "replica_changed",
     "retire",
     "routed_credentials",
-    "routed_prices",
     "routed_targets",
     "secret_of",
     "was_ready",

@@ -7,6 +7,7 @@ from towpath_server.adapters.facilities import Facilities
 from towpath_server.core import ids, revision, uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
+from towpath_server.core.upstream import Handling
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.deployments.models import (
     Checked,
@@ -24,7 +25,7 @@ from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.endpoints.models import Declaration, Shown
 from towpath_server.domains.models import service as models
-from towpath_server.domains.providers.models import Price
+from towpath_server.domains.prices import service as prices
 
 DRAIN_MS = (
     2_000  # gateways stop choosing a replica within milliseconds; one that polls anew, within this
@@ -89,6 +90,7 @@ async def apply(
                 operations=checked.serving.operations,
                 max_data_class=checked.serving.max_data_class,
                 context_length=checked.serving.context_length,
+                handling=Handling.of(checked.serving.handling),
             ),
         ),
     )
@@ -101,6 +103,7 @@ async def apply(
         started = {"conditions": _conditions(tx, checked), "phase": Phase.PROGRESSING}
         await store.observe(tx, deployment.id, started)
     await _insert_revision(tx, caller, deployment, checked)
+    await prices.declare(tx, deployment.id, checked.prices)
     await revision.bump(tx, "target", deployment.id)
     await _note(tx, caller, deployment, "updated" if present else "created", checked)
     await observe.carry(tx, deployment.id)
@@ -129,9 +132,7 @@ async def delete(
     await store.observe(tx, deployment.id, {"deleting_at_ms": tx.now_ms, "phase": Phase.DELETING})
     for replica in view.replicas:
         await observe.retire(tx, replica, after_ms=DRAIN_MS)
-    for one in (view.current, view.serving):
-        if one is not None and one.price is not None:
-            await revision.bump(tx, "price", one.price.id)
+    await prices.withdraw(tx, [deployment.id])
     await _note(tx, caller, deployment, "deleted", None)
 
 
@@ -182,14 +183,6 @@ def _conditions(tx: Tx, checked: Checked) -> tuple[Condition, ...]:
 async def _insert_revision(
     tx: Tx, caller: Principal, deployment: Deployment, checked: Checked
 ) -> None:
-    price = None
-    if checked.price_nano is not None:
-        price = Price(ids.new("prc"), *checked.price_nano)
-        former = (await read.view(tx, deployment.id, number=deployment.revision - 1)) or None
-        known = former.price if former else None
-        if known is not None and replace(price, id=known.id) == known:
-            price = known
-        await revision.bump(tx, "price", price.id)
     await store.insert_revision(
         tx,
         Revision(
@@ -200,7 +193,6 @@ async def _insert_revision(
             serving=checked.serving,
             replicas=checked.replicas,
             memory_bytes=checked.memory_bytes,
-            price=price,
             created_at_ms=tx.now_ms,
             created_by=caller.id,
         ),

@@ -14,6 +14,7 @@ from towpath_server.core import suggest
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
+from towpath_server.core.upstream import Handling, Probe
 from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
 from towpath_server.domains.deployments.models import (
     Checked,
@@ -32,9 +33,9 @@ from towpath_server.domains.endpoints.models import (
     ENVIRONMENTS,
     AccessDraft,
     Declaration,
-    Timeouts,
     can_embed,
 )
+from towpath_server.domains.endpoints.models.serving import Timeouts
 from towpath_server.domains.models import service as models
 from towpath_server.domains.models.models import ModelVersion
 from towpath_server.domains.nodes import service as nodes
@@ -285,7 +286,7 @@ class _Checker:
             serving=self._serving(version, runtime, project),
             replicas=replicas,
             memory_bytes=memory,
-            price_nano=draft.price_nano,
+            prices=draft.prices,
             access=draft.access or AccessDraft(),
             timeouts=draft.timeouts or Timeouts(),
             manifest=_pinned(draft.document, version),
@@ -340,7 +341,18 @@ class _Checker:
             context_length=context,
             modalities=runtime.modalities or (("text",) if runtime.dialect == "openai" else ()),
             owned_by=project.path,
+            handling=self._handling(runtime).document(),
         )
+
+    def _handling(self, runtime: Runtime) -> Handling:
+        """Say how its replicas are called: the gateway asks what the readiness probe asks."""
+        draft, rule = self._draft.readiness or ProbeDraft(), runtime.readiness
+        probe = Probe(
+            path=draft.path or runtime.health_path,
+            interval_ms=round((draft.period_s or rule.period_s) * 1000),
+            **({"timeout_ms": round(draft.timeout_s * 1000)} if draft.timeout_s else {}),
+        )
+        return Handling(max_concurrency=self._draft.max_concurrency, probe=probe)
 
 
 def _argument(wanted: RuntimeDraft, name: str) -> int | None:

@@ -138,12 +138,9 @@ async def known_replicas(tx: Tx) -> set[str]:
 
 
 async def _serve(tx: Tx, view: View) -> None:
-    """Let the newest revision take the traffic; the former one's price goes with it."""
+    """Let the newest revision take the traffic."""
     await store.observe(tx, view.deployment.id, {"serving": view.current.number})
     await revision.bump(tx, "target", view.deployment.id)
-    former = view.serving
-    if former is not None and former.price is not None and former.price != view.current.price:
-        await revision.bump(tx, "price", former.price.id)
 
 
 def _kept(former: Condition | None, now: Condition, tx: Tx) -> Condition:

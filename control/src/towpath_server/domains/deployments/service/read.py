@@ -8,9 +8,10 @@ from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
-from towpath_server.domains.deployments.models import Deployment, Revision, View
+from towpath_server.domains.deployments.models import Deployment, View
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.projects import service as projects
 
 
@@ -87,12 +88,6 @@ async def load(tx: Tx, deployment_id: str) -> View | None:
     return (await _views(tx, found))[0] if found else None
 
 
-async def view(tx: Tx, deployment_id: str, *, number: int) -> Revision | None:
-    """Return one revision."""
-    found = await store.revisions(tx, {(deployment_id, number)})
-    return found.get((deployment_id, number))
-
-
 async def pending(tx: Tx) -> Sequence[str]:
     """Return the ids of every deployment, which the loop looks at."""
     return await store.all_ids(tx)
@@ -113,12 +108,14 @@ async def _views(tx: Tx, found: Sequence[Deployment]) -> Sequence[View]:
     replicas = await replica_store.of(tx, [deployment.id for deployment in found])
     wanted = {(d.id, number) for d in found for number in (d.revision, d.serving) if number}
     revisions = await store.revisions(tx, wanted)
+    owned = await prices.of(tx, {deployment.id for deployment in found})
     return [
         View(
             deployment=replace(deployment, project_path=paths.get(deployment.project_id, "")),
             current=revisions[deployment.id, deployment.revision],
             serving=revisions.get((deployment.id, deployment.serving)),
             replicas=tuple(replicas[deployment.id]),
+            prices=tuple(owned.get((deployment.id, ""), ())),
         )
         for deployment in found
     ]

@@ -3,12 +3,13 @@
 from collections.abc import Collection, Sequence
 
 from towpath_server.core.db import Tx
+from towpath_server.core.upstream import Handling
 from towpath_server.domains.deployments.models import View
 from towpath_server.domains.deployments.service import read
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
 from towpath_server.domains.endpoints.models import Replica, RoutedTarget
-from towpath_server.domains.providers.models import Credential, Price
+from towpath_server.domains.providers.models import Credential
 
 
 async def routed_targets(
@@ -21,13 +22,6 @@ async def routed_targets(
     """
     found = await store.rows(tx, wanted=ids, after=after, limit=limit, live=True)
     return [_target(view) for view in await read.views(tx, found)]
-
-
-async def routed_prices(
-    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
-) -> list[Price]:
-    """List the prices of revisions in use by id, or all after one, in order of id."""
-    return await store.prices(tx, wanted=ids, after=after, limit=limit)
 
 
 async def routed_credentials(
@@ -57,10 +51,11 @@ def _target(view: View) -> RoutedTarget:
         signature=serving.signature,
         request_fields=serving.request_fields,
         max_data_class=serving.max_data_class,
-        price=shown.price.id if shown.price else None,
+        prices=tuple(price.id for price in view.prices),
         context_length=serving.context_length,
         modalities=serving.modalities,
         owned_by=serving.owned_by,
+        handling=Handling.of(serving.handling),
     )
 
 

@@ -23,7 +23,6 @@ from towpath_server.domains.deployments.models import (
     Workload,
 )
 from towpath_server.domains.deployments.tables import deployment_revisions, deployments
-from towpath_server.domains.providers.models import Price
 
 
 async def insert(tx: Tx, deployment: Deployment) -> None:
@@ -35,7 +34,6 @@ async def insert(tx: Tx, deployment: Deployment) -> None:
 
 async def insert_revision(tx: Tx, revision: Revision) -> None:
     """Add a revision."""
-    price = revision.price
     await tx.execute(
         deployment_revisions.insert().values(
             deployment_id=revision.deployment_id,
@@ -46,9 +44,6 @@ async def insert_revision(tx: Tx, revision: Revision) -> None:
             serving=asdict(revision.serving),
             replicas=revision.replicas,
             memory_bytes=revision.memory_bytes,
-            price_id=price.id if price else None,
-            input_nano=price.input_nano_per_million if price else None,
-            output_nano=price.output_nano_per_million if price else None,
             created_at_ms=revision.created_at_ms,
             created_by=revision.created_by,
         )
@@ -182,22 +177,6 @@ async def serving_model(tx: Tx, model: str) -> list[str]:
     return list((await tx.execute(query)).scalars())
 
 
-async def prices(tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int) -> list[Price]:
-    """List the prices of revisions in use by id, or all after one, in order of id."""
-    column = deployment_revisions.c.price_id
-    query = (
-        select(column, deployment_revisions.c.input_nano, deployment_revisions.c.output_nano)
-        .join(deployments, deployments.c.id == deployment_revisions.c.deployment_id)
-        .where(column.is_not(None), _in_use(), deployments.c.deleting_at_ms.is_(None))
-        .distinct()
-    )
-    if wanted is None:
-        query = query.where(column > after).order_by(column).limit(limit)
-    else:
-        query = query.where(column.in_(sorted(wanted)))
-    return [Price(row.price_id, row.input_nano, row.output_nano) for row in await tx.execute(query)]
-
-
 def _in_use() -> Any:
     number = deployment_revisions.c.number
     return or_(number == deployments.c.revision, number == deployments.c.serving)
@@ -217,7 +196,6 @@ def _condition(entry: Mapping[str, Any]) -> Condition:
 
 
 def _revision(row: Any) -> Revision:
-    price = Price(row.price_id, row.input_nano, row.output_nano) if row.price_id else None
     return Revision(
         deployment_id=row.deployment_id,
         number=row.number,
@@ -226,7 +204,6 @@ def _revision(row: Any) -> Revision:
         serving=_serving(row.serving),
         replicas=row.replicas,
         memory_bytes=row.memory_bytes,
-        price=price,
         created_at_ms=row.created_at_ms,
         created_by=row.created_by,
     )

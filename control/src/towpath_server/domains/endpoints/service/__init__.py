@@ -19,7 +19,6 @@ from towpath_server.domains.endpoints.service.routed import routed as routed
 from towpath_server.domains.endpoints.service.routed import (
     routed_credentials as routed_credentials,
 )
-from towpath_server.domains.endpoints.service.routed import routed_prices as routed_prices
 from towpath_server.domains.endpoints.service.routed import routed_targets as routed_targets
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "of_deployment",
     "routed",
     "routed_credentials",
-    "routed_prices",
     "routed_targets",
     "update",
     "withdraw",

@@ -95,6 +95,22 @@ def sees(endpoint: Endpoint, caller: Principal) -> bool:
     )
 
 
+def admits(other: Endpoint, endpoint: Endpoint) -> bool:
+    """
+    Tell whether all who may call one endpoint may be served by another.
+
+    The fallback must open nothing that is closed to the project that owns the endpoint.
+    """
+    granted = other.access
+    if granted.visibility is Visibility.ORGANIZATION or other.project_id == endpoint.project_id:
+        return True
+    if endpoint.project_id is None:
+        return False
+    same_team = granted.visibility is Visibility.TEAM and other.team_id == endpoint.team_id
+    owner = {("project", endpoint.project_id), ("team", endpoint.team_id)}
+    return same_team or any((allow.kind, allow.id) in owner for allow in granted.allow)
+
+
 def _reads_at_all(caller: Principal) -> bool:
     own = caller.may(Verb.READ, "endpoint", team=caller.team, project=caller.project)
     return own or any(caller.may(Verb.READ, "endpoint", team=team) for team in caller.roles)

@@ -6,23 +6,32 @@ from typing import Any
 from towpath_server.core import ids, revision, uses
 from towpath_server.core.access import Principal, PrincipalKind, Verb
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import Finding, InvalidRequest, NameTaken
+from towpath_server.core.errors import Finding, InUse, InvalidRequest, NameTaken
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.endpoints.errors import EndpointDeclared
 from towpath_server.domains.endpoints.models import (
     Access,
     AccessDraft,
+    Bound,
     Endpoint,
     EndpointDraft,
+    Onward,
     Target,
     TargetDraft,
-    Timeouts,
     Visibility,
 )
-from towpath_server.domains.endpoints.service import access, read
-from towpath_server.domains.endpoints.service.targets import Resolver
+from towpath_server.domains.endpoints.models.serving import (
+    Balance,
+    Retries,
+    Serving,
+    Tier,
+    Timeouts,
+)
+from towpath_server.domains.endpoints.service import access, read, tiers
+from towpath_server.domains.endpoints.service.targets import Resolver, price
 from towpath_server.domains.endpoints.store import endpoints as store
 from towpath_server.domains.endpoints.store import targets as target_store
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.projects.models import Project
 
@@ -35,6 +44,25 @@ class EndpointChanges:
     fallback: tuple[TargetDraft, ...] | None = None
     access: AccessDraft | None = None
     timeouts: Timeouts | None = None
+    balance: Balance | None = None
+    retries: Retries | None = None
+    stream_recovery: str | None = None
+    cache: tuple[int | None] | None = None
+    """(TTL in milliseconds,); (none,) takes the cache away."""
+    tier: tuple[Tier | None] | None = None
+    """(tier,); (none,) takes the tiers away."""
+
+    def serving(self, former: Serving) -> Serving:
+        """Return how the endpoint serves with these changes."""
+        whole = {
+            name: given
+            for name in ("timeouts", "balance", "retries", "stream_recovery")
+            if (given := getattr(self, name)) is not None
+        }
+        found = replace(former, **whole)
+        if self.cache is not None:
+            found = replace(found, cache_ttl_ms=self.cache[0])
+        return replace(found, tier=self.tier[0]) if self.tier is not None else found
 
 
 async def create(tx: Tx, caller: Principal, draft: EndpointDraft) -> Endpoint:
@@ -62,10 +90,10 @@ async def create(tx: Tx, caller: Principal, draft: EndpointDraft) -> Endpoint:
         project_id=project.id if project else None,
         deployment_id=None,
         access=Access(Visibility.PROJECT),
-        timeouts=draft.timeouts,
+        serving=draft.serving,
         project_path=project.path if project else None,
     )
-    changes = EndpointChanges(draft.targets, draft.fallback, draft.access, draft.timeouts)
+    changes = EndpointChanges(draft.targets, draft.fallback, draft.access)
     endpoint, resolver = await _resolve(tx, caller, blank, changes)
     if not await store.reserve(tx, draft.name, endpoint.project_id):
         raise NameTaken(
@@ -75,7 +103,7 @@ async def create(tx: Tx, caller: Principal, draft: EndpointDraft) -> Endpoint:
             fix="Choose another name; one belongs to one project in all environments.",
         )
     await store.insert(tx, endpoint)
-    await _insert_targets(tx, resolver)
+    endpoint = await _insert_targets(tx, resolver, endpoint)
     await store.bind(tx, endpoint)
     await revision.bump(tx, "endpoint", endpoint.id)
     await note(tx, caller, endpoint, "created")
@@ -83,10 +111,16 @@ async def create(tx: Tx, caller: Principal, draft: EndpointDraft) -> Endpoint:
 
 
 async def update(
-    tx: Tx, caller: Principal, ref: str, changes: EndpointChanges, *, if_match: int | None
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    changes: EndpointChanges,
+    *,
+    environment: str | None = None,
+    if_match: int | None,
 ) -> Endpoint:
     """
-    Change targets, fallbacks, access or timeouts; each that is given is replaced as a whole.
+    Change targets, access or how it serves; each part that is given is replaced as a whole.
 
     A static target that stays as it is keeps its credential.
 
@@ -97,22 +131,29 @@ async def update(
         EndpointDeclared: A deployment declares it.
         InvalidRequest: Something it names is not there; every finding is listed.
     """
-    former = await read.get(tx, caller, ref, verb=Verb.UPDATE)
+    former = await read.get(tx, caller, ref, verb=Verb.UPDATE, environment=environment)
     revision.match(if_match, former.revision)
     if former.deployment_id is not None:
         raise EndpointDeclared(former.name)
     endpoint, resolver = await _resolve(tx, caller, former, changes)
     await store.change(tx, former, endpoint)
-    await _insert_targets(tx, resolver)
+    endpoint = await _insert_targets(tx, resolver, endpoint)
     await store.bind(tx, endpoint)
-    kept = {bound.target.id for bound in (*endpoint.targets, *endpoint.fallback)}
+    kept = {bound.target.id for bound in endpoint.bound}
     await _drop_targets(tx, [target for target in _own(former) if target.id not in kept])
     await revision.bump(tx, "endpoint", endpoint.id)
     await note(tx, caller, endpoint, "updated")
     return replace(endpoint, revision=former.revision + 1, updated_at_ms=tx.now_ms)
 
 
-async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -> None:
+async def delete(
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    *,
+    environment: str | None = None,
+    if_match: int | None,
+) -> None:
     """
     Delete an endpoint with its static and provider targets.
 
@@ -121,11 +162,16 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
         Forbidden: The caller may not delete it.
         RevisionConflict: It is no longer at `if_match`.
         EndpointDeclared: A deployment declares it.
+        InUse: Other endpoints fall back to it.
     """
-    endpoint = await read.get(tx, caller, ref, verb=Verb.DELETE)
+    endpoint = await read.get(tx, caller, ref, verb=Verb.DELETE, environment=environment)
     revision.match(if_match, endpoint.revision)
     if endpoint.deployment_id is not None:
         raise EndpointDeclared(endpoint.name)
+    users = await store.falling_back_to(tx, endpoint.id)
+    if users:
+        raise InUse("endpoint", endpoint.name, [f"endpoint {user}" for user in users])
+    await prices.withdraw(tx, [target.id for target in _own(endpoint)])
     for target in _own(endpoint):
         await _bump_target(tx, target)
     await uses.release(tx, "endpoint", endpoint.id)
@@ -142,9 +188,13 @@ async def note(tx: Tx, caller: Principal, endpoint: Endpoint, what: str) -> None
             "name": endpoint.name,
             "environment": endpoint.environment,
             "targets": [bound.target.name for bound in endpoint.targets],
-            "fallback": [bound.target.name for bound in endpoint.fallback],
+            "fallback": [
+                f"endpoint {one.name}" if isinstance(one, Onward) else one.target.name
+                for one in endpoint.fallback
+            ],
             "visibility": endpoint.access.visibility,
             "callers": [*endpoint.access.callers],
+            **endpoint.serving.document(),
         }
     await audit.append(
         tx,
@@ -185,7 +235,7 @@ async def _resolve(
             resolver.findings.append(Finding("#/targets", detail, "Give one a weight above 0."))
         endpoint = replace(endpoint, targets=targets)
     if changes.fallback is not None:
-        fallback = await resolver.chain(changes.fallback, "#/fallback")
+        fallback = await resolver.fallback(changes.fallback, "#/fallback")
         endpoint = replace(endpoint, fallback=fallback)
     if changes.access is not None:
         granted, findings = await access.read(
@@ -197,8 +247,8 @@ async def _resolve(
         )
         resolver.findings += findings
         endpoint = replace(endpoint, access=granted)
-    if changes.timeouts is not None:
-        endpoint = replace(endpoint, timeouts=changes.timeouts)
+    endpoint = replace(endpoint, serving=changes.serving(endpoint.serving))
+    resolver.findings += tiers.findings(endpoint)
     if resolver.findings:
         first = resolver.findings[0]
         more = f" ({len(resolver.findings) - 1} more in `errors`)" * (len(resolver.findings) > 1)
@@ -210,13 +260,30 @@ async def _resolve(
     return endpoint, resolver
 
 
-async def _insert_targets(tx: Tx, resolver: Resolver) -> None:
+async def _insert_targets(tx: Tx, resolver: Resolver, endpoint: Endpoint) -> Endpoint:
+    """Add what is new, with its prices; return the endpoint with the prices at its targets."""
     for target, sealed in resolver.fresh:
         await target_store.insert(tx, target, sealed)
         await _bump_target(tx, target)
+    priced = await price(tx, resolver)
+    for target_id in priced:
+        await revision.bump(tx, "target", target_id)
+
+    def with_prices(bound: Bound) -> Bound:
+        found = priced.get(bound.target.id, bound.target.prices)
+        return replace(bound, target=replace(bound.target, prices=found))
+
+    return replace(
+        endpoint,
+        targets=tuple(with_prices(bound) for bound in endpoint.targets),
+        fallback=tuple(
+            with_prices(one) if isinstance(one, Bound) else one for one in endpoint.fallback
+        ),
+    )
 
 
 async def _drop_targets(tx: Tx, gone: list[Target]) -> None:
+    await prices.withdraw(tx, [target.id for target in gone])
     await target_store.remove(tx, [target.id for target in gone])
     for target in gone:
         await _bump_target(tx, target)
@@ -226,10 +293,8 @@ async def _bump_target(tx: Tx, target: Target) -> None:
     await revision.bump(tx, "target", target.id)
     if target.credential_id is not None:
         await revision.bump(tx, "credential", target.credential_id)
-    if target.price is not None:
-        await revision.bump(tx, "price", target.price.id)
 
 
 def _own(endpoint: Endpoint) -> list[Target]:
-    bound = {b.target.id: b.target for b in (*endpoint.targets, *endpoint.fallback)}
+    bound = {b.target.id: b.target for b in endpoint.bound}
     return [target for target in bound.values() if target.endpoint_id == endpoint.id]

@@ -13,6 +13,7 @@ from towpath_server.domains.endpoints.models import (
     Target,
     TargetKind,
 )
+from towpath_server.domains.endpoints.models.serving import Serving
 from towpath_server.domains.endpoints.service import access
 from towpath_server.domains.endpoints.service.change import note
 from towpath_server.domains.endpoints.store import endpoints as store
@@ -57,7 +58,8 @@ async def declare(tx: Tx, caller: Principal, declaration: Declaration) -> Endpoi
     if present:
         former = present[0]
         await _show(tx, declaration)
-        endpoint = replace(former, access=granted, timeouts=declaration.timeouts)
+        serving = replace(former.serving, timeouts=declaration.timeouts)
+        endpoint = replace(former, access=granted, serving=serving)
         if endpoint != former:
             await store.change(tx, former, endpoint)
             await revision.bump(tx, "endpoint", endpoint.id)
@@ -85,7 +87,7 @@ async def declare(tx: Tx, caller: Principal, declaration: Declaration) -> Endpoi
         project_id=declaration.project_id,
         deployment_id=declaration.deployment_id,
         access=granted,
-        timeouts=declaration.timeouts,
+        serving=Serving(timeouts=declaration.timeouts),
         targets=(Bound(target, _WEIGHT),),
     )
     await target_store.insert(tx, target)
@@ -105,13 +107,14 @@ async def observe(tx: Tx, deployment_id: str, *, ready: bool, note: str | None) 
 
 async def ensure_withdrawable(tx: Tx, deployment_id: str, name: str, environment: str) -> None:
     """
-    Refuse while other endpoints have a deployment as a target.
+    Refuse while other endpoints have a deployment as a target, or fall back to its endpoint.
 
     Raises:
         InUse: Some do; the error names them.
     """
     own = await store.find(tx, name, environment)
     users = await store.using_target(tx, deployment_id, but=own[0].id if own else None)
+    users += [user for one in own for user in await store.falling_back_to(tx, one.id)]
     if users:
         raise InUse("deployment", name, [f"endpoint {user}" for user in users])
 

@@ -8,9 +8,10 @@ from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
-from towpath_server.domains.endpoints.models import Allow, Endpoint
+from towpath_server.domains.endpoints.models import Allow, Bound, Endpoint, Target, TargetKind
 from towpath_server.domains.endpoints.service import access
 from towpath_server.domains.endpoints.store import endpoints as store
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.teams import service as teams
 
@@ -96,7 +97,8 @@ async def _visible_names(tx: Tx, caller: Principal) -> Sequence[str]:
 
 
 async def _named(tx: Tx, found: Sequence[Endpoint]) -> Sequence[Endpoint]:
-    """Add the words for projects and teams."""
+    """Add the words for projects and teams, and the prices of targets."""
+    found = await _priced(tx, found)
     allowed = {(allow.kind, allow.id) for one in found for allow in one.access.allow}
     project_ids = {one.project_id for one in found if one.project_id}
     project_ids |= {ref for kind, ref in allowed if kind == "project"}
@@ -117,3 +119,30 @@ async def _named(tx: Tx, found: Sequence[Endpoint]) -> Sequence[Endpoint]:
         )
         for one in found
     ]
+
+
+async def _priced(tx: Tx, found: Sequence[Endpoint]) -> Sequence[Endpoint]:
+    targets = [bound.target for one in found for bound in one.bound]
+    owned = await prices.of(tx, {owner_of_prices(target)[0] for target in targets})
+
+    def with_prices(bound: Bound) -> Bound:
+        known = owned.get(owner_of_prices(bound.target), ())
+        return replace(bound, target=replace(bound.target, prices=tuple(known)))
+
+    return [
+        replace(
+            one,
+            targets=tuple(with_prices(bound) for bound in one.targets),
+            fallback=tuple(
+                with_prices(place) if isinstance(place, Bound) else place for place in one.fallback
+            ),
+        )
+        for one in found
+    ]
+
+
+def owner_of_prices(target: Target) -> tuple[str, str]:
+    """Return whose prices hold for a target: (owner, model), as `prices` names them."""
+    if target.kind is TargetKind.PROVIDER and target.provider_id is not None:
+        return target.provider_id, target.upstream_model or ""
+    return target.id, ""

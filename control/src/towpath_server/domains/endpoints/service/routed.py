@@ -1,21 +1,25 @@
 """What the gateway needs of endpoints and of their static and provider targets."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from towpath_server.core import revision, uses
 from towpath_server.core.db import Tx
+from towpath_server.core.money import Price
 from towpath_server.domains.endpoints.models import (
+    Bound,
     Endpoint,
     Replica,
     RoutedEndpoint,
     RoutedTarget,
     Target,
-    TargetKind,
 )
+from towpath_server.domains.endpoints.service.read import owner_of_prices
 from towpath_server.domains.endpoints.store import endpoints as store
 from towpath_server.domains.endpoints.store import targets as target_store
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.providers import service as providers
-from towpath_server.domains.providers.models import Credential, Price, Provider
+from towpath_server.domains.providers.models import Credential, Provider
 
 
 async def routed(
@@ -32,19 +36,15 @@ async def routed_targets(
     """List static and provider targets by id, or all after one, in order of id."""
     found = await target_store.owned(tx, wanted=ids, after=after, limit=limit)
     at = await providers.by_ids(tx, {t.provider_id for t in found if t.provider_id})
+    owned = await prices.of(tx, {owner_of_prices(target)[0] for target in found})
     return [
-        _provider(target, at[target.provider_id])
-        if target.kind is TargetKind.PROVIDER and target.provider_id is not None
-        else _static(target)
+        _routed(
+            target,
+            at[target.provider_id] if target.provider_id is not None else None,
+            owned.get(owner_of_prices(target), ()),
+        )
         for target in found
     ]
-
-
-async def routed_prices(
-    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
-) -> list[Price]:
-    """List the prices of static targets by id, or all after one, in order of id."""
-    return await target_store.prices(tx, wanted=ids, after=after, limit=limit)
 
 
 async def routed_credentials(
@@ -80,10 +80,21 @@ def _endpoint(endpoint: Endpoint) -> RoutedEndpoint:
         allow=tuple((allow.kind, allow.id) for allow in endpoint.access.allow),
         callers=endpoint.access.callers,
         targets=tuple((bound.target.id, bound.weight) for bound in endpoint.targets),
-        fallback=tuple(bound.target.id for bound in endpoint.fallback),
-        timeouts=endpoint.timeouts.given(),
+        fallback=tuple(
+            ("target", one.target.id) if isinstance(one, Bound) else ("endpoint", one.id)
+            for one in endpoint.fallback
+        ),
+        serving=endpoint.serving.document(
+            {bound.target.name: bound.target.id for bound in endpoint.targets}
+        ),
         created_at_ms=endpoint.created_at_ms,
     )
+
+
+def _routed(target: Target, provider: Provider | None, known: Sequence[Price]) -> RoutedTarget:
+    costs = tuple(price.id for price in known)
+    found = _provider(target, provider) if provider is not None else _static(target)
+    return replace(found, prices=costs)
 
 
 def _provider(target: Target, provider: Provider) -> RoutedTarget:
@@ -95,15 +106,16 @@ def _provider(target: Target, provider: Provider) -> RoutedTarget:
         dialect=provider.dialect,
         replicas=(Replica(target.id, provider.base_url),),
         upstream_model=target.upstream_model or "",
-        operations=target.operations,
+        operations=provider.operations,
         credential=provider.credential_id,
         provider=provider.name,
+        signature=model.signature if model else None,
         region=provider.region,
-        operator="external",
+        operator=provider.operator,
         max_data_class=provider.max_data_class,
-        price=model.price.id if model and model.price else None,
         context_length=model.context_length if model else None,
         owned_by=provider.name,
+        handling=provider.handling,
     )
 
 
@@ -120,6 +132,6 @@ def _static(target: Target) -> RoutedTarget:
         signature=target.signature,
         region=target.region,
         max_data_class=target.max_data_class,
-        price=target.price.id if target.price else None,
         context_length=target.context_length,
+        handling=target.handling,
     )

@@ -7,21 +7,25 @@ from towpath_server.core import ids, suggest
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, TowpathError
+from towpath_server.core.money import Price, PriceDraft
 from towpath_server.domains.endpoints.models import (
-    OPENAI_OPERATIONS,
     STATIC_DIALECTS,
     Bound,
     Endpoint,
+    Onward,
     StaticDraft,
     Target,
     TargetDraft,
     TargetKind,
     can_embed,
 )
+from towpath_server.domains.endpoints.service import access
+from towpath_server.domains.endpoints.store import endpoints as endpoint_store
 from towpath_server.domains.endpoints.store import targets as store
+from towpath_server.domains.prices import service as prices
 from towpath_server.domains.providers import service as providers
 from towpath_server.domains.providers.errors import DialectUnsupported
-from towpath_server.domains.providers.models import Price
+from towpath_server.domains.providers.models import OPERATIONS
 
 
 class Resolver:
@@ -31,27 +35,39 @@ class Resolver:
         self._tx = tx
         self._caller = caller
         self._endpoint = endpoint
-        self._former = {
-            bound.target.id: bound.target for bound in (*endpoint.targets, *endpoint.fallback)
-        }
+        self._former = {bound.target.id: bound.target for bound in endpoint.bound}
         self.findings: list[Finding] = []
         self.fresh: list[tuple[Target, str | None]] = []
         """Targets to insert, each with its sealed credential."""
+        self.priced: list[tuple[Target, StaticDraft]] = []
+        """Static targets whose prices are declared, once they are there."""
 
     async def chain(self, drafts: Sequence[TargetDraft], at: str) -> tuple[Bound, ...]:
         """Resolve targets in their order."""
-        found: list[Bound] = []
+        found = [one for one in await self.fallback(drafts, at) if isinstance(one, Bound)]
+        return tuple(found)
+
+    async def fallback(self, drafts: Sequence[TargetDraft], at: str) -> tuple[Bound | Onward, ...]:
+        """Resolve targets and other endpoints in their order."""
+        found: list[Bound | Onward] = []
         for index, draft in enumerate(drafts):
             place = f"{at}/{index}"
-            target = await self._target(draft, place)
-            if target is None:
+            one = await self._place(draft, place)
+            if one is None:
                 continue
-            if any(bound.target.id == target.id for bound in found):
-                detail = f"`{target.name}` is named twice."
-                self.findings.append(Finding(place, detail, "Name it once, with one weight."))
+            if any(_id(known) == _id(one) for known in found):
+                name = one.name if isinstance(one, Onward) else one.target.name
+                detail = f"`{name}` is named twice."
+                self.findings.append(Finding(place, detail, "Name it once."))
                 continue
-            found.append(Bound(target, draft.weight))
+            found.append(one)
         return tuple(found)
+
+    async def _place(self, draft: TargetDraft, at: str) -> Bound | Onward | None:
+        if draft.endpoint is not None:
+            return await self._onward(draft.endpoint, at)
+        target = await self._target(draft, at)
+        return Bound(target, draft.weight) if target else None
 
     async def _target(self, draft: TargetDraft, at: str) -> Target | None:
         if draft.deployment is not None:
@@ -59,6 +75,36 @@ class Resolver:
         if draft.static is not None:
             return await self._static(draft.static, at)
         return await self._provider(draft.provider or "", draft.model or "", at)
+
+    async def _onward(self, ref: str, at: str) -> Onward | None:
+        """Find another endpoint that this one's callers may be served by."""
+        endpoint, place = self._endpoint, f"{at}/endpoint"
+        if ref in {endpoint.name, endpoint.id}:
+            detail = f"`{endpoint.name}` cannot fall back to itself."
+            self.findings.append(Finding(place, detail, "Name another endpoint, or leave it out."))
+            return None
+        found = [
+            one
+            for one in await endpoint_store.find(self._tx, ref, endpoint.environment)
+            if one.environment == endpoint.environment
+            and (
+                access.sees(one, self._caller)
+                or self._caller.may(Verb.READ, "endpoint", team=one.team_id, project=one.project_id)
+            )
+        ]
+        if not found:
+            known = await endpoint_store.names_in(self._tx, endpoint.environment)
+            hint = suggest.did_you_mean(ref, known) if self._caller.platform_role else None
+            detail = f"There is no endpoint `{ref}` in {endpoint.environment} that you may use."
+            self.findings.append(Finding(place, detail, hint or "Create it first, or share it."))
+            return None
+        other = found[0]
+        if not access.admits(other, endpoint):
+            detail = f"Callers of `{endpoint.name}` may not call `{other.name}`."
+            fix = f"Its owner allows them: `access.allow` of `{other.name}`."
+            self.findings.append(Finding(place, detail, fix))
+            return None
+        return Onward(other.id, other.name, ready=any(b.target.ready for b in other.targets))
 
     async def _deployment(self, name: str, at: str) -> Target | None:
         endpoint = self._endpoint
@@ -102,7 +148,7 @@ class Resolver:
             provider_id=provider.id,
             dialect=provider.dialect,
             upstream_model=model,
-            operations=OPENAI_OPERATIONS,
+            operations=provider.operations,
         )
         self.fresh.append((target, None))
         return target
@@ -115,7 +161,7 @@ class Resolver:
         except TowpathError as error:
             self.findings.append(Finding(f"{at}/static/url", error.detail, error.fix))
             return None
-        if draft.dialect == "kserve_v2" and draft.signature is None:
+        if draft.dialect.startswith("kserve") and draft.signature is None:
             self.findings.append(
                 Finding(
                     f"{at}/static/signature",
@@ -136,39 +182,41 @@ class Resolver:
             max_data_class=draft.max_data_class,
             header=draft.header,
             context_length=draft.context_length,
+            handling=draft.handling,
         )
-        former = self._former_static(draft, url)
+        former = self._former_static(target)
         if draft.credential is not None:
             credential_id = ids.new("crd")
             sealed = self._tx.sealer.seal(draft.credential, id=credential_id)
             target = replace(target, credential_id=credential_id)
         elif former is not None:
+            self.priced.append((former, draft))
             return former
-        if draft.price_nano is not None:
-            target = replace(target, price=Price(ids.new("prc"), *draft.price_nano))
         self.fresh.append((target, sealed))
+        self.priced.append((target, self._with_former_prices(draft, target)))
         return target
 
-    def _former_static(self, draft: StaticDraft, url: str) -> Target | None:
-        """Find the target that this draft describes unchanged; its credential is kept with it."""
+    def _with_former_prices(self, draft: StaticDraft, target: Target) -> StaticDraft:
+        """Let a target that has changed keep what the former one of its name cost."""
+        if draft.prices is not None:
+            return draft
+        same = (one for one in self._former.values() if one.name == target.name)
+        former = next((one for one in same if one.kind is TargetKind.STATIC), None)
+        kept = former.prices if former else ()
+        return replace(draft, prices=tuple(PriceDraft(p.amounts, p.from_ms) for p in kept))
+
+    def _former_static(self, wanted: Target) -> Target | None:
+        """Find the target that is as wanted; its credential and its prices are kept with it."""
         for former in self._former.values():
-            price = former.price
-            amounts = price and (price.input_nano_per_million, price.output_nano_per_million)
-            same = (
-                former.kind is TargetKind.STATIC
-                and former.url == url
-                and former.dialect == draft.dialect
-                and former.upstream_model == draft.model
-                and former.name == (draft.name or self._endpoint.name)
-                and former.operations == _operations(draft)
-                and former.signature == draft.signature
-                and former.region == draft.region
-                and former.max_data_class == draft.max_data_class
-                and former.header == draft.header
-                and former.context_length == draft.context_length
-                and amounts == draft.price_nano
+            same = replace(
+                wanted,
+                id=former.id,
+                credential_id=former.credential_id,
+                prices=former.prices,
+                ready=former.ready,
+                note=former.note,
             )
-            if same:
+            if same == former:
                 return former
         return None
 
@@ -185,9 +233,22 @@ class Resolver:
         )
 
 
+async def price(tx: Tx, resolver: Resolver) -> dict[str, tuple[Price, ...]]:
+    """Declare the prices of static targets that name some; return them by target."""
+    return {
+        target.id: await prices.declare(tx, target.id, draft.prices)
+        for target, draft in resolver.priced
+        if draft.prices is not None
+    }
+
+
+def _id(one: Bound | Onward) -> str:
+    return one.id if isinstance(one, Onward) else one.target.id
+
+
 def _operations(draft: StaticDraft) -> tuple[str, ...]:
     if draft.operations is not None:
         return draft.operations
-    if draft.dialect == "openai":
-        return OPENAI_OPERATIONS
-    return ("embeddings", "predict") if can_embed(draft.signature) else ("predict",)
+    if draft.dialect.startswith("kserve") and can_embed(draft.signature):
+        return ("embeddings", "predict")
+    return OPERATIONS[draft.dialect]

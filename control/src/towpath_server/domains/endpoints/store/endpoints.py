@@ -14,15 +14,17 @@ from towpath_server.domains.endpoints.models import (
     Allow,
     Bound,
     Endpoint,
-    Timeouts,
+    Onward,
     Visibility,
 )
+from towpath_server.domains.endpoints.models.serving import Serving
 from towpath_server.domains.endpoints.store import targets as target_store
 from towpath_server.domains.endpoints.tables import (
     endpoint_allow,
     endpoint_names,
     endpoint_targets,
     endpoints,
+    targets,
 )
 
 Shared = Collection[tuple[str, str]]
@@ -66,7 +68,7 @@ async def insert(tx: Tx, endpoint: Endpoint) -> None:
 
 
 async def change(tx: Tx, former: Endpoint, endpoint: Endpoint) -> None:
-    """Write access and timeouts anew, and count the revision up."""
+    """Write access and how it serves anew, and count the revision up."""
     await queries.change(tx, endpoints, former.id, former.revision, _policy(endpoint))
     await tx.execute(delete(endpoint_allow).where(endpoint_allow.c.endpoint_id == former.id))
     await _insert_allow(tx, endpoint)
@@ -80,11 +82,12 @@ async def bind(tx: Tx, endpoint: Endpoint) -> None:
             "endpoint_id": endpoint.id,
             "is_fallback": is_fallback,
             "position": position,
-            "target_id": bound.target.id,
-            "weight": bound.weight,
+            "target_id": place.target.id if isinstance(place, Bound) else None,
+            "onward_id": place.id if isinstance(place, Onward) else None,
+            "weight": place.weight if isinstance(place, Bound) else 0,
         }
         for is_fallback, chain in ((False, endpoint.targets), (True, endpoint.fallback))
-        for position, bound in enumerate(chain)
+        for position, place in enumerate(chain)
     ]
     if rows:
         await tx.execute(endpoint_targets.insert(), rows)
@@ -198,6 +201,18 @@ async def using_target(tx: Tx, target_id: str, *, but: str | None) -> list[str]:
     return await _using(tx, [target_id], but=but)
 
 
+async def falling_back_to(tx: Tx, endpoint_id: str) -> list[str]:
+    """Return the names of the endpoints that have another one in their fallback chain."""
+    query = (
+        select(endpoints.c.name)
+        .join(endpoint_targets, endpoint_targets.c.endpoint_id == endpoints.c.id)
+        .where(endpoint_targets.c.onward_id == endpoint_id)
+        .distinct()
+        .limit(10)
+    )
+    return list((await tx.execute(query)).scalars())
+
+
 async def _using(tx: Tx, target_ids: Collection[str], *, but: str | None = None) -> list[str]:
     query = (
         select(endpoints.c.name)
@@ -231,11 +246,19 @@ async def read(tx: Tx, query: Any) -> list[Endpoint]:
             .order_by(endpoint_targets.c.position)
         )
     )
-    known = await target_store.by_ids(tx, {row.target_id for row in places})
-    chains: dict[tuple[str, bool], list[Bound]] = {}
+    known = await target_store.by_ids(tx, {row.target_id for row in places if row.target_id})
+    onward = await _onward(tx, {row.onward_id for row in places if row.onward_id})
+    targets_of: dict[str, list[Bound]] = {}
+    fallback_of: dict[str, list[Bound | Onward]] = {}
     for row in places:
-        chain = chains.setdefault((row.endpoint_id, row.is_fallback), [])
-        chain.append(Bound(known[row.target_id], row.weight))
+        if row.onward_id:
+            fallback_of.setdefault(row.endpoint_id, []).append(onward[row.onward_id])
+            continue
+        bound = Bound(known[row.target_id], row.weight)
+        if row.is_fallback:
+            fallback_of.setdefault(row.endpoint_id, []).append(bound)
+        else:
+            targets_of.setdefault(row.endpoint_id, []).append(bound)
     return [
         Endpoint(
             id=row.id,
@@ -252,9 +275,9 @@ async def read(tx: Tx, query: Any) -> list[Endpoint]:
                 tuple(allow[row.id]),
                 tuple(row.callers.strip(",").split(",")),
             ),
-            timeouts=Timeouts(**row.timeouts),
-            targets=tuple(chains.get((row.id, False), ())),
-            fallback=tuple(chains.get((row.id, True), ())),
+            serving=Serving.of(row.serving),
+            targets=tuple(targets_of.get(row.id, ())),
+            fallback=tuple(fallback_of.get(row.id, ())),
         )
         for row in found
     ]
@@ -264,8 +287,24 @@ def _policy(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "visibility": endpoint.access.visibility,
         "callers": f",{','.join(endpoint.access.callers)},",
-        "timeouts": endpoint.timeouts.given(),
+        "serving": endpoint.serving.document(),
     }
+
+
+async def _onward(tx: Tx, wanted: Collection[str]) -> dict[str, Onward]:
+    """Return what fallback chains go on with; each tells whether its own targets can answer."""
+    if not wanted:
+        return {}
+    ready = (
+        select(endpoint_targets.c.endpoint_id)
+        .join(targets, targets.c.id == endpoint_targets.c.target_id)
+        .where(endpoint_targets.c.endpoint_id.in_(sorted(wanted)), targets.c.ready)
+    )
+    answering = set((await tx.execute(ready)).scalars())
+    rows = await tx.execute(
+        select(endpoints.c.id, endpoints.c.name).where(endpoints.c.id.in_(sorted(wanted)))
+    )
+    return {row.id: Onward(row.id, row.name, ready=row.id in answering) for row in rows}
 
 
 async def _insert_allow(tx: Tx, endpoint: Endpoint) -> None:

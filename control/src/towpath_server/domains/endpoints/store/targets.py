@@ -1,4 +1,4 @@
-"""Queries of targets."""
+"""Queries of targets. Prices are those of the noun `prices`; the service adds them."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from towpath_server.core.db import Tx
+from towpath_server.core.upstream import Handling
 from towpath_server.domains.endpoints.models import Shown, Target, TargetKind
 from towpath_server.domains.endpoints.tables import targets
-from towpath_server.domains.providers.models import Credential, Price
+from towpath_server.domains.providers.models import Credential
 
 _PLAIN = (
     "id",
@@ -36,14 +37,11 @@ _OWNED = (TargetKind.STATIC, TargetKind.PROVIDER)
 
 async def insert(tx: Tx, target: Target, sealed: str | None = None) -> None:
     """Add a target."""
-    price = target.price
     values = {
         **{name: getattr(target, name) for name in _PLAIN},
         "operations": [*target.operations],
+        "handling": target.handling.document(),
         "credential_sealed": sealed,
-        "price_id": price.id if price else None,
-        "input_nano": price.input_nano_per_million if price else None,
-        "output_nano": price.output_nano_per_million if price else None,
     }
     await tx.execute(targets.insert().values(**values))
 
@@ -95,6 +93,7 @@ async def show(tx: Tx, target_id: str, shown: Shown) -> None:
             operations=[*shown.operations],
             max_data_class=shown.max_data_class,
             context_length=shown.context_length,
+            handling=shown.handling.document(),
         )
     )
 
@@ -104,14 +103,6 @@ async def observe(tx: Tx, target_id: str, *, ready: bool, note: str | None) -> N
     await tx.execute(
         update(targets).where(targets.c.id == target_id).values(ready=ready, note=note)
     )
-
-
-async def prices(tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int) -> list[Price]:
-    """List prices of static targets by id, or all after one, in order of id."""
-    column = targets.c.price_id
-    query = select(targets).where(column.is_not(None))
-    rows = await tx.execute(_keyset(query, column, wanted, after, limit))
-    return [Price(row.price_id, row.input_nano, row.output_nano) for row in rows]
 
 
 async def credentials(
@@ -133,6 +124,9 @@ def _keyset(query: Any, column: Any, wanted: Collection[str] | None, after: str,
 
 def _target(row: Any) -> Target:
     values = {name: getattr(row, name) for name in _PLAIN}
-    price = Price(row.price_id, row.input_nano, row.output_nano) if row.price_id else None
-    values |= {"kind": TargetKind(row.kind), "operations": tuple(row.operations), "price": price}
+    values |= {
+        "kind": TargetKind(row.kind),
+        "operations": tuple(row.operations),
+        "handling": Handling.of(row.handling),
+    }
     return Target(**values)

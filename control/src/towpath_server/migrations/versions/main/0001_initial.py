@@ -334,6 +334,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("only", name=op.f("pk_platform")),
     )
     op.create_table(
+        "prices",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("owner_id", sa.String(length=64), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("amounts", sa.JSON(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("retired_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_prices")),
+    )
+    op.create_index(op.f("ix_prices_owner_id_model"), "prices", ["owner_id", "model"], unique=False)
+    op.create_table(
         "projects",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -351,13 +363,17 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("vendor", sa.String(length=63), nullable=True),
         sa.Column("dialect", sa.String(length=32), nullable=False),
         sa.Column("base_url", sa.String(length=2000), nullable=False),
+        sa.Column("operator", sa.String(length=16), nullable=False),
+        sa.Column("operations", sa.JSON(), nullable=False),
         sa.Column("credential_id", sa.String(length=64), nullable=True),
         sa.Column("credential_sealed", sa.Text(), nullable=True),
         sa.Column("header", sa.String(length=100), nullable=True),
         sa.Column("region", sa.String(length=63), nullable=True),
         sa.Column("max_data_class", sa.String(length=32), nullable=False),
+        sa.Column("handling", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_providers")),
         sa.UniqueConstraint("credential_id", name=op.f("uq_providers_credential_id")),
         sa.UniqueConstraint("name", name=op.f("uq_providers_name")),
@@ -439,9 +455,6 @@ def upgrade() -> None:
         sa.Column("serving", sa.JSON(), nullable=False),
         sa.Column("replicas", sa.Integer(), nullable=False),
         sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("price_id", sa.String(length=64), nullable=True),
-        sa.Column("input_nano", sa.BigInteger(), nullable=True),
-        sa.Column("output_nano", sa.BigInteger(), nullable=True),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(
@@ -454,9 +467,6 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_deployment_revisions_model"), "deployment_revisions", ["model"], unique=False
-    )
-    op.create_index(
-        op.f("ix_deployment_revisions_price_id"), "deployment_revisions", ["price_id"], unique=False
     )
     op.create_table(
         "endpoints",
@@ -471,7 +481,7 @@ def upgrade() -> None:
         sa.Column("deployment_id", sa.String(length=64), nullable=True),
         sa.Column("visibility", sa.String(length=32), nullable=False),
         sa.Column("callers", sa.String(length=100), nullable=False),
-        sa.Column("timeouts", sa.JSON(), nullable=False),
+        sa.Column("serving", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["name"], ["endpoint_names.name"], name=op.f("fk_endpoints_name")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
         sa.UniqueConstraint("name", "environment", name=op.f("uq_endpoints_name_environment")),
@@ -503,11 +513,8 @@ def upgrade() -> None:
         "provider_models",
         sa.Column("provider_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("price_id", sa.String(length=64), nullable=True),
-        sa.Column("input_nano", sa.BigInteger(), nullable=True),
-        sa.Column("output_nano", sa.BigInteger(), nullable=True),
-        sa.Column("cached_input_nano", sa.BigInteger(), nullable=True),
         sa.Column("context_length", sa.Integer(), nullable=True),
+        sa.Column("signature", sa.JSON(none_as_null=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["provider_id"],
             ["providers.id"],
@@ -515,7 +522,6 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("provider_id", "name", name=op.f("pk_provider_models")),
-        sa.UniqueConstraint("price_id", name=op.f("uq_provider_models_price_id")),
     )
     op.create_table(
         "replicas",
@@ -576,10 +582,8 @@ def upgrade() -> None:
         sa.Column("credential_id", sa.String(length=64), nullable=True),
         sa.Column("credential_sealed", sa.Text(), nullable=True),
         sa.Column("header", sa.String(length=100), nullable=True),
-        sa.Column("price_id", sa.String(length=64), nullable=True),
-        sa.Column("input_nano", sa.BigInteger(), nullable=True),
-        sa.Column("output_nano", sa.BigInteger(), nullable=True),
         sa.Column("context_length", sa.Integer(), nullable=True),
+        sa.Column("handling", sa.JSON(), nullable=False),
         sa.Column("ready", sa.Boolean(), nullable=False),
         sa.Column("note", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
@@ -590,7 +594,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_targets")),
         sa.UniqueConstraint("credential_id", name=op.f("uq_targets_credential_id")),
-        sa.UniqueConstraint("price_id", name=op.f("uq_targets_price_id")),
     )
     op.create_index(op.f("ix_targets_endpoint_id"), "targets", ["endpoint_id"], unique=False)
     op.create_index(
@@ -605,7 +608,8 @@ def upgrade() -> None:
         sa.Column("endpoint_id", sa.String(length=64), nullable=False),
         sa.Column("is_fallback", sa.Boolean(), nullable=False),
         sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("target_id", sa.String(length=64), nullable=False),
+        sa.Column("target_id", sa.String(length=64), nullable=True),
+        sa.Column("onward_id", sa.String(length=64), nullable=True),
         sa.Column("weight", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["endpoint_id"],
@@ -614,11 +618,17 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
+            ["onward_id"], ["endpoints.id"], name=op.f("fk_endpoint_targets_onward_id")
+        ),
+        sa.ForeignKeyConstraint(
             ["target_id"], ["targets.id"], name=op.f("fk_endpoint_targets_target_id")
         ),
         sa.PrimaryKeyConstraint(
             "endpoint_id", "is_fallback", "position", name=op.f("pk_endpoint_targets")
         ),
+    )
+    op.create_index(
+        op.f("ix_endpoint_targets_onward_id"), "endpoint_targets", ["onward_id"], unique=False
     )
     op.create_index(
         op.f("ix_endpoint_targets_target_id"), "endpoint_targets", ["target_id"], unique=False

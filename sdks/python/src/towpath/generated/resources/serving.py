@@ -1,10 +1,12 @@
 """Derived from `towpath/resources/serving.py` by `tools/derive_sync.py`; never edited."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NotRequired, TypedDict, Unpack
+from urllib.parse import quote
 
 from towpath.generated.paging import Pages
-from towpath.generated.resources.noun import Noun, PlacedNoun, matching
+from towpath.generated.resources.noun import Caller, Noun, PlacedNoun, matching, pages
 from towpath.types import (
     Deployment,
     DeploymentCheck,
@@ -12,7 +14,9 @@ from towpath.types import (
     Endpoint,
     Environment,
     Node,
+    Price,
     Provider,
+    Vendor,
 )
 
 
@@ -25,7 +29,12 @@ class EndpointCreate(TypedDict):
     targets: Sequence[Mapping[str, Any]]
     fallback: NotRequired[Sequence[Mapping[str, Any]]]
     access: NotRequired[Mapping[str, Any]]
-    timeouts: NotRequired[Mapping[str, int]]
+    timeouts: NotRequired[Mapping[str, str]]
+    balance: NotRequired[Mapping[str, str]]
+    retries: NotRequired[Mapping[str, int]]
+    stream_recovery: NotRequired[str]
+    cache: NotRequired[Mapping[str, str] | None]
+    tier: NotRequired[Mapping[str, Any] | None]
 
 
 class Deployments(PlacedNoun[Deployment]):
@@ -99,9 +108,23 @@ class Endpoints(PlacedNoun[Endpoint]):
         """Create an endpoint."""
         return self._create(endpoint)
 
-    def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Endpoint:
-        """Change an endpoint; what is not given stays."""
-        return self._update(ref, changes, if_match)
+    def update(
+        self,
+        ref: str,
+        *,
+        environment: Environment | None = None,
+        if_match: int | None = None,
+        **changes: Any,
+    ) -> Endpoint:
+        """Change an endpoint; what is not given stays, each part that is given is replaced."""
+        answer = self._client.call(
+            "PATCH",
+            self._at(ref),
+            body=changes,
+            query={"environment": environment},
+            headers=matching(if_match),
+        )
+        return Endpoint.of(*answer)
 
     def list(self, **query: Any) -> Pages[Endpoint]:
         """List endpoints; filters: `project`, `environment`."""
@@ -115,18 +138,80 @@ class Providers(Noun[Provider]):
     _kind = Provider
 
     def create(
-        self, *, name: str, base_url: str, dialect: str = "openai", **more: Any
+        self, *, name: str, vendor: str | None = None, base_url: str | None = None, **more: Any
     ) -> Provider:
-        """Add a provider; `base_url` is as in OpenAI clients, with `/v1`."""
-        return self._create({"name": name, "dialect": dialect, "base_url": base_url, **more})
+        """
+        Add a provider.
+
+        Args:
+            vendor: A row of `vendors.list()`, which fills what is not given.
+            base_url: As the dialect's own clients take it; for OpenAI's with `/v1`.
+        """
+        given = {"vendor": vendor, "base_url": base_url}
+        body = {name: value for name, value in given.items() if value is not None}
+        return self._create({"name": name, **body, **more})
 
     def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Provider:
         """Change a provider; what is not given stays."""
         return self._update(ref, changes, if_match)
 
+    def add_price(
+        self,
+        ref: str,
+        *,
+        model: str,
+        from_: datetime | str | None = None,
+        if_match: int | None = None,
+        **amounts: str,
+    ) -> Price:
+        """
+        Add a price to a model of a provider; what was recorded before keeps the former one.
+
+        Args:
+            from_: When it begins to hold; from now on where it is not given.
+            amounts: Decimal strings: `input_per_million`, `output_per_million`, `per_request`…
+        """
+        begin = from_.isoformat() if isinstance(from_, datetime) else from_
+        body = {"model": model, **({"from": begin} if begin else {}), **amounts}
+        answer = self._client.call(
+            "POST", self._at(ref, "prices"), body=body, headers=matching(if_match)
+        )
+        return Price.of(*answer)
+
     def list(self, **query: Any) -> Pages[Provider]:
         """List providers."""
         return self._listed(query)
+
+
+class Vendors:
+    """The catalogue that providers are made from."""
+
+    def __init__(self, client: Caller) -> None:
+        self._client = client
+
+    def list(self) -> Pages[Vendor]:
+        """List the vendors that the platform knows."""
+        return pages(self._client, "/api/v1/vendors", Vendor, {})
+
+
+class Prices:
+    """What records name by `price_id`."""
+
+    def __init__(self, client: Caller) -> None:
+        self._client = client
+
+    def get(self, price_id: str) -> Price:
+        """Return a price, whether it still counts or not."""
+        return Price.of(*self._client.call("GET", f"/api/v1/prices/{quote(price_id)}"))
+
+    def list(self, *, owner: str | None = None, model: str | None = None) -> Pages[Price]:
+        """
+        List prices in order of creation, those that count no more included.
+
+        Args:
+            owner: Id of the provider, the target or the deployment.
+        """
+        return pages(self._client, "/api/v1/prices", Price, {"owner": owner, "model": model})
 
 
 class Nodes(Noun[Node]):

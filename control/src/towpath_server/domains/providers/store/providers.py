@@ -1,4 +1,4 @@
-"""Queries of providers."""
+"""Queries of providers. Prices are those of the noun `prices`; the service adds them."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -8,7 +8,8 @@ from sqlalchemy import delete, select
 from towpath_server.core import ids, queries
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.providers.models import Credential, Price, Provider, ProviderModel
+from towpath_server.core.upstream import Handling
+from towpath_server.domains.providers.models import Credential, Provider, ProviderModel
 from towpath_server.domains.providers.tables import (
     egress_networks,
     provider_models,
@@ -16,24 +17,17 @@ from towpath_server.domains.providers.tables import (
 )
 
 _SHOWN = [column for column in providers.c if column.name != "credential_sealed"]
+_PLAIN = [column.name for column in _SHOWN if column.name not in {"operations", "handling"}]
 
 
 async def insert(tx: Tx, provider: Provider, sealed: str | None) -> None:
     """Add a provider with its models."""
     await tx.execute(
         providers.insert().values(
-            id=provider.id,
-            revision=provider.revision,
-            created_at_ms=provider.created_at_ms,
-            updated_at_ms=provider.updated_at_ms,
-            name=provider.name,
-            dialect=provider.dialect,
-            base_url=provider.base_url,
-            credential_id=provider.credential_id,
+            **{name: getattr(provider, name) for name in _PLAIN},
+            operations=[*provider.operations],
+            handling=provider.handling.document(),
             credential_sealed=sealed,
-            header=provider.header,
-            region=provider.region,
-            max_data_class=provider.max_data_class,
         )
     )
     await insert_models(tx, provider.id, provider.models)
@@ -41,7 +35,15 @@ async def insert(tx: Tx, provider: Provider, sealed: str | None) -> None:
 
 async def insert_models(tx: Tx, provider_id: str, models: Iterable[ProviderModel]) -> None:
     """Add models to a provider."""
-    rows = [_model_row(provider_id, model) for model in models]
+    rows = [
+        {
+            "provider_id": provider_id,
+            "name": model.name,
+            "context_length": model.context_length,
+            "signature": model.signature,
+        }
+        for model in models
+    ]
     if rows:
         await tx.execute(provider_models.insert(), rows)
 
@@ -85,18 +87,6 @@ async def delete_provider(tx: Tx, provider: Provider) -> None:
     await queries.remove(tx, providers, provider.id, provider.revision)
 
 
-async def prices(tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int) -> list[Price]:
-    """List prices by id, or all after one, in order of id."""
-    column = provider_models.c.price_id
-    query = select(provider_models).where(column.is_not(None))
-    if wanted is None:
-        query = query.where(column > after).order_by(column).limit(limit)
-    else:
-        query = query.where(column.in_(sorted(wanted)))
-    found = (_price(row) for row in await tx.execute(query))
-    return [price for price in found if price is not None]
-
-
 async def credentials(
     tx: Tx, *, wanted: Collection[str] | None, after: str, limit: int
 ) -> list[Credential]:
@@ -137,24 +127,14 @@ async def _read(tx: Tx, query: Any) -> list[Provider]:
             .where(provider_models.c.provider_id.in_(models))
             .order_by(provider_models.c.name)
         ):
-            models[row.provider_id].append(ProviderModel(row.name, _price(row), row.context_length))
-    return [Provider(**row._asdict(), models=tuple(models[row.id])) for row in found]
-
-
-def _price(row: Any) -> Price | None:
-    if row.price_id is None:
-        return None
-    return Price(row.price_id, row.input_nano, row.output_nano, row.cached_input_nano)
-
-
-def _model_row(provider_id: str, model: ProviderModel) -> dict[str, Any]:
-    price = model.price
-    return {
-        "provider_id": provider_id,
-        "name": model.name,
-        "price_id": price.id if price else None,
-        "input_nano": price.input_nano_per_million if price else None,
-        "output_nano": price.output_nano_per_million if price else None,
-        "cached_input_nano": price.cached_input_nano_per_million if price else None,
-        "context_length": model.context_length,
-    }
+            model = ProviderModel(row.name, (), row.context_length, row.signature)
+            models[row.provider_id].append(model)
+    return [
+        Provider(
+            **{name: getattr(row, name) for name in _PLAIN},
+            operations=tuple(row.operations),
+            handling=Handling.of(row.handling),
+            models=tuple(models[row.id]),
+        )
+        for row in found
+    ]

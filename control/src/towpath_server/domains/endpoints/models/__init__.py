@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from towpath_server.core.money import Price, PriceDraft
 from towpath_server.core.secret import Secret
-from towpath_server.domains.providers.models import Price
+from towpath_server.core.upstream import Handling
+from towpath_server.domains.endpoints.models.serving import Serving, Timeouts
 
 ENVIRONMENTS = ("sandbox", "staging", "production")
-OPENAI_OPERATIONS = ("chat", "completions", "embeddings")
 STATIC_DIALECTS = ("openai", "kserve_v2")
 EMBEDDING_OUTPUTS = {"embedding", "embeddings", "sentence_embedding"}
 
@@ -28,20 +29,6 @@ class TargetKind(enum.StrEnum):
     DEPLOYMENT = "deployment"
     STATIC = "static"
     PROVIDER = "provider"
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """How long each phase of a call may take; what is not set is the gateway's default."""
-
-    connect_ms: int | None = None
-    first_byte_ms: int | None = None
-    silence_ms: int | None = None
-    total_ms: int | None = None
-
-    def given(self) -> dict[str, int]:
-        """Return what is set."""
-        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -86,18 +73,25 @@ class StaticDraft:
     max_data_class: str = "public"
     operations: tuple[str, ...] | None = None
     signature: Mapping[str, Any] | None = None
-    price_nano: tuple[int, int] | None = None
+    prices: tuple[PriceDraft, ...] | None = None
+    """None: what it has stays."""
     context_length: int | None = None
+    handling: Handling = field(default_factory=Handling)
 
 
 @dataclass(frozen=True)
 class TargetDraft:
-    """A target as it is declared: exactly one of deployment, provider and static."""
+    """
+    A target as it is declared: exactly one of deployment, provider, static and endpoint.
+
+    An endpoint stands in a fallback chain alone.
+    """
 
     deployment: str | None = None
     provider: str | None = None
     model: str | None = None
     static: StaticDraft | None = None
+    endpoint: str | None = None
     weight: int = 100
 
 
@@ -111,7 +105,7 @@ class EndpointDraft:
     targets: tuple[TargetDraft, ...]
     fallback: tuple[TargetDraft, ...] = ()
     access: AccessDraft = field(default_factory=AccessDraft)
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    serving: Serving = field(default_factory=Serving)
 
 
 @dataclass(frozen=True)
@@ -123,6 +117,7 @@ class Shown:
     operations: tuple[str, ...]
     max_data_class: str
     context_length: int | None
+    handling: Handling = field(default_factory=Handling)
 
 
 @dataclass(frozen=True)
@@ -162,8 +157,9 @@ class Target:
     max_data_class: str = "public"
     credential_id: str | None = None
     header: str | None = None
-    price: Price | None = None
+    prices: tuple[Price, ...] = ()
     context_length: int | None = None
+    handling: Handling = field(default_factory=Handling)
     ready: bool = True
     note: str | None = None
     """Why it is not ready."""
@@ -175,6 +171,16 @@ class Bound:
 
     target: Target
     weight: int
+
+
+@dataclass(frozen=True)
+class Onward:
+    """Another endpoint in a fallback chain: its targets, then its own fallbacks."""
+
+    id: str
+    name: str
+    ready: bool = True
+    """Whether one of its own targets can answer."""
 
 
 @dataclass(frozen=True)
@@ -192,15 +198,21 @@ class Endpoint:
     deployment_id: str | None
     """The deployment that declares it, where one does."""
     access: Access
-    timeouts: Timeouts
+    serving: Serving = field(default_factory=Serving)
     targets: tuple[Bound, ...] = ()
-    fallback: tuple[Bound, ...] = ()
+    fallback: tuple[Bound | Onward, ...] = ()
     project_path: str | None = None
+
+    @property
+    def bound(self) -> tuple[Bound, ...]:
+        """Return its targets and those of its fallback chain, other endpoints' left out."""
+        return (*self.targets, *(one for one in self.fallback if isinstance(one, Bound)))
 
     @property
     def ready(self) -> bool:
         """Tell whether anything behind it can answer."""
-        return any(bound.target.ready for bound in (*self.targets, *self.fallback))
+        onward = any(isinstance(one, Onward) and one.ready for one in self.fallback)
+        return onward or any(bound.target.ready for bound in self.bound)
 
     @property
     def note(self) -> str | None:
@@ -223,8 +235,10 @@ class RoutedEndpoint:
     allow: tuple[tuple[str, str], ...]
     callers: tuple[str, ...]
     targets: tuple[tuple[str, int], ...]
-    fallback: tuple[str, ...]
-    timeouts: Mapping[str, int]
+    fallback: tuple[tuple[str, str], ...]
+    """(`target` or `endpoint`, id)."""
+    serving: Mapping[str, Any]
+    """Timeouts, balance, retries and the like: what differs from the gateway's defaults."""
     created_at_ms: int
 
 
@@ -257,10 +271,11 @@ class RoutedTarget:
     region: str | None = None
     operator: str = "internal"
     max_data_class: str = "public"
-    price: str | None = None
+    prices: tuple[str, ...] = ()
     context_length: int | None = None
     modalities: tuple[str, ...] = ()
     owned_by: str | None = None
+    handling: Handling = field(default_factory=Handling)
 
 
 def can_embed(signature: Mapping[str, Any] | None) -> bool:

@@ -1,0 +1,8 @@
+"""Endpoints on the wire."""
+
+from towpath_server.domains.endpoints.schemas.body import EndpointCreate as EndpointCreate
+from towpath_server.domains.endpoints.schemas.body import EndpointUpdate as EndpointUpdate
+from towpath_server.domains.endpoints.schemas.body import Environment as Environment
+from towpath_server.domains.endpoints.schemas.out import EndpointOut as EndpointOut
+
+__all__ = ["EndpointCreate", "EndpointOut", "EndpointUpdate", "Environment"]

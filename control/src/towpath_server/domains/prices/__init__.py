@@ -1,0 +1,1 @@
+"""What calls cost, from when on: immutable rows that usage records name."""

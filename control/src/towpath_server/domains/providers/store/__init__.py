@@ -1,0 +1,1 @@
+"""Where providers and the catalogue of vendors are read."""
