@@ -12,14 +12,22 @@ use towpath_wire::routing::{Dialect, FieldRule, Operation};
 use crate::answer::{Answer, Usage};
 use crate::errors::UpstreamFault;
 use crate::follow::Follower;
-use crate::quirks::Quirks;
+use crate::messages::MessagesRequest;
+use crate::middle::{Conversation, Stamp, Whole};
+use crate::quirks::{Quirk, Quirks};
 use crate::request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
+use crate::responses::{Echo, ResponsesRequest};
 use crate::stream::{StreamMeter, StreamRules, UsageChunk};
+use crate::translation::{Sink, Source, Translation};
+use crate::typed::{Grammar, TypedMeter};
+use crate::{chat, messages, responses};
 
 /// A caller's request to a model, read once; its bytes are kept.
 #[derive(Clone, Debug)]
 pub enum Request {
     OpenAi(OpenAiRequest),
+    Messages(MessagesRequest),
+    Responses(ResponsesRequest),
 }
 
 /// What a request needs to know of the target it is written for.
@@ -41,6 +49,19 @@ impl<'a> Receiver<'a> {
         let quirks = Quirks::default();
         Self { dialect, model, request_fields: None, quirks, cache_salt: None }
     }
+
+    fn takes(&self, field: &str) -> bool {
+        self.request_fields.is_none_or(|fields| fields.contains_key(field))
+    }
+
+    fn rewrite(&self) -> Rewrite<'a> {
+        Rewrite {
+            model: self.model,
+            request_fields: self.request_fields,
+            quirks: self.quirks,
+            cache_salt: self.cache_salt,
+        }
+    }
 }
 
 /// A request in a target's dialect.
@@ -58,11 +79,38 @@ pub struct Sent {
 #[derive(Clone, Debug)]
 pub struct Reply(Pair);
 
-/// Caller's and target's dialect, and what of the request the answer depends on.
+/// How a caller's dialect and a target's go together, and what of the request the answer depends on.
 #[derive(Clone, Debug)]
 enum Pair {
-    /// Passed on as it comes.
-    OpenAi { wants_usage: bool, choices: u32 },
+    /// Passed on as they come.
+    OpenAi {
+        wants_usage: bool,
+        choices: u32,
+    },
+    Messages,
+    Responses,
+    Translated {
+        from: From,
+        to: To,
+    },
+}
+
+/// The target's side of a translation.
+#[derive(Clone, Copy, Debug)]
+enum From {
+    Chat,
+    /// `by_tool`: a JSON schema was asked for by a tool.
+    Messages {
+        by_tool: bool,
+    },
+}
+
+/// The caller's side of a translation.
+#[derive(Clone, Debug)]
+enum To {
+    Chat { wants_usage: bool },
+    Messages,
+    Responses(Box<Echo>),
 }
 
 /// A plain answer in the caller's dialect.
@@ -78,6 +126,8 @@ impl Request {
     pub fn operation(&self) -> Operation {
         match self {
             Self::OpenAi(request) => request.operation(),
+            Self::Messages(request) => request.operation(),
+            Self::Responses(_) => Operation::Chat,
         }
     }
 
@@ -85,12 +135,16 @@ impl Request {
     pub fn model(&self) -> &str {
         match self {
             Self::OpenAi(request) => request.model(),
+            Self::Messages(request) => request.model(),
+            Self::Responses(request) => request.model(),
         }
     }
 
     pub fn stream(&self) -> bool {
         match self {
             Self::OpenAi(request) => request.stream(),
+            Self::Messages(request) => request.stream(),
+            Self::Responses(request) => request.stream(),
         }
     }
 
@@ -98,6 +152,8 @@ impl Request {
     pub fn max_output_tokens(&self) -> Option<u64> {
         match self {
             Self::OpenAi(request) => request.max_output_tokens(),
+            Self::Messages(request) => request.max_output_tokens(),
+            Self::Responses(request) => request.max_output_tokens(),
         }
     }
 
@@ -105,6 +161,7 @@ impl Request {
     pub fn choices(&self) -> u32 {
         match self {
             Self::OpenAi(request) => request.choices(),
+            Self::Messages(_) | Self::Responses(_) => 1,
         }
     }
 
@@ -112,6 +169,8 @@ impl Request {
     pub fn user(&self) -> Option<&str> {
         match self {
             Self::OpenAi(request) => request.user(),
+            Self::Messages(request) => request.user(),
+            Self::Responses(request) => request.user(),
         }
     }
 
@@ -119,6 +178,8 @@ impl Request {
     pub fn input_bytes(&self) -> u64 {
         match self {
             Self::OpenAi(request) => request.input_bytes(),
+            Self::Messages(request) => request.input_bytes(),
+            Self::Responses(request) => request.input_bytes(),
         }
     }
 
@@ -127,6 +188,8 @@ impl Request {
     pub fn prompt(&self) -> &[u8] {
         match self {
             Self::OpenAi(request) => request.prompt(),
+            Self::Messages(request) => request.prompt(),
+            Self::Responses(request) => request.prompt(),
         }
     }
 
@@ -134,7 +197,16 @@ impl Request {
     pub fn body(&self) -> &Bytes {
         match self {
             Self::OpenAi(request) => request.body(),
+            Self::Messages(request) => request.body(),
+            Self::Responses(request) => request.body(),
         }
+    }
+
+    /// Only tokens are to be counted, and this target cannot do it: an estimate must stand in.
+    pub fn is_uncountable_at(&self, receiver: &Receiver<'_>) -> bool {
+        self.operation() == Operation::CountTokens
+            && receiver.dialect != Dialect::Anthropic
+            && !receiver.quirks.has(Quirk::CountTokens)
     }
 
     /// Write the request for one target.
@@ -144,53 +216,195 @@ impl Request {
     pub fn for_target(&self, receiver: &Receiver<'_>) -> Result<Sent, RequestError> {
         match (self, receiver.dialect) {
             (Self::OpenAi(request), Dialect::Openai) => {
-                let rewrite = Rewrite {
-                    model: receiver.model,
-                    request_fields: receiver.request_fields,
-                    quirks: receiver.quirks,
-                    cache_salt: receiver.cache_salt,
-                };
                 let (wants_usage, choices) = (request.wants_usage(), request.choices());
                 Ok(Sent {
                     path: path(request.operation()),
-                    body: request.for_upstream(&rewrite)?,
+                    body: request.for_upstream(&receiver.rewrite())?,
                     stream: request.stream(),
                     reply: Reply(Pair::OpenAi { wants_usage, choices }),
                 })
             }
-            (Self::OpenAi(_), _) => Err(untold("calls of the OpenAI dialect")),
+            (Self::OpenAi(request), Dialect::Anthropic) => {
+                if request.operation() != Operation::Chat {
+                    return Err(untold("anything but chats"));
+                }
+                let talk = chat::conversation(request.body())?;
+                to_messages(&talk, receiver, To::Chat { wants_usage: request.wants_usage() })
+            }
+            (Self::Messages(request), Dialect::Anthropic) => Ok(Sent {
+                path: match request.operation() {
+                    Operation::CountTokens => "/v1/messages/count_tokens",
+                    _ => "/v1/messages",
+                },
+                body: request.for_upstream(receiver.model, receiver.request_fields)?,
+                stream: request.stream(),
+                reply: Reply(Pair::Messages),
+            }),
+            (Self::Messages(request), Dialect::Openai) => {
+                if request.operation() == Operation::CountTokens {
+                    return Ok(Sent {
+                        path: "/messages/count_tokens",
+                        body: request.for_upstream(receiver.model, None)?,
+                        stream: false,
+                        reply: Reply(Pair::Messages),
+                    });
+                }
+                let talk = messages::conversation(request.body())?;
+                to_chat(&talk, receiver, To::Messages, &MESSAGES_WORDS)
+            }
+            (Self::Responses(request), Dialect::Openai)
+                if receiver.quirks.has(Quirk::Responses) =>
+            {
+                Ok(Sent {
+                    path: "/responses",
+                    body: request.for_upstream(receiver.model)?,
+                    stream: request.stream(),
+                    reply: Reply(Pair::Responses),
+                })
+            }
+            (Self::Responses(request), dialect @ (Dialect::Openai | Dialect::Anthropic)) => {
+                let (talk, echo) = responses::conversation(request.body())?;
+                let to = To::Responses(Box::new(echo));
+                match dialect {
+                    Dialect::Anthropic => to_messages(&talk, receiver, to),
+                    _ => to_chat(&talk, receiver, to, &RESPONSES_WORDS),
+                }
+            }
+            (_, Dialect::KserveV2 | Dialect::KserveGrpc) => Err(untold("chats and completions")),
         }
     }
 }
 
+/// A conversation for a target that speaks chats: written as a caller would, so that the target's fields
+/// and quirks apply as to any other.
+fn to_chat(
+    talk: &Conversation,
+    receiver: &Receiver<'_>,
+    to: To,
+    words: &[(&str, &str)],
+) -> Result<Sent, RequestError> {
+    let in_words = |error: RequestError| error.in_words(words);
+    let body = chat::write(talk, receiver.model, |field| receiver.takes(field));
+    let request = OpenAiRequest::read(Operation::Chat, body.map_err(in_words)?.into());
+    let request = request.map_err(in_words)?;
+    Ok(Sent {
+        path: path(Operation::Chat),
+        body: request.for_upstream(&receiver.rewrite()).map_err(in_words)?,
+        stream: talk.stream,
+        reply: Reply(Pair::Translated { from: From::Chat, to }),
+    })
+}
+
+fn to_messages(talk: &Conversation, receiver: &Receiver<'_>, to: To) -> Result<Sent, RequestError> {
+    let by_tool = receiver.quirks.has(Quirk::JsonSchemaByTool) && talk.format.is_some();
+    let body = messages::write(talk, receiver.model, by_tool)?;
+    let request = MessagesRequest::read(Operation::Chat, body.into())?;
+    Ok(Sent {
+        path: "/v1/messages",
+        body: request.for_upstream(receiver.model, receiver.request_fields)?,
+        stream: talk.stream,
+        reply: Reply(Pair::Translated { from: From::Messages { by_tool }, to }),
+    })
+}
+
 impl Reply {
-    /// Read a plain answer with a success status.
+    /// Read a plain answer with a success status; `stamp` is for what is written anew.
     ///
     /// # Errors
     /// HTML, text, broken JSON, or an error object in a 200.
-    pub fn answer(&self, body: Bytes) -> Result<Answered, UpstreamFault> {
-        match &self.0 {
+    pub fn answer(
+        &self,
+        body: Bytes,
+        stamp: impl FnOnce() -> Stamp,
+    ) -> Result<Answered, UpstreamFault> {
+        let (usage, content_bytes) = match &self.0 {
             Pair::OpenAi { .. } => {
                 let Answer { usage, content_bytes } = Answer::read(&body)?;
-                Ok(Answered { body, usage, content_bytes })
+                (usage, content_bytes)
             }
-        }
+            Pair::Messages => messages::metered(&body)?,
+            Pair::Responses => responses::metered(&body)?,
+            Pair::Translated { from, to } => {
+                let whole: Whole = match from {
+                    From::Chat => chat::read_answer(&body)?,
+                    From::Messages { by_tool } => messages::read_answer(&body, *by_tool)?,
+                };
+                let stamp = &stamp();
+                let body = match to {
+                    To::Chat { .. } => chat::write_answer(&whole, stamp),
+                    To::Messages => messages::write_answer(&whole, stamp)?,
+                    To::Responses(echo) => responses::write_answer(&whole, echo, stamp),
+                };
+                let content_bytes = whole.content_bytes();
+                return Ok(Answered { body: body.into(), usage: whole.usage, content_bytes });
+            }
+        };
+        Ok(Answered { body, usage, content_bytes })
     }
 
-    /// Follow a stream; `keep_text` keeps what the first choice says, for [`Follower::text`].
-    pub fn follow(&self, keep_text: bool) -> Follower {
+    /// Follow a stream; `keep_text` keeps what the first choice says, for [`Follower::text`], and `stamp`
+    /// is for what is written anew.
+    pub fn follow(&self, keep_text: bool, stamp: impl FnOnce() -> Stamp) -> Follower {
         match &self.0 {
             Pair::OpenAi { wants_usage, choices } => {
                 let usage = if *wants_usage { UsageChunk::Pass } else { UsageChunk::Strip };
                 let rules = StreamRules { usage, choices: *choices, keep_text };
                 Follower::open_ai(StreamMeter::new(rules))
             }
+            Pair::Messages => Follower::typed(TypedMeter::new(Grammar::Messages, keep_text)),
+            Pair::Responses => Follower::typed(TypedMeter::new(Grammar::Responses, keep_text)),
+            Pair::Translated { from, to } => {
+                let source = match from {
+                    From::Chat => Source::Chat(chat::Reader::default()),
+                    From::Messages { by_tool } => Source::Messages(messages::Reader::new(*by_tool)),
+                };
+                let stamp = stamp();
+                let sink = match to {
+                    To::Chat { wants_usage } => Sink::Chat(chat::Writer::new(stamp, *wants_usage)),
+                    To::Messages => Sink::Messages(messages::Writer::new(stamp)),
+                    To::Responses(echo) => {
+                        let echo = Echo::clone(echo);
+                        Sink::Responses(Box::new(responses::Writer::new(stamp, echo)))
+                    }
+                };
+                Follower::translated(Translation::new(source, sink, keep_text))
+            }
         }
     }
 }
 
+/// What the fields of a chat are called by callers of the other dialects.
+const MESSAGES_WORDS: [(&str, &str); 5] = [
+    ("stop", "stop_sequences"),
+    ("response_format", "output_config.format"),
+    ("reasoning_effort", "output_config.effort"),
+    ("parallel_tool_calls", "tool_choice.disable_parallel_tool_use"),
+    ("user", "metadata.user_id"),
+];
+const RESPONSES_WORDS: [(&str, &str); 4] = [
+    ("messages", "input"),
+    ("max_tokens", "max_output_tokens"),
+    ("response_format", "text.format"),
+    ("reasoning_effort", "reasoning.effort"),
+];
+
+impl RequestError {
+    /// The same refusal with a caller's own words for the fields.
+    fn in_words(mut self, words: &[(&str, &str)]) -> Self {
+        for (field, own) in words {
+            let (field_in_text, own_in_text) = (format!("`{field}`"), format!("`{own}`"));
+            self.message = self.message.replace(&field_in_text, &own_in_text);
+            self.fix = self.fix.map(|fix| fix.replace(&field_in_text, &own_in_text));
+            if self.param.as_deref() == Some(field) {
+                self.param = Some((*own).to_owned());
+            }
+        }
+        self
+    }
+}
+
 /// The refusal of what a target's dialect has no words for at all.
-pub(crate) fn untold(what: &str) -> RequestError {
+fn untold(what: &str) -> RequestError {
     RequestError::new(
         RequestCode::UnsupportedOperation,
         format!("the model's server does not take {what}"),
@@ -209,3 +423,6 @@ fn path(operation: Operation) -> &'static str {
         Operation::Predict | Operation::Models | Operation::CountTokens => "/models",
     }
 }
+
+#[cfg(test)]
+mod tests;

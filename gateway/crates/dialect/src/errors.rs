@@ -184,7 +184,12 @@ impl ErrorBody<'_> {
         })
     }
 
-    fn message(&self) -> String {
+    /// `type` as OpenAI's own API has it.
+    pub(crate) fn openai_type(&self) -> &'static str {
+        openai_type(self.status, self.code)
+    }
+
+    pub(crate) fn message(&self) -> String {
         let detail = self.detail.trim_end_matches('.');
         let mut message = String::with_capacity(detail.len() + 64);
         let mut characters = detail.chars();

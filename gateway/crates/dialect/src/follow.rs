@@ -5,6 +5,8 @@ use bytes::Bytes;
 use crate::answer::Usage;
 use crate::errors::{ErrorBody, UpstreamFault};
 use crate::stream::{End, Fed, StreamMeter};
+use crate::translation::Translation;
+use crate::typed::{Grammar, TypedMeter};
 
 /// Follows one stream from a target's dialect into the caller's.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub struct Follower(Kind);
 #[derive(Debug)]
 enum Kind {
     OpenAi(StreamMeter),
+    Typed(TypedMeter),
+    Translated(Box<Translation>),
 }
 
 impl Follower {
@@ -20,10 +24,20 @@ impl Follower {
         Self(Kind::OpenAi(meter))
     }
 
+    pub(crate) fn typed(meter: TypedMeter) -> Self {
+        Self(Kind::Typed(meter))
+    }
+
+    pub(crate) fn translated(translation: Translation) -> Self {
+        Self(Kind::Translated(Box::new(translation)))
+    }
+
     /// Follow one more chunk of the upstream's body.
     pub fn feed(&mut self, chunk: Bytes) -> Fed {
         match &mut self.0 {
             Kind::OpenAi(meter) => meter.feed(chunk),
+            Kind::Typed(meter) => meter.feed(chunk),
+            Kind::Translated(translation) => translation.feed(chunk),
         }
     }
 
@@ -34,6 +48,8 @@ impl Follower {
     pub fn finish(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
         match &mut self.0 {
             Kind::OpenAi(meter) => meter.finish(end),
+            Kind::Typed(meter) => meter.finish(end),
+            Kind::Translated(translation) => translation.finish(end),
         }
     }
 
@@ -41,6 +57,11 @@ impl Follower {
     pub fn fail(&mut self, error: &ErrorBody<'_>) -> Bytes {
         match &mut self.0 {
             Kind::OpenAi(_) => error.sse_event(),
+            Kind::Typed(meter) => match meter.grammar() {
+                Grammar::Messages => error.anthropic_event(),
+                Grammar::Responses => error.sse_event(),
+            },
+            Kind::Translated(translation) => translation.fail(error),
         }
     }
 
@@ -48,6 +69,8 @@ impl Follower {
     pub fn started(&self) -> bool {
         match &self.0 {
             Kind::OpenAi(meter) => meter.started(),
+            Kind::Typed(meter) => meter.started(),
+            Kind::Translated(translation) => translation.started(),
         }
     }
 
@@ -55,6 +78,8 @@ impl Follower {
     pub fn usage(&self) -> Option<Usage> {
         match &self.0 {
             Kind::OpenAi(meter) => meter.usage(),
+            Kind::Typed(meter) => meter.usage(),
+            Kind::Translated(translation) => translation.usage(),
         }
     }
 
@@ -62,6 +87,8 @@ impl Follower {
     pub fn content_events(&self) -> u64 {
         match &self.0 {
             Kind::OpenAi(meter) => meter.content_events(),
+            Kind::Typed(meter) => meter.content_events(),
+            Kind::Translated(translation) => translation.content_events(),
         }
     }
 
@@ -69,6 +96,8 @@ impl Follower {
     pub fn text(&self) -> &str {
         match &self.0 {
             Kind::OpenAi(meter) => meter.text(),
+            Kind::Typed(meter) => meter.text(),
+            Kind::Translated(translation) => translation.text(),
         }
     }
 }

@@ -5,24 +5,34 @@
 
 pub mod answer;
 mod call;
+mod chat;
 pub mod embeddings;
 pub mod errors;
 pub mod estimate;
 mod follow;
 mod json;
 pub mod kserve;
+mod messages;
+mod middle;
 pub mod models;
+mod object;
 pub mod predict;
 pub mod quirks;
 pub mod request;
+mod responses;
 pub mod stream;
+mod translation;
+mod typed;
 
 pub use answer::{Answer, Usage};
 pub use call::{Answered, Receiver, Reply, Request, Sent};
 pub use errors::{ErrorBody, FaultCode, UpstreamFault};
 pub use estimate::BytesPerToken;
 pub use follow::Follower;
+pub use messages::MessagesRequest;
+pub use middle::Stamp;
 pub use predict::{Served, V2Answer, V2Call};
 pub use quirks::{Quirk, Quirks};
 pub use request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
+pub use responses::ResponsesRequest;
 pub use stream::{End, Fed, StreamMeter, StreamRules, UsageChunk};

@@ -67,6 +67,8 @@ impl Quirk {
 }
 
 impl Quirks {
+    pub const NONE: Self = Self(0);
+
     /// Those of a target; names that are none were refused with its table.
     pub fn of<S: AsRef<str>>(names: &[S]) -> Self {
         let known = names.iter().filter_map(|name| Quirk::named(name.as_ref()));

@@ -1,5 +1,6 @@
 //! OpenAI request bodies: read once, kept as bytes, cut to measure for each target.
 
+mod envelope;
 mod errors;
 mod read;
 mod rewrite;
@@ -11,7 +12,8 @@ use towpath_wire::routing::Operation;
 
 use crate::json::Text;
 
-pub(crate) use read::{Trouble, expect, shown};
+pub(crate) use envelope::Envelope;
+pub(crate) use read::{Trouble, expect, shown, string, whole};
 pub(crate) use rewrite::check_range;
 
 pub use errors::{RequestCode, RequestError};
@@ -43,7 +45,7 @@ pub struct OpenAiRequest {
 
 /// One member of the top level.
 #[derive(Clone, Debug)]
-struct Field {
+pub(crate) struct Field {
     name: Text,
     value: Range<usize>,
 }

@@ -14,6 +14,8 @@ use event::{Event, Taken};
 
 pub use split::{Line, event_end, lines};
 
+pub(crate) use split::{Frames, data};
+
 /// Largest event that is put together from several chunks. Events are tokens and tool arguments; the
 /// largest seen carry base64 sound of some 100 KB.
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -63,8 +65,7 @@ pub struct Fed {
 #[derive(Debug)]
 pub struct StreamMeter {
     rules: StreamRules,
-    /// The start of an event whose end has not come.
-    pending: BytesMut,
+    frames: Frames,
     started: bool,
     done: bool,
     failed: bool,
@@ -78,7 +79,7 @@ impl StreamMeter {
     pub fn new(rules: StreamRules) -> Self {
         Self {
             rules,
-            pending: BytesMut::new(),
+            frames: Frames::default(),
             started: false,
             done: false,
             failed: false,
@@ -114,18 +115,10 @@ impl StreamMeter {
         if self.done || self.failed {
             return Fed { out: Bytes::new(), fault: None, done: self.done };
         }
-        let work = if self.pending.is_empty() {
-            chunk
-        } else {
-            // The end of an event is at most two bytes and a line feed long.
-            let from = self.pending.len().saturating_sub(2);
-            self.pending.extend_from_slice(&chunk);
-            if split::blank_line(&self.pending, from).is_none() {
-                return self.wait();
-            }
-            self.pending.split().freeze()
-        };
-        self.follow(&work)
+        match self.frames.take(chunk) {
+            Some(work) => self.follow(&work),
+            None => self.wait(),
+        }
     }
 
     /// The last bytes for the caller, if the stream is whole: what was still held back and `[DONE]`.
@@ -137,11 +130,9 @@ impl StreamMeter {
             return Err(UpstreamFault::cut("the answer was given up after an error"));
         }
         let mut out = BytesMut::new();
-        if !self.pending.is_empty() && end == End::Clean {
-            // A last event without the blank line after it.
-            let mut last = self.pending.split();
-            last.extend_from_slice(b"\n\n");
-            let fed = self.follow(&last.freeze());
+        let last = if end == End::Clean { self.frames.last() } else { None };
+        if let Some(last) = last {
+            let fed = self.follow(&last);
             if let Some(fault) = fed.fault {
                 return Err(fault);
             }
@@ -162,11 +153,8 @@ impl StreamMeter {
     }
 
     fn wait(&mut self) -> Fed {
-        let fault = (self.pending.len() > MAX_EVENT_BYTES).then(|| {
-            self.failed = true;
-            let message = "the model's server sent an event without end";
-            UpstreamFault::nonsense(message, self.pending.get(..256).unwrap_or_default())
-        });
+        let fault = self.frames.overflow();
+        self.failed |= fault.is_some();
         Fed { out: Bytes::new(), fault, done: false }
     }
 
@@ -196,7 +184,7 @@ impl StreamMeter {
         }
         let out = out.finish();
         if fault.is_none() && !self.done && at < work.len() {
-            self.pending.extend_from_slice(work.get(at..).unwrap_or_default());
+            self.frames.keep(work.get(at..).unwrap_or_default());
             fault = self.wait().fault;
         }
         Fed { out, fault, done: self.done }
@@ -230,7 +218,7 @@ impl StreamMeter {
 }
 
 /// Collects what may pass; copies only where something is left out.
-struct Out<'a> {
+pub(crate) struct Out<'a> {
     work: &'a Bytes,
     /// Kept so far as one piece.
     piece: std::ops::Range<usize>,
@@ -238,11 +226,11 @@ struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    fn new(work: &'a Bytes) -> Self {
+    pub(crate) fn new(work: &'a Bytes) -> Self {
         Self { work, piece: 0..0, copied: BytesMut::new() }
     }
 
-    fn keep(&mut self, range: std::ops::Range<usize>) {
+    pub(crate) fn keep(&mut self, range: std::ops::Range<usize>) {
         if range.start == self.piece.end {
             self.piece.end = range.end;
         } else {
@@ -256,7 +244,7 @@ impl<'a> Out<'a> {
         self.copied.extend_from_slice(self.work.get(self.piece.clone()).unwrap_or_default());
     }
 
-    fn finish(mut self) -> Bytes {
+    pub(crate) fn finish(mut self) -> Bytes {
         if self.copied.is_empty() {
             return self.work.slice(self.piece);
         }

@@ -75,7 +75,7 @@ pub fn authorise<'t>(
     if any.peek().is_none() {
         return Ok(endpoint);
     }
-    if !targets().any(|target| target.spec.operations.contains(&call.operation)) {
+    if !targets().any(|target| target.answers(call.operation)) {
         let mut supported: Vec<_> =
             targets().flat_map(|target| target.spec.operations.iter().copied()).collect();
         supported.sort_unstable();

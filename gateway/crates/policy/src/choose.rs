@@ -220,7 +220,7 @@ impl<'e> Candidates<'e> {
     fn usable(&self, index: usize, target: &Target) -> bool {
         self.tried & (1 << index) == 0
             && target.spec.max_data_class >= self.data_class
-            && target.spec.operations.contains(&self.operation)
+            && target.answers(self.operation)
             && self.longer_than.is_none_or(|tokens| {
                 target.spec.context_length.is_some_and(|length| length > tokens)
             })

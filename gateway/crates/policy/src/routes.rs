@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use towpath_wire::Environment;
-use towpath_wire::routing::{self, Price};
+use towpath_wire::routing::{self, Operation, Price};
 
 use crate::Id;
 
@@ -21,6 +21,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether it answers this kind of call. Whoever chats can have tokens counted: what the target
+    /// cannot count is estimated.
+    pub fn answers(&self, operation: Operation) -> bool {
+        let implied =
+            operation == Operation::CountTokens && self.spec.operations.contains(&Operation::Chat);
+        implied || self.spec.operations.contains(&operation)
+    }
+
     /// The price that applies at a time, with its id.
     pub fn price_at(&self, time_ms: i64) -> Option<&(Id, Arc<Price>)> {
         self.prices.iter().rev().find(|(_, price)| price.from_ms.is_none_or(|from| from <= time_ms))

@@ -244,6 +244,10 @@ impl Books {
     /// # Errors
     /// The journal takes no record, so the answer may not go out.
     pub fn answered(&mut self) -> Result<(), Refusal> {
+        if self.slot.is_some() {
+            self.close(Ended::Complete, Some(200), None);
+            return Ok(());
+        }
         let latency = self.exchange.started.elapsed();
         let overhead_us = self.overhead_us();
         let record = self.record(Ended::Complete, Some(200), None, latency, overhead_us);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
+use towpath_dialect::Stamp;
 use towpath_policy::{Id, Key};
 use towpath_wire::routing::{DataClass, Operation};
 use towpath_wire::usage::{CallerDialect, MAX_LABELS};
@@ -44,6 +45,8 @@ pub struct Exchange {
     /// How long the caller waits for the whole call, where it says so.
     pub patience: Option<Duration>,
     pub user: Option<String>,
+    /// Headers of the caller that upstreams of its own dialect must see.
+    pub forwarded: HeaderMap,
 }
 
 /// The distributed trace a request is part of.
@@ -86,6 +89,7 @@ impl Exchange {
             stream: false,
             patience: None,
             user: None,
+            forwarded: HeaderMap::new(),
         }
     }
 
@@ -98,6 +102,21 @@ impl Exchange {
             CallerDialect::Anthropic => Shape::Anthropic,
             _ => Shape::OpenAi,
         }
+    }
+
+    /// Keep what tells Anthropic's servers how to read the body: without it tools break.
+    pub fn keep_for_anthropic(&mut self, headers: &HeaderMap) {
+        for name in ["anthropic-version", "anthropic-beta"] {
+            for value in headers.get_all(name) {
+                self.forwarded.append(name, value.clone());
+            }
+        }
+    }
+
+    /// Ids and time of what is written anew for this request.
+    pub fn stamp(&self) -> Stamp {
+        let id = self.id.split_once('_').map_or(self.id.as_str(), |(_, id)| id);
+        Stamp { id: id.to_owned(), created_s: self.time_ms / 1_000 }
     }
 
     /// Read labels and data class.

@@ -225,6 +225,14 @@ impl ReadyTarget {
                     continue;
                 }
             }
+            for (name, value) in &spec.headers {
+                match (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+                    (Ok(name), Ok(value)) => {
+                        headers.entry(name).or_insert(value);
+                    }
+                    _ => problems.push(format!("target `{}`: `{name}` is no header", spec.name)),
+                }
+            }
             match Address::parse(&replica.address, unix_prefix) {
                 Ok(mut address) => {
                     if spec.kind != TargetKind::Deployment {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
-use towpath_dialect::{OpenAiRequest, Request as ModelRequest};
+use towpath_dialect::{MessagesRequest, OpenAiRequest, Request as ModelRequest, ResponsesRequest};
 use towpath_policy::{Call, Endpoint};
 use towpath_wire::routing::Operation;
 use towpath_wire::usage::{CallerDialect, Ended};
@@ -37,6 +37,10 @@ const USER: usize = 1_024;
 pub enum Asks {
     /// A body of the OpenAI dialect.
     OpenAi(Operation),
+    /// Anthropic's messages, or a count of their tokens.
+    Messages(Operation),
+    /// OpenAI's responses.
+    Responses,
     Predict {
         name: String,
         version: Option<u32>,
@@ -56,6 +60,9 @@ impl Asks {
             "/v1/chat/completions" => Self::OpenAi(Operation::Chat),
             "/v1/completions" => Self::OpenAi(Operation::Completions),
             "/v1/embeddings" => Self::OpenAi(Operation::Embeddings),
+            "/v1/messages" => Self::Messages(Operation::Chat),
+            "/v1/messages/count_tokens" => Self::Messages(Operation::CountTokens),
+            "/v1/responses" => Self::Responses,
             "/v1/models" => Self::Models,
             _ if path.starts_with("/inference.") => Self::Grpc(grpc::Call::of(path)?),
             _ if path.starts_with("/v2/") => Self::Kserve(kserve::Asked::of(path)?),
@@ -76,7 +83,8 @@ impl Asks {
 
     fn operation(&self) -> Operation {
         match self {
-            Self::OpenAi(operation) => *operation,
+            Self::OpenAi(operation) | Self::Messages(operation) => *operation,
+            Self::Responses => Operation::Chat,
             Self::Predict { .. } => Operation::Predict,
             Self::Models | Self::Model(_) => Operation::Models,
             Self::Kserve(asked) => asked.wants.operation(),
@@ -86,7 +94,9 @@ impl Asks {
 
     fn method(&self) -> Method {
         match self {
-            Self::OpenAi(_) | Self::Predict { .. } => Method::POST,
+            Self::OpenAi(_) | Self::Messages(_) | Self::Responses | Self::Predict { .. } => {
+                Method::POST
+            }
             Self::Models | Self::Model(_) => Method::GET,
             Self::Kserve(asked) => asked.method(),
             Self::Grpc(_) => Method::POST,
@@ -98,6 +108,8 @@ impl Asks {
         match self {
             Self::Kserve(_) => Some(CallerDialect::KserveV2),
             Self::Grpc(_) => Some(CallerDialect::KserveGrpc),
+            Self::Messages(_) => Some(CallerDialect::Anthropic),
+            Self::Responses => Some(CallerDialect::Responses),
             _ => None,
         }
     }
@@ -125,9 +137,12 @@ pub async fn serve(
             grpc_described(account, &parts.headers, body, call).await
         }
         Asks::Kserve(asked) if asked.wants != Wants::Infer => described(account, body, &asked),
-        Asks::OpenAi(_) | Asks::Predict { .. } | Asks::Kserve(_) | Asks::Grpc(_) => {
-            called(account, asks, &parts, body).await
-        }
+        Asks::OpenAi(_)
+        | Asks::Messages(_)
+        | Asks::Responses
+        | Asks::Predict { .. }
+        | Asks::Kserve(_)
+        | Asks::Grpc(_) => called(account, asks, &parts, body).await,
     }
 }
 
@@ -197,11 +212,16 @@ fn prepare(
     let (name, asked) = match asks {
         Asks::OpenAi(operation) => {
             let request = ModelRequest::OpenAi(OpenAiRequest::read(operation, body)?);
-            let exchange = &mut account.exchange;
-            exchange.stream = request.stream();
-            let user = request.user().filter(|user| user.len() <= USER);
-            exchange.user = user.map(|user| exchange.worker.shared.secrets.pseudonym(user));
-            (request.model().to_owned(), Asked::Model(request))
+            understood(&mut account.exchange, request)
+        }
+        Asks::Messages(operation) => {
+            let request = ModelRequest::Messages(MessagesRequest::read(operation, body)?);
+            account.exchange.keep_for_anthropic(headers);
+            understood(&mut account.exchange, request)
+        }
+        Asks::Responses => {
+            let request = ModelRequest::Responses(ResponsesRequest::read(body)?);
+            understood(&mut account.exchange, request)
         }
         Asks::Predict { name, version } => (name, Asked::Predict { body, version }),
         Asks::Kserve(asked) => {
@@ -242,6 +262,14 @@ fn prepare(
     account.admitted(endpoint, reservation);
     let early = Rc::default();
     Ok(Job { endpoint: Arc::clone(endpoint), asked, early, _lease: lease })
+}
+
+/// Note on the exchange what a request to a model says of itself.
+fn understood(exchange: &mut Exchange, request: ModelRequest) -> (String, Asked) {
+    exchange.stream = request.stream();
+    let user = request.user().filter(|user| user.len() <= USER);
+    exchange.user = user.map(|user| exchange.worker.shared.secrets.pseudonym(user));
+    (request.model().to_owned(), Asked::Model(request))
 }
 
 /// A version can be named only where all targets share one registry model, and serve that version.

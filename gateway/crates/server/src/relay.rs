@@ -18,7 +18,7 @@ use towpath_dialect::kserve::Inference;
 use towpath_dialect::{Quirk, Request};
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Payload, Reply};
-use towpath_wire::routing::Timeouts;
+use towpath_wire::routing::{Dialect, Operation, Timeouts};
 
 use crate::account::Account;
 use crate::admit::{Lease, Needs};
@@ -41,6 +41,9 @@ const MAX_ATTEMPTS: u32 = 16;
 /// Pause before a replica that was not reached is asked once more, where there is no other: a server that
 /// is being replaced listens again by then, or is really gone.
 const REPEAT_AFTER: Duration = Duration::from_millis(50);
+
+/// The version of Anthropic's API that is spoken for callers who speak another one.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// What is asked of the model.
 pub enum Asked {
@@ -69,6 +72,9 @@ impl Asked {
     /// What it will use, as far as that shows before it is made.
     pub fn needs(&self) -> Needs {
         match self {
+            Self::Model(request) if request.operation() == Operation::CountTokens => {
+                Needs::default()
+            }
             Self::Model(request) => Needs {
                 input_bytes: request.input_bytes(),
                 max_output_tokens: request.max_output_tokens(),
@@ -130,6 +136,12 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
             }
             Step::Over => break,
         };
+        if let Asked::Model(request) = &job.asked
+            && encode::is_uncountable(request, &ready)
+        {
+            let estimated = plain::estimated(&mut account, job, &ready, request);
+            return estimated.map_err(|refusal| (account, Failure::unrecorded(refusal)));
+        }
         let failure = match send(&mut account, job, &ready, index).await {
             Ok(Answered::Plain(plain)) => {
                 return Ok(plain::respond(account, job, &ready, plain).await);
@@ -234,8 +246,8 @@ async fn attempt(
     account.dispatch(ready, &replica.id).map_err(Failure::unrecorded)?;
     let call = Call {
         method: Method::POST,
-        path: encoded.path,
-        headers: headers(account, replica, encoded),
+        path: &encoded.path,
+        headers: headers(account, ready, replica, encoded),
         body: Payload::Whole(encoded.body.clone()),
         expect: if encoded.stream { Expect::Events } else { Expect::Answer },
         timeouts,
@@ -274,8 +286,20 @@ fn patience_ms(account: &Account) -> u32 {
     patience.map_or(u32::MAX, |patience| u32::try_from(patience).unwrap_or(u32::MAX))
 }
 
-fn headers(account: &Account, replica: &ReadyReplica, encoded: &Encoded<'_>) -> HeaderMap {
+fn headers(
+    account: &Account,
+    ready: &ReadyTarget,
+    replica: &ReadyReplica,
+    encoded: &Encoded<'_>,
+) -> HeaderMap {
     let mut headers = replica.headers.clone();
+    if ready.target.spec.dialect == Dialect::Anthropic {
+        for (name, value) in &account.exchange.forwarded {
+            headers.append(name, value.clone());
+        }
+        let version = headers.entry("anthropic-version");
+        version.or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
+    }
     let accept = if encoded.stream { "text/event-stream" } else { "application/json" };
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
     if let Some(size) = encoded.json_size {

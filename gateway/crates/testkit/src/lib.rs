@@ -1,5 +1,5 @@
-//! A scripted upstream: an OpenAI-compatible and KServe V2 server that answers correctly until it is told
-//! how not to.
+//! A scripted upstream: a server of OpenAI's and Anthropic's dialects and of KServe V2 that answers
+//! correctly until it is told how not to.
 //!
 //! A script comes with a request (header `x-fake-script`, as JSON), is set for a model beforehand
 //! ([`FakeUpstream::script`], `POST /__script`), or is asked for by a model's name (`fake-cut`,
@@ -15,6 +15,7 @@
 //! | `DELETE /__requests` | forget what has ended |
 //! | `GET /__wait?requests=&ended=&client_gone=&gate=` | answers when all of it is so, or after 20 s |
 
+mod anthropic;
 mod control;
 mod http;
 mod kserve;

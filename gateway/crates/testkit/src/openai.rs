@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::anthropic;
 use crate::script::{Script, UsageReport};
 
 /// Tokens of an answer when neither script nor request says how many.
@@ -34,6 +35,8 @@ pub(crate) enum Operation {
     Chat,
     Completions,
     Embeddings,
+    /// Anthropic's messages.
+    Messages,
 }
 
 impl Operation {
@@ -42,6 +45,7 @@ impl Operation {
             "/chat/completions" => Self::Chat,
             "/completions" => Self::Completions,
             "/embeddings" => Self::Embeddings,
+            "/messages" => Self::Messages,
             _ => return None,
         })
     }
@@ -70,7 +74,7 @@ impl Ask {
     }
 
     /// The words of the answer, and why it ends there.
-    fn words(&self, script: &Script) -> (Vec<String>, &'static str) {
+    pub(crate) fn words(&self, script: &Script) -> (Vec<String>, &'static str) {
         let mut words: Vec<String> = match (&script.text, script.tokens) {
             (Some(text), _) => text.split_inclusive(' ').map(str::to_owned).collect(),
             (None, Some(tokens)) => foretold(tokens),
@@ -100,8 +104,10 @@ impl Ask {
 
     /// A plain answer and the output tokens in it.
     pub(crate) fn answer(&self, script: &Script) -> (Value, u64) {
-        if self.operation == Operation::Embeddings {
-            return (self.embeddings(script), 0);
+        match self.operation {
+            Operation::Embeddings => return (self.embeddings(script), 0),
+            Operation::Messages => return anthropic::answer(self, script),
+            Operation::Chat | Operation::Completions => {}
         }
         let (words, reason) = self.words(script);
         let text = words.concat();
@@ -164,6 +170,9 @@ impl Ask {
 
     /// A streamed answer, event by event.
     pub(crate) fn events(&self, script: &Script) -> Events {
+        if self.operation == Operation::Messages {
+            return anthropic::events(self, script);
+        }
         let (words, reason) = self.words(script);
         let usage = self.usage(script, words.len());
         let asked = self.include_usage && script.usage == UsageReport::Correct;
@@ -247,11 +256,12 @@ fn prompt_tokens(operation: Operation, body: &Value) -> u64 {
         }
         Operation::Completions => words_in(&body["prompt"]),
         Operation::Embeddings => words_in(&body["input"]),
+        Operation::Messages => anthropic::prompt_tokens(body),
     }
 }
 
 /// Words of a text, of the texts of a list, or of its parts with a `text`; a number is a token by itself.
-fn words_in(value: &Value) -> u64 {
+pub(crate) fn words_in(value: &Value) -> u64 {
     match value {
         Value::String(text) => text.split_whitespace().count() as u64,
         Value::Number(_) => 1,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::anthropic;
 use crate::http::{self, Framing, LAST_CHUNK};
-use crate::openai::{self, Ask};
+use crate::openai::{self, Ask, Operation};
 use crate::script::{Fault, Script};
 
 /// One thing to do for an answer.
@@ -30,6 +31,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 struct Plan<'a> {
     script: &'a Script,
+    /// Of Anthropic's dialect.
+    messages: bool,
     steps: Vec<Step>,
 }
 
@@ -58,7 +61,18 @@ impl Plain {
 
 /// The steps of an answer that is, but for the script, this plain body.
 pub(crate) fn plain(script: &Script, answer: Plain) -> Vec<Step> {
-    let mut plan = Plan { script, steps: Vec::new() };
+    whole(script, false, answer)
+}
+
+/// The steps of the plain answer to a call of a model.
+pub(crate) fn answer(script: &Script, ask: &Ask) -> Vec<Step> {
+    let (body, tokens) = ask.answer(script);
+    let messages = ask.operation == Operation::Messages;
+    whole(script, messages, Plain { tokens, ..Plain::json(200, &body) })
+}
+
+fn whole(script: &Script, messages: bool, answer: Plain) -> Vec<Step> {
+    let mut plan = Plan { script, messages, steps: Vec::new() };
     plan.point("headers");
     if !plan.spoilt_head() {
         plan.whole(answer);
@@ -68,7 +82,8 @@ pub(crate) fn plain(script: &Script, answer: Plain) -> Vec<Step> {
 
 /// The steps of an answer that is, but for the script, this stream.
 pub(crate) fn stream(script: &Script, ask: &Ask) -> Vec<Step> {
-    let mut plan = Plan { script, steps: Vec::new() };
+    let messages = ask.operation == Operation::Messages;
+    let mut plan = Plan { script, messages, steps: Vec::new() };
     plan.point("headers");
     if script.fault == Some(Fault::NotAStream) {
         let (body, tokens) = ask.answer(&Script { fault: None, ..script.clone() });
@@ -90,6 +105,11 @@ impl Plan<'_> {
         }
     }
 
+    /// An error in the words of the dialect.
+    fn error(&self, status: u16) -> Value {
+        if self.messages { anthropic::error(status) } else { openai::error(status) }
+    }
+
     fn write(&mut self, bytes: Vec<u8>) {
         self.steps.push(Step::Write(bytes));
     }
@@ -108,7 +128,7 @@ impl Plan<'_> {
             Some(Fault::Silence) => self.steps.push(Step::Hold),
             Some(Fault::Close) => self.steps.push(Step::Cut),
             Some(Fault::Reset) => self.steps.push(Step::Reset),
-            Some(Fault::ErrorBody) => self.whole(Plain::json(200, &openai::error(500))),
+            Some(Fault::ErrorBody) => self.whole(Plain::json(200, &self.error(500))),
             Some(Fault::Html) => self.whole(Plain {
                 status: 200,
                 content_type: "text/html",
@@ -117,7 +137,7 @@ impl Plan<'_> {
                 json_size: None,
             }),
             Some(Fault::Status { code, retry_after }) => {
-                let body = openai::error(code).to_string().into_bytes();
+                let body = self.error(code).to_string().into_bytes();
                 let mut headers = vec![("content-type", "application/json")];
                 headers.extend(retry_after.as_deref().map(|value| ("retry-after", value)));
                 self.head(code, Framing::Length(body.len()), &headers);
@@ -202,7 +222,7 @@ impl Plan<'_> {
         }
         self.head(200, framing, &headers);
         if fault == Some(Fault::ErrorEvent) {
-            self.event(framing, &openai::error(500).to_string());
+            self.event(framing, &self.error(500).to_string());
             return self.last_chunk(framing);
         }
         let events = ask.events(self.script);
@@ -228,7 +248,9 @@ impl Plan<'_> {
             self.event(framing, &event.to_string());
         }
         if fault != Some(Fault::NoDone) {
-            self.event(framing, "[DONE]");
+            let last =
+                if self.messages { anthropic::last().to_string() } else { "[DONE]".to_owned() };
+            self.event(framing, &last);
         }
         self.last_chunk(framing);
         if self.script.hang_up {
@@ -260,7 +282,7 @@ impl Plan<'_> {
                 self.last_chunk(framing);
             }
             Some(Fault::ErrorEventAfter { after }) if here(after) => {
-                self.event(framing, &openai::error(500).to_string());
+                self.event(framing, &self.error(500).to_string());
                 self.last_chunk(framing);
             }
             _ => return false,
@@ -269,13 +291,22 @@ impl Plan<'_> {
     }
 
     fn event(&mut self, framing: Framing, data: &str) {
-        let mut event = format!("data: {data}\n\n").into_bytes();
+        let mut event = format!("{}data: {data}\n\n", self.name(data)).into_bytes();
         if self.script.fault == Some(Fault::Gzip) {
             event = http::gzip(&event);
         }
         match framing {
             Framing::Chunked => self.write(http::chunks(&event, self.script.split_bytes)),
             _ => self.write(event),
+        }
+    }
+
+    /// The line that names an event, in the dialect that has one.
+    fn name(&self, data: &str) -> String {
+        let value: Value = serde_json::from_str(data).unwrap_or_default();
+        match value["type"].as_str() {
+            Some(kind) if self.messages => format!("event: {kind}\n"),
+            _ => String::new(),
         }
     }
 

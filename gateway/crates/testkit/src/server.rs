@@ -15,7 +15,7 @@ use crate::log::{Counts, Ended, Log, Seen};
 use crate::openai::{self, Ask, Operation};
 use crate::plan::{self, Plain, Step};
 use crate::script::Script;
-use crate::{control, kserve};
+use crate::{anthropic, control, kserve};
 
 /// A scripted upstream on a loopback port or Unix socket. Dropping it stops it and cuts its connections.
 #[derive(Debug)]
@@ -97,7 +97,8 @@ impl FakeUpstream {
         self.shared.set_signature(model, signature);
     }
 
-    /// Answer 401 to whoever does not send `Authorization: Bearer <token>`.
+    /// Answer 401 to whoever does not send `Authorization: Bearer <token>`, or `x-api-key: <token>` as
+    /// Anthropic's clients do.
     pub fn require_bearer(&self, token: &str) {
         self.shared.settings(|settings| settings.bearer = Some(token.to_owned()));
     }
@@ -182,6 +183,7 @@ impl Shared {
         let bearer = self.settings(|settings| settings.bearer.clone());
         bearer.is_none_or(|token| {
             request.header("authorization") == Some(format!("Bearer {token}").as_str())
+                || request.header("x-api-key") == Some(token.as_str())
         })
     }
 }
@@ -367,16 +369,16 @@ fn respond(shared: &Shared, request: &Request, connection: u64) -> (Seen, Vec<St
         }
         Ok(script) => match (ask, v2) {
             (Some(ask), _) if ask.stream => plan::stream(&script, &ask),
-            (Some(ask), _) => {
-                let (answer, tokens) = ask.answer(&script);
-                plan::plain(&script, Plain { tokens, ..Plain::json(200, &answer) })
-            }
+            (Some(ask), _) => plan::answer(&script, &ask),
             (None, Some(v2)) => {
                 let answer = match &unpacked {
                     Ok(()) => v2.answer(shared, request, &body, &script),
                     Err(problem) => plan::v2_error(400, problem),
                 };
                 plan::plain(&script, answer)
+            }
+            (None, None) if path == "/v1/messages/count_tokens" => {
+                plan::plain(&script, Plain::json(200, &anthropic::count(&body)))
             }
             (None, None) => plan::plain(&script, other(path)),
         },

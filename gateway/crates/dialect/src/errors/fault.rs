@@ -165,9 +165,22 @@ impl UpstreamFault {
             () if words.has("rate_limit") => 429,
             () if words.has("overloaded") => 529,
             () if words.has("invalid_request") || words.has("context_size") => 400,
+            () if words.has("request_too_large") => 413,
             () => 500,
         });
         Self::weigh(status, words, excerpt(event))
+    }
+
+    /// What an error event of typed events means: those of Anthropic's messages, and of responses.
+    pub(crate) fn from_typed(event: &[u8]) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Typed<'a> {
+            #[serde(borrow, default)]
+            response: Option<&'a serde_json::value::RawValue>,
+        }
+        let typed: Typed<'_> = serde_json::from_slice(event).unwrap_or_default();
+        // A failed response carries its error inside.
+        Self::from_event(typed.response.map_or(event, |response| response.get().as_bytes()))
     }
 
     /// No answer at all, for a reason that the caller may read.

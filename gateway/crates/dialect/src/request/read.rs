@@ -44,16 +44,80 @@ impl Trouble {
 }
 
 pub(super) fn read(operation: Operation, body: Bytes) -> Result<OpenAiRequest, RequestError> {
-    RequestError::check_utf8(&body)?;
     let mut found = Found::default();
-    found.walk(operation, &mut Cursor::new(&body)).map_err(|trouble| trouble.in_body(&body))?;
-    found.request(operation, body)
+    let fields = members(&body, |cursor, key| found.member(operation, cursor, key))?;
+    found.request(operation, body, fields)
+}
+
+/// Walk the members of a body, an object, and say where each of them is; `each` passes the value of one.
+///
+/// # Errors
+/// The body is no JSON object, has a name twice, or `each` refuses a value.
+pub(crate) fn members(
+    body: &[u8],
+    mut each: impl FnMut(&mut Cursor<'_>, &[u8]) -> Result<(), Trouble>,
+) -> Result<Vec<Field>, RequestError> {
+    RequestError::check_utf8(body)?;
+    let mut fields = Vec::new();
+    walk(&mut Cursor::new(body), &mut fields, &mut each)
+        .map_err(|trouble| trouble.in_body(body))?;
+    Ok(fields)
+}
+
+fn walk(
+    cursor: &mut Cursor<'_>,
+    fields: &mut Vec<Field>,
+    each: &mut impl FnMut(&mut Cursor<'_>, &[u8]) -> Result<(), Trouble>,
+) -> Result<(), Trouble> {
+    cursor.space();
+    let kind = cursor.kind()?;
+    if kind != Kind::Object {
+        let message = format!("the body must be an object, not {}", kind.name());
+        return Err(RequestError::new(super::RequestCode::InvalidField, message).into());
+    }
+    cursor.enter();
+    fields.reserve(16);
+    let mut first = true;
+    while let Some(name) = cursor.key(&mut first)? {
+        unique(fields, cursor.bytes(), name)?;
+        let start = cursor.position();
+        if name.escaped {
+            let decoded = name.decode(cursor.bytes()).unwrap_or_default();
+            each(cursor, decoded.as_bytes())?;
+        } else {
+            let bytes = cursor.bytes();
+            each(cursor, name.raw(bytes))?;
+        }
+        fields.push(Field { name, value: start..cursor.position() });
+    }
+    Ok(cursor.end()?)
+}
+
+/// Names that repeat are refused: this reader and the engine's might not choose the same one.
+fn unique(fields: &[Field], bytes: &[u8], name: Text) -> Result<(), RequestError> {
+    let raw = name.raw(bytes);
+    let known = if name.escaped {
+        let text = name.decode(bytes).unwrap_or_default();
+        fields.iter().any(|f| f.name.is(bytes, &text))
+    } else {
+        fields.iter().any(|f| match f.name.escaped {
+            false => f.name.raw(bytes) == raw,
+            true => f.name.decode(bytes).is_some_and(|n| n.as_bytes() == raw),
+        })
+    };
+    if known {
+        return Err(RequestError::twice(&shown(bytes, name)));
+    }
+    if fields.len() == MAX_FIELDS {
+        let message = format!("the body has more than {MAX_FIELDS} fields");
+        return Err(RequestError::new(super::RequestCode::InvalidField, message));
+    }
+    Ok(())
 }
 
 /// What the pass has found so far.
 #[derive(Default)]
 struct Found {
-    fields: Vec<Field>,
     model: Option<String>,
     user: Option<String>,
     stream: bool,
@@ -68,60 +132,12 @@ struct Found {
 }
 
 impl Found {
-    fn walk(&mut self, operation: Operation, cursor: &mut Cursor<'_>) -> Result<(), Trouble> {
-        cursor.space();
-        let kind = cursor.kind()?;
-        if kind != Kind::Object {
-            let message = format!("the body must be an object, not {}", kind.name());
-            return Err(RequestError::new(super::RequestCode::InvalidField, message).into());
-        }
-        cursor.enter();
-        self.fields.reserve(16);
-        let mut first = true;
-        while let Some(name) = cursor.key(&mut first)? {
-            self.unique(cursor.bytes(), name)?;
-            let start = cursor.position();
-            self.member(operation, cursor, name)?;
-            self.fields.push(Field { name, value: start..cursor.position() });
-        }
-        Ok(cursor.end()?)
-    }
-
-    /// Names that repeat are refused: this reader and the engine's might not choose the same one.
-    fn unique(&self, bytes: &[u8], name: Text) -> Result<(), RequestError> {
-        let raw = name.raw(bytes);
-        let known = if name.escaped {
-            let text = name.decode(bytes).unwrap_or_default();
-            self.fields.iter().any(|f| f.name.is(bytes, &text))
-        } else {
-            self.fields.iter().any(|f| match f.name.escaped {
-                false => f.name.raw(bytes) == raw,
-                true => f.name.decode(bytes).is_some_and(|n| n.as_bytes() == raw),
-            })
-        };
-        if known {
-            return Err(RequestError::twice(&shown(bytes, name)));
-        }
-        if self.fields.len() == MAX_FIELDS {
-            let message = format!("the body has more than {MAX_FIELDS} fields");
-            return Err(RequestError::new(super::RequestCode::InvalidField, message));
-        }
-        Ok(())
-    }
-
     fn member(
         &mut self,
         operation: Operation,
         cursor: &mut Cursor<'_>,
-        name: Text,
+        key: &[u8],
     ) -> Result<(), Trouble> {
-        let decoded;
-        let key = if name.escaped {
-            decoded = name.decode(cursor.bytes()).unwrap_or_default();
-            decoded.as_bytes()
-        } else {
-            name.raw(cursor.bytes())
-        };
         match key {
             b"model" => self.model = string(cursor, "model")?,
             b"user" => self.user = string(cursor, "user")?,
@@ -273,17 +289,13 @@ impl Found {
         Ok(())
     }
 
-    fn request(self, operation: Operation, body: Bytes) -> Result<OpenAiRequest, RequestError> {
-        let model = match self.model {
-            Some(model) if !model.is_empty() => model,
-            Some(_) => {
-                return Err(RequestError::invalid("model", "`model` is empty".to_owned())
-                    .fix("Set `model` to a name that `GET /v1/models` lists."));
-            }
-            None => {
-                return Err(RequestError::missing("model", "a name that `GET /v1/models` lists"));
-            }
-        };
+    fn request(
+        self,
+        operation: Operation,
+        body: Bytes,
+        fields: Vec<Field>,
+    ) -> Result<OpenAiRequest, RequestError> {
+        let model = model(self.model)?;
         let Some(input) = self.input else {
             return Err(match operation {
                 Operation::Chat => RequestError::missing("messages", "an array of messages"),
@@ -306,7 +318,7 @@ impl Found {
         Ok(OpenAiRequest {
             body,
             operation,
-            fields: self.fields,
+            fields,
             model,
             user: self.user,
             stream: self.stream,
@@ -318,6 +330,16 @@ impl Found {
             encoding: self.encoding,
             dimensions: self.dimensions,
         })
+    }
+}
+
+/// The name of the model that was asked for.
+pub(crate) fn model(given: Option<String>) -> Result<String, RequestError> {
+    match given {
+        Some(model) if !model.is_empty() => Ok(model),
+        Some(_) => Err(RequestError::invalid("model", "`model` is empty".to_owned())
+            .fix("Set `model` to a name that `GET /v1/models` lists.")),
+        None => Err(RequestError::missing("model", "a name that `GET /v1/models` lists")),
     }
 }
 
@@ -342,7 +364,7 @@ pub(crate) fn expect(
 }
 
 /// A string, or `None` for null.
-fn string(cursor: &mut Cursor<'_>, name: &str) -> Result<Option<String>, Trouble> {
+pub(crate) fn string(cursor: &mut Cursor<'_>, name: &str) -> Result<Option<String>, Trouble> {
     if cursor.kind()? == Kind::Null {
         cursor.skip()?;
         return Ok(None);
@@ -358,7 +380,7 @@ fn string(cursor: &mut Cursor<'_>, name: &str) -> Result<Option<String>, Trouble
 }
 
 /// True or false; null is false.
-fn boolean(cursor: &mut Cursor<'_>, name: &str) -> Result<bool, Trouble> {
+pub(crate) fn boolean(cursor: &mut Cursor<'_>, name: &str) -> Result<bool, Trouble> {
     if cursor.kind()? == Kind::Null {
         cursor.skip()?;
         return Ok(false);
@@ -368,7 +390,7 @@ fn boolean(cursor: &mut Cursor<'_>, name: &str) -> Result<bool, Trouble> {
 }
 
 /// A whole number from 0, or `None` for null.
-fn whole(cursor: &mut Cursor<'_>, name: &str) -> Result<Option<u64>, Trouble> {
+pub(crate) fn whole(cursor: &mut Cursor<'_>, name: &str) -> Result<Option<u64>, Trouble> {
     if cursor.kind()? == Kind::Null {
         cursor.skip()?;
         return Ok(None);

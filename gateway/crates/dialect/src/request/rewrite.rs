@@ -170,7 +170,7 @@ impl OpenAiRequest {
             None if NEUTRAL.iter().any(|(n, v)| value == v.as_bytes() && name.is(n)) => {
                 Ok(Fate::Drop)
             }
-            None => Err(self.unsupported(&shown(&self.body, field.name), rules)),
+            None => Err(unsupported(&self.model, &shown(&self.body, field.name), rules)),
         }
     }
 
@@ -199,20 +199,6 @@ impl OpenAiRequest {
         }
     }
 
-    fn unsupported(&self, name: &str, rules: &BTreeMap<String, FieldRule>) -> RequestError {
-        let known: Vec<_> = rules.keys().map(|k| format!("`{k}`")).collect();
-        RequestError::new(
-            RequestCode::UnsupportedField,
-            format!("`{}` does not take the field `{name}`", self.model),
-        )
-        .about(name)
-        .fix(if known.is_empty() {
-            format!("Remove `{name}`.")
-        } else {
-            format!("Remove `{name}`; it takes {}.", known.join(", "))
-        })
-    }
-
     /// Own runtimes get only what is understood here; providers keep what else the caller said.
     fn write_stream_options(&self, field: &Field, only_usage: bool, out: &mut Vec<u8>) {
         let range = |r: std::ops::Range<usize>| self.body.get(r).unwrap_or_default();
@@ -236,6 +222,25 @@ impl OpenAiRequest {
             }
         }
     }
+}
+
+/// The refusal of a field that a target does not list.
+pub(crate) fn unsupported(
+    model: &str,
+    name: &str,
+    rules: &BTreeMap<String, FieldRule>,
+) -> RequestError {
+    let known: Vec<_> = rules.keys().map(|k| format!("`{k}`")).collect();
+    RequestError::new(
+        RequestCode::UnsupportedField,
+        format!("`{model}` does not take the field `{name}`"),
+    )
+    .about(name)
+    .fix(if known.is_empty() {
+        format!("Remove `{name}`.")
+    } else {
+        format!("Remove `{name}`; it takes {}.", known.join(", "))
+    })
 }
 
 /// A field's name, compared without allocating.

@@ -1,5 +1,7 @@
 //! What goes to one target: path and body in its dialect.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use towpath_dialect::kserve::{Body, Rules};
 use towpath_dialect::{
@@ -12,7 +14,7 @@ use crate::relay::Asked;
 
 /// A call in the target's dialect.
 pub struct Encoded<'t> {
-    pub path: &'t str,
+    pub path: Cow<'t, str>,
     pub body: Bytes,
     /// Length of the JSON that the body begins with, where tensors follow it.
     pub json_size: Option<usize>,
@@ -34,7 +36,8 @@ impl<'t> Encoded<'t> {
     /// An inference for a server that speaks the KServe protocol over REST.
     fn v2(ready: &'t ReadyTarget, body: Body, kind: Kind<'t>) -> Self {
         let Body { bytes, json_size } = body;
-        Self { path: &ready.infer_path, body: bytes, json_size, stream: false, kind }
+        let path = Cow::Borrowed(ready.infer_path.as_str());
+        Self { path, body: bytes, json_size, stream: false, kind }
     }
 }
 
@@ -51,16 +54,11 @@ pub fn encode<'t>(
     let spec = &ready.target.spec;
     match (asked, spec.dialect) {
         (Asked::Model(Request::OpenAi(request)), Dialect::KserveV2) => embed(request, ready),
-        (Asked::Model(request), dialect) => {
-            let sent = request.for_target(&Receiver {
-                dialect,
-                model: &spec.upstream_model,
-                request_fields: spec.request_fields.as_ref(),
-                quirks: ready.quirks,
-                cache_salt: salt,
-            })?;
+        (Asked::Model(request), _) => {
+            let sent = request.for_target(&receiver(ready, salt))?;
             let kind = Kind::Model(sent.reply);
-            let (path, body, stream) = (sent.path, sent.body, sent.stream);
+            let path = with_query(sent.path, spec.query.as_deref());
+            let (body, stream) = (sent.body, sent.stream);
             Ok(Encoded { path, body, json_size: None, stream, kind })
         }
         (Asked::Predict { body, .. }, Dialect::KserveV2) => {
@@ -79,6 +77,27 @@ pub fn encode<'t>(
         (Asked::V2 { .. }, _) => Err(unsupported("inferences of the KServe protocol")),
         (Asked::Predict { .. }, _) => Err(unsupported("predictions")),
     }
+}
+
+fn receiver<'t>(ready: &'t ReadyTarget, salt: Option<&'t str>) -> Receiver<'t> {
+    let spec = &ready.target.spec;
+    Receiver {
+        dialect: spec.dialect,
+        model: &spec.upstream_model,
+        request_fields: spec.request_fields.as_ref(),
+        quirks: ready.quirks,
+        cache_salt: salt,
+    }
+}
+
+/// Tokens are to be counted that this target cannot count.
+pub fn is_uncountable(request: &Request, ready: &ReadyTarget) -> bool {
+    request.is_uncountable_at(&receiver(ready, None))
+}
+
+/// A path with the query that every request to the target has.
+fn with_query<'t>(path: &'static str, query: Option<&str>) -> Cow<'t, str> {
+    query.map_or(Cow::Borrowed(path), |query| Cow::Owned(format!("{path}?{query}")))
 }
 
 fn embed<'t>(request: &OpenAiRequest, ready: &'t ReadyTarget) -> Result<Encoded<'t>, RequestError> {

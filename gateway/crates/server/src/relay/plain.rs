@@ -21,6 +21,9 @@ use crate::relay::failure::Failure;
 use crate::relay::{Asked, Job, head, inference};
 use crate::{grpc, kserve};
 
+/// Says that a count is an estimate of the gateway's.
+const COUNTED_BY: &str = "x-towpath-counted-by";
+
 /// A whole answer, in the caller's dialect.
 pub struct Plain {
     body: Bytes,
@@ -53,7 +56,8 @@ pub async fn read(
     let (batch, signature) = match &encoded.kind {
         Kind::V2 { batch, signature } => (*batch, *signature),
         Kind::Model(reply) => {
-            let answered = reply.answer(answer).map_err(Failure::fault)?;
+            let stamp = || account.exchange.stamp();
+            let answered = reply.answer(answer, stamp).map_err(Failure::fault)?;
             let Answered { body, usage, content_bytes } = answered;
             return Ok(Plain { body, json_size: None, lease, usage, content_bytes });
         }
@@ -82,7 +86,7 @@ pub async fn read(
             };
             predict::from_v2(&answer, batch, signature, &served)
         }
-        Asked::V2 { .. } => return Err(mismatched()),
+        Asked::Model(_) | Asked::V2 { .. } => return Err(mismatched()),
     };
     let translated = translated.map_err(Failure::fault)?;
     let usage = Some(translated.usage);
@@ -121,6 +125,24 @@ pub async fn respond(
     response
 }
 
+/// Answer a count of tokens by what was learned of the target, since it cannot count; the answer says so.
+///
+/// # Errors
+/// The journal takes no record.
+pub fn estimated(
+    account: &mut Account,
+    job: &Job,
+    ready: &ReadyTarget,
+    request: &Request,
+) -> Result<Response<Outgoing>, Refusal> {
+    let tokens = ready.bytes_per_token.estimate(request.input_bytes());
+    account.answered()?;
+    let body = Outgoing::whole(Bytes::from(format!("{{\"input_tokens\":{tokens}}}")));
+    let mut response = head(account, job, ready, "application/json", body);
+    response.headers_mut().insert(COUNTED_BY, HeaderValue::from_static("gateway"));
+    Ok(response)
+}
+
 /// What the upstream reports, completed by our own counts where it reports nothing.
 fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) {
     let reported = plain.usage.unwrap_or_default();
@@ -135,6 +157,10 @@ fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) 
     }
     if any {
         return (reported, CountedBy::Upstream);
+    }
+    if request.operation() == Operation::CountTokens {
+        // Counting uses no tokens.
+        return (Usage::default(), CountedBy::None);
     }
     let generates = request.operation() != Operation::Embeddings;
     let usage = Usage {

@@ -73,7 +73,7 @@ pub async fn start(
             "Predictions are not streamed.",
         )));
     };
-    let mut follower = replying.follow(false);
+    let mut follower = replying.follow(false, || account.exchange.stamp());
     let learned = Arc::clone(&ready.bytes_per_token);
     let bytes = request.input_bytes();
     let input = Input { bytes, estimate: learned.estimate(bytes), learned };
@@ -193,10 +193,12 @@ impl Relayed {
         match reported {
             Some(usage) => self.account.count(&usage, CountedBy::Upstream),
             None => {
+                // Some say at the beginning what they have read.
+                let begun = self.follower.usage().unwrap_or_default();
                 let usage = Usage {
-                    input_tokens: Some(self.input.estimate),
+                    input_tokens: begun.input_tokens.or(Some(self.input.estimate)),
                     output_tokens: Some(self.follower.content_events()),
-                    ..Usage::default()
+                    ..begun
                 };
                 self.account.count(&usage, CountedBy::Gateway);
             }

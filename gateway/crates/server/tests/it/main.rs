@@ -11,6 +11,7 @@
 mod bad_input;
 mod bounds;
 mod calls;
+mod dialects;
 mod egress;
 mod faults;
 mod frontdoor;

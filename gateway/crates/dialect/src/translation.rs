@@ -1,0 +1,209 @@
+//! A stream that is translated: whole events of the target's dialect are read into pieces, which are
+//! written in the caller's. Nothing is written before real content, and the ending only when the stream is
+//! known to be whole.
+
+use bytes::Bytes;
+
+use crate::answer::Usage;
+use crate::errors::{ErrorBody, UpstreamFault};
+use crate::middle::Piece;
+use crate::stream::{End, Fed, Frames, data, event_end};
+use crate::{chat, messages, responses};
+
+/// The target's side.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Chat(chat::Reader),
+    Messages(messages::Reader),
+}
+
+impl Source {
+    fn event(&mut self, data: &[u8], out: &mut Vec<Piece>) -> Result<(), UpstreamFault> {
+        match self {
+            Self::Chat(reader) => reader.event(data, out),
+            Self::Messages(reader) => reader.event(data, out),
+        }
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        match self {
+            Self::Chat(reader) => reader.usage(),
+            Self::Messages(reader) => reader.usage(),
+        }
+    }
+
+    fn whole(&self) -> bool {
+        match self {
+            Self::Chat(reader) => reader.whole(),
+            Self::Messages(reader) => reader.whole(),
+        }
+    }
+
+    fn done(&self) -> bool {
+        match self {
+            Self::Chat(reader) => reader.done(),
+            Self::Messages(reader) => reader.done(),
+        }
+    }
+}
+
+/// The caller's side.
+#[derive(Debug)]
+pub(crate) enum Sink {
+    Chat(chat::Writer),
+    Messages(messages::Writer),
+    Responses(Box<responses::Writer>),
+}
+
+impl Sink {
+    fn write(&mut self, piece: Piece, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(writer) => writer.write(piece, out),
+            Self::Messages(writer) => writer.write(piece, out),
+            Self::Responses(writer) => writer.write(piece, out),
+        }
+    }
+
+    fn finish(&mut self, usage: Option<Usage>, out: &mut Vec<u8>) {
+        match self {
+            Self::Chat(writer) => writer.finish(usage, out),
+            Self::Messages(writer) => writer.finish(usage, out),
+            Self::Responses(writer) => writer.finish(usage, out),
+        }
+    }
+}
+
+/// Follows one stream from one dialect into another.
+#[derive(Debug)]
+pub(crate) struct Translation {
+    source: Source,
+    sink: Sink,
+    frames: Frames,
+    pieces: Vec<Piece>,
+    started: bool,
+    failed: bool,
+    content_events: u64,
+    keep_text: bool,
+    text: String,
+}
+
+impl Translation {
+    pub(crate) fn new(source: Source, sink: Sink, keep_text: bool) -> Self {
+        Self {
+            source,
+            sink,
+            frames: Frames::default(),
+            pieces: Vec::new(),
+            started: false,
+            failed: false,
+            content_events: 0,
+            keep_text,
+            text: String::new(),
+        }
+    }
+
+    pub(crate) fn started(&self) -> bool {
+        self.started
+    }
+
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        self.source.usage()
+    }
+
+    pub(crate) fn content_events(&self) -> u64 {
+        self.content_events
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn feed(&mut self, chunk: Bytes) -> Fed {
+        if self.failed || self.source.done() {
+            return Fed { out: Bytes::new(), fault: None, done: self.source.done() };
+        }
+        match self.frames.take(chunk) {
+            Some(work) => self.follow(&work),
+            None => {
+                let fault = self.frames.overflow();
+                self.failed |= fault.is_some();
+                Fed { out: Bytes::new(), fault, done: false }
+            }
+        }
+    }
+
+    pub(crate) fn finish(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
+        if self.failed {
+            return Err(UpstreamFault::cut("the answer was given up after an error"));
+        }
+        let mut out = Vec::new();
+        let done = self.source.done();
+        let last = if end == End::Clean && !done { self.frames.last() } else { None };
+        if let Some(last) = last {
+            let fed = self.follow(&last);
+            if let Some(fault) = fed.fault {
+                return Err(fault);
+            }
+            out.extend_from_slice(&fed.out);
+        }
+        self.failed = true;
+        if self.source.whole() && (end == End::Clean || self.source.done()) {
+            self.sink.finish(self.source.usage(), &mut out);
+            return Ok(out.into());
+        }
+        Err(UpstreamFault::cut(match end {
+            End::Cut => "the model's server broke off in the middle of the answer",
+            End::Clean if !self.started => "the model's server ended without an answer",
+            End::Clean => "the model's server ended before the answer was finished",
+        }))
+    }
+
+    /// The last bytes of a stream that cannot go on.
+    pub(crate) fn fail(&mut self, error: &ErrorBody<'_>) -> Bytes {
+        match &mut self.sink {
+            Sink::Chat(_) => error.sse_event(),
+            Sink::Messages(_) => error.anthropic_event(),
+            Sink::Responses(writer) => writer.fail(error),
+        }
+    }
+
+    fn follow(&mut self, work: &Bytes) -> Fed {
+        let mut out = Vec::new();
+        let (mut at, mut fault) = (0, None);
+        while let Some(end) = event_end(work, at) {
+            if let Err(found) = self.event(work.get(at..end).unwrap_or_default(), &mut out) {
+                self.failed = true;
+                fault = Some(found);
+                break;
+            }
+            at = end;
+            if self.source.done() {
+                break;
+            }
+        }
+        if fault.is_none() && !self.source.done() && at < work.len() {
+            self.frames.keep(work.get(at..).unwrap_or_default());
+            fault = self.frames.overflow();
+            self.failed |= fault.is_some();
+        }
+        Fed { out: out.into(), fault, done: self.source.done() }
+    }
+
+    fn event(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), UpstreamFault> {
+        let Some(text) = data(bytes) else { return Ok(()) };
+        let mut pieces = std::mem::take(&mut self.pieces);
+        let read = self.source.event(&text, &mut pieces);
+        let mut content = false;
+        for piece in pieces.drain(..) {
+            content |= !matches!(piece, Piece::Model(_) | Piece::Stop(_) | Piece::Signature(_));
+            self.started |= content || matches!(piece, Piece::Stop(_));
+            if let (true, Piece::Text(said)) = (self.keep_text, &piece) {
+                self.text.push_str(said);
+            }
+            self.sink.write(piece, out);
+        }
+        self.pieces = pieces;
+        self.content_events += u64::from(content);
+        read
+    }
+}
