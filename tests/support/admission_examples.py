@@ -80,3 +80,28 @@ async def _(world: World) -> Call:
 @example("DELETE", "/budgets/{budget}")
 async def _(world: World) -> Call:
     return Call(await _budget(world))
+
+
+async def _block(world: World) -> str:
+    made: Any = await world.api.create("/blocks", model=world.name("model"))
+    return f"/blocks/{made['id']}"
+
+
+@example("POST", "/blocks")
+async def _(world: World) -> Call:
+    return Call("/blocks", {"model": world.name("model"), "reason": "it leaks its prompt"})
+
+
+@example("GET", "/blocks")
+async def _(world: World) -> Call:
+    return Call("/blocks")
+
+
+@example("GET", "/blocks/{block}")
+async def _(world: World) -> Call:
+    return Call(await _block(world))
+
+
+@example("DELETE", "/blocks/{block}")
+async def _(world: World) -> Call:
+    return Call(await _block(world))

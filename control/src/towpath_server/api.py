@@ -17,6 +17,7 @@ from towpath_server.core.signals import Board
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.batches import routes as batches
+from towpath_server.domains.blocks import routes as blocks
 from towpath_server.domains.budgets import routes as budgets
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.endpoints import routes as endpoints
@@ -59,6 +60,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     budgets.router,
     providers.vendor_router,
     prices.router,
+    blocks.router,
     nodes.router,
     usage.request_router,
     usage.router,

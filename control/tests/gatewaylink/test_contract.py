@@ -15,6 +15,7 @@ from towpath_server.core.money import Amounts, Price
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.core.upstream import Handling, Probe, Queue
+from towpath_server.domains.blocks.models import Block, What
 from towpath_server.domains.budgets.models import Budget, Mode, Period, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.endpoints.models.serving import (
@@ -26,7 +27,7 @@ from towpath_server.domains.endpoints.models.serving import (
     TierRule,
     Timeouts,
 )
-from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
+from towpath_server.domains.keys.models import Environment, Key, Kind, Priority, StandIn
 from towpath_server.domains.limits.models import Limit, Owner, Rate, Rules, Setter, Subject
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.providers.models import Credential
@@ -142,6 +143,7 @@ FULL_KEY = Key(
     operations=("chat", "predict"),
     sources=("10.0.0.0/8",),
     max_data_class="internal",
+    priority=Priority.BATCH,
     expires_at_ms=1,
 )
 
@@ -163,7 +165,7 @@ EXAMPLES = [
     Entity(
         "platform", "platform", entities.platform(name="C", currency="EUR", ready_when=["end_1"])
     ),
-    Entity("team", "team_1", entities.team(Team("team_1", 1, 0, 0, "care"))),
+    Entity("team", "team_1", entities.team(Team("team_1", 1, 0, 0, "care", 3))),
     Entity(
         "project", "prj_1", entities.project(Project("prj_1", 1, 0, 0, "team_1", "chat", "care"))
     ),
@@ -191,6 +193,9 @@ EXAMPLES = [
         entities.key(
             StandIn("sti_1", "key_1", "prj_1", Environment.PRODUCTION, "1" * 64, 1, ("::1/128",))
         ),
+    ),
+    Entity(
+        "block", "blk_1", entities.block(Block("blk_1", 1, 0, 0, What.MODEL, "big", "big", "leaks"))
     ),
     Entity(
         "budget",

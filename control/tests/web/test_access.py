@@ -34,7 +34,7 @@ HELD_ANYWHERE = {
     "beta/one key": {Role.SCOPE_READ, Role.SCOPE_INVOKE},
 }
 UPLOADS = {("artifact", "PUT"), ("file", "POST")}
-ORGANISATION = {"user", "user_token", "provider", "runtime", "node"}
+ORGANISATION = {"block", "user", "user_token", "provider", "runtime", "node"}
 
 
 @pytest.fixture(scope="module")

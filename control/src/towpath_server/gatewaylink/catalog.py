@@ -5,6 +5,7 @@ from typing import Any, Protocol, TypeVar
 
 from towpath_server.core.db import Tx
 from towpath_server.core.money import Price
+from towpath_server.domains.blocks import service as blocks
 from towpath_server.domains.budgets import service as budgets
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.endpoints import service as endpoints
@@ -54,6 +55,7 @@ def catalog(currency: str) -> Catalog:
         "key": _load(entities.key, keys.routed, standins.routed),
         "limit": _load(entities.limit, limits.routed),
         "budget": _load(entities.budget, budgets.routed),
+        "block": _load(entities.block, blocks.routed),
     }
 
 

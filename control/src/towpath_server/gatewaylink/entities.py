@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from towpath_server.core.money import Price
+from towpath_server.domains.blocks.models import Block
 from towpath_server.domains.budgets.models import Budget, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Key, StandIn
@@ -24,7 +25,7 @@ PLATFORM_ID = "platform"
 
 def team(found: Team) -> Value:
     """Write a team."""
-    return {"name": found.name}
+    return {"name": found.name, "weight": found.weight}
 
 
 def project(found: Project) -> Value:
@@ -47,6 +48,7 @@ def key(found: Key | StandIn) -> Value:
             "operations": _listed(found.operations),
             "sources": _listed(found.sources),
             "max_data_class": found.max_data_class,
+            "priority": found.priority.value if found.priority else None,
             "expires_at_ms": found.expires_at_ms,
         }
     )
@@ -101,6 +103,11 @@ def budget(found: Budget) -> Value:
         "mode": found.mode.value,
         "warn_percent": found.warn_percent,
     }
+
+
+def block(found: Block) -> Value:
+    """Write a block."""
+    return _present({"what": {found.what.value: found.ref}, "reason": found.reason})
 
 
 def endpoint(found: RoutedEndpoint) -> Value:

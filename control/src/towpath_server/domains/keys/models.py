@@ -19,14 +19,25 @@ class Kind(enum.StrEnum):
     SERVICE_ACCOUNT = "service_account"
 
 
+class Priority(enum.StrEnum):
+    """How calls stand where they wait for a target; a request may lower its own, never raise it."""
+
+    INTERACTIVE = "interactive"
+    """Somebody looks at the screen."""
+    DEFAULT = "default"
+    BATCH = "batch"
+    """Work that nobody waits for."""
+
+
 @dataclass(frozen=True)
 class Restrictions:
-    """What narrows a key; none in a field: nothing does."""
+    """What narrows a key; none in a field: nothing does. And how its calls stand in queues."""
 
     endpoints: tuple[str, ...] | None = None
     operations: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
     max_data_class: str | None = None
+    priority: Priority | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,7 @@ class Key:
     operations: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
     max_data_class: str | None = None
+    priority: Priority | None = None
     expires_at_ms: int | None = None
     last_used_at_ms: int | None = None
     revoked_at_ms: int | None = None

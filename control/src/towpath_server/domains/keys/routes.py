@@ -47,7 +47,11 @@ async def create(body: KeyCreate, caller: Caller, tx: WriteTx) -> KeyCreated:
         application=body.application,
         scopes=body.scopes,
         restrictions=Restrictions(
-            fields["endpoints"], fields["operations"], fields["sources"], body.max_data_class
+            fields["endpoints"],
+            fields["operations"],
+            fields["sources"],
+            body.max_data_class,
+            body.priority,
         ),
         expires_at_ms=fields["expires_at_ms"],
     )

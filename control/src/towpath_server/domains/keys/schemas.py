@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from towpath_server.core.clock import to_ms
-from towpath_server.domains.keys.models import Environment, Key
+from towpath_server.domains.keys.models import Environment, Key, Priority
 from towpath_server.web.schemas import In, Name, Ref, Resource, Text, at, at_or_none
 
 _MAX_LISTED = 200  # endpoints or networks of one key: they travel with every change of it
@@ -81,6 +81,9 @@ class KeyCreate(In):
     operations: Operations | None = Field(None, description="The only operations it may use.")
     sources: Sources | None = Field(None, description="The only networks it is valid from.")
     max_data_class: DataClass | None = Field(None, description="The most sensitive it may send.")
+    priority: Priority | None = Field(
+        None, description="How its calls stand where they wait for a target; `default` if absent."
+    )
     expires_at: AwareDatetime | None = None
 
 
@@ -92,6 +95,7 @@ class KeyUpdate(In):
     operations: Operations | None = None
     sources: Sources | None = None
     max_data_class: DataClass | None = None
+    priority: Priority | None = None
     expires_at: AwareDatetime | None = None
 
 
@@ -115,6 +119,7 @@ class KeyOut(Resource):
     operations: list[str] | None
     sources: list[str] | None
     max_data_class: str | None
+    priority: Priority | None
     expires_at: datetime | None
     last_used_at: datetime | None
     rotated_from: str | None
@@ -134,6 +139,7 @@ class KeyOut(Resource):
             "operations": _listed(key.operations),
             "sources": _listed(key.sources),
             "max_data_class": key.max_data_class,
+            "priority": key.priority,
             "rotated_from": key.rotated_from,
         }
 

@@ -10,7 +10,7 @@ from towpath_server.core import queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.keys.models import Environment, Key, Kind, StandIn
+from towpath_server.domains.keys.models import Environment, Key, Kind, Priority, StandIn
 from towpath_server.domains.keys.tables import keys, stand_ins
 
 _live = keys.c.revoked_at_ms.is_(None)
@@ -148,6 +148,7 @@ def _stand_in(row: Any) -> StandIn:
     values = row._asdict()
     values["sources"] = None if values["sources"] is None else tuple(values["sources"])
     values["environment"] = Environment(values["environment"])
+    values["priority"] = Priority(values["priority"]) if values["priority"] else None
     return StandIn(**values)
 
 

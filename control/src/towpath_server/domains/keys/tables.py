@@ -22,6 +22,7 @@ keys = Table(
     Column("operations", JSON(none_as_null=True)),
     Column("sources", JSON(none_as_null=True)),
     Column("max_data_class", String(16)),
+    Column("priority", String(16)),
     Column("expires_at_ms", BigInteger),
     Column("last_used_at_ms", BigInteger),
     Column("revoked_at_ms", BigInteger),

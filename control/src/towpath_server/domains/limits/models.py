@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass, field
 
-from towpath_server.core.access import Principal
+from towpath_server.core.access import Principal, Role
 
 RATES = ("requests_per_second", "requests_per_minute", "tokens_per_minute")
 """The rates of a limit, by field."""
@@ -21,7 +21,7 @@ class Setter(enum.StrEnum):
     @classmethod
     def of(cls, caller: Principal) -> "Setter":
         """Return as whom a caller sets rules."""
-        return cls.PLATFORM if caller.platform_role is not None else cls.TEAM
+        return cls.PLATFORM if caller.platform_role is Role.PLATFORM else cls.TEAM
 
 
 @dataclass(frozen=True)

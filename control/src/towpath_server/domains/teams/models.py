@@ -12,3 +12,5 @@ class Team:
     created_at_ms: int
     updated_at_ms: int
     name: str
+    weight: int = 1
+    """Its share where teams wait for the same target, relative to other teams'."""

@@ -15,7 +15,7 @@ router = edge.router("team", "/teams")
 @router.post("", status_code=201, responses=problems(Forbidden, NameTaken))
 async def create(body: TeamCreate, caller: Caller, tx: WriteTx) -> TeamOut:
     """Create a team."""
-    return TeamOut.of(await teams.create(tx, caller, name=body.name))
+    return TeamOut.of(await teams.create(tx, caller, name=body.name, weight=body.weight))
 
 
 @router.get("", responses=problems(Forbidden))
@@ -34,8 +34,10 @@ async def get(team: Ref, caller: Caller, tx: ReadTx) -> TeamOut:
 async def update(
     team: Ref, body: TeamUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
 ) -> TeamOut:
-    """Rename a team."""
-    changed = await teams.update(tx, caller, team, name=body.name, if_match=if_match)
+    """Rename a team, or change its weight."""
+    changed = await teams.update(
+        tx, caller, team, name=body.name, weight=body.weight, if_match=if_match
+    )
     return TeamOut.of(changed)
 
 

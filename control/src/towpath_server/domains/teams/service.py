@@ -4,16 +4,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from towpath_server.core import ids, revision, uses
-from towpath_server.core.access import Principal, Verb
+from towpath_server.core.access import Principal, Role, Verb
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import NameTaken, NotFound
+from towpath_server.core.errors import Forbidden, NameTaken, NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.teams import store
 from towpath_server.domains.teams.models import Team
 
 
-async def create(tx: Tx, caller: Principal, *, name: str) -> Team:
+async def create(tx: Tx, caller: Principal, *, name: str, weight: int = 1) -> Team:
     """
     Create a team.
 
@@ -23,7 +23,7 @@ async def create(tx: Tx, caller: Principal, *, name: str) -> Team:
     """
     caller.require(Verb.CREATE, "team")
     await _ensure_free(tx, name)
-    team = Team(ids.new("team"), 1, tx.now_ms, tx.now_ms, name)
+    team = Team(ids.new("team"), 1, tx.now_ms, tx.now_ms, name, weight)
     await store.insert(tx, team)
     await revision.bump(tx, "team", team.id)
     await audit.append(
@@ -69,25 +69,43 @@ async def list(tx: Tx, caller: Principal, window: Window) -> Slice[Team]:  # noq
 
 
 async def update(
-    tx: Tx, caller: Principal, ref: str, *, name: str | None, if_match: int | None
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    *,
+    name: str | None = None,
+    weight: int | None = None,
+    if_match: int | None,
 ) -> Team:
     """
-    Rename a team.
+    Rename a team, or change its weight, which is for the platform to say.
 
     Raises:
         NotFound: There is none that the caller may see.
-        Forbidden: The caller does not administer it.
+        Forbidden: The caller does not administer it; or sets the weight and is not the platform.
         RevisionConflict: It is no longer at `if_match`.
         NameTaken: There is a team of this name.
     """
     team = await get(tx, caller, ref, verb=Verb.UPDATE)
     revision.match(if_match, team.revision)
-    if name is None or name == team.name:
+    wanted = {"name": name, "weight": weight}
+    news = {
+        field: value
+        for field, value in wanted.items()
+        if value is not None and value != getattr(team, field)
+    }
+    if "weight" in news and caller.platform_role is not Role.PLATFORM:
+        raise Forbidden(
+            "A team's weight decides between teams.", fix="Ask those who run the platform."
+        )
+    if not news:
         return team
-    await _ensure_free(tx, name)
-    await store.rename(tx, team, name)
+    if name is not None and "name" in news:
+        await _ensure_free(tx, name)
+    await store.change(tx, team, news)
     await revision.bump(tx, "team", team.id)
-    await uses.renamed(tx, "team", team.id)
+    if "name" in news:
+        await uses.renamed(tx, "team", team.id)
     await audit.append(
         tx,
         caller,
@@ -95,9 +113,15 @@ async def update(
         noun="team",
         id=team.id,
         team=team.id,
-        changes={"name": name},
+        changes=news,
     )
-    return replace(team, name=name, revision=team.revision + 1, updated_at_ms=tx.now_ms)
+    return replace(
+        team,
+        name=name or team.name,
+        weight=weight or team.weight,
+        revision=team.revision + 1,
+        updated_at_ms=tx.now_ms,
+    )
 
 
 async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -> None:

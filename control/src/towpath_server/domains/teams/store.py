@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import select
 
@@ -49,9 +50,9 @@ async def any_exists(tx: Tx) -> bool:
     return (await tx.execute(select(teams.c.id).limit(1))).first() is not None
 
 
-async def rename(tx: Tx, team: Team, name: str) -> None:
-    """Change the name."""
-    await queries.change(tx, teams, team.id, team.revision, {"name": name})
+async def change(tx: Tx, team: Team, values: dict[str, Any]) -> None:
+    """Change some columns."""
+    await queries.change(tx, teams, team.id, team.revision, values)
 
 
 async def delete(tx: Tx, team: Team) -> None:

@@ -1,6 +1,6 @@
 """Tables of teams."""
 
-from sqlalchemy import Column, String, Table, UniqueConstraint
+from sqlalchemy import Column, Integer, String, Table, UniqueConstraint
 
 from towpath_server.core import queries
 from towpath_server.core.db import metadata
@@ -10,5 +10,6 @@ teams = Table(
     metadata,
     *queries.resource(),
     Column("name", String(63), nullable=False),
+    Column("weight", Integer, nullable=False),
     UniqueConstraint("name"),
 )

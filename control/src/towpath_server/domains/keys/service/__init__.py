@@ -83,6 +83,7 @@ async def create(
         operations=restrictions.operations,
         sources=restrictions.sources,
         max_data_class=restrictions.max_data_class,
+        priority=restrictions.priority,
         expires_at_ms=expires_at_ms,
     )
     await credentials.insert(tx, caller, key)

@@ -114,6 +114,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_batches_status"), "batches", ["status"], unique=False)
     op.create_index(op.f("ix_batches_team_id_id"), "batches", ["team_id", "id"], unique=False)
     op.create_table(
+        "blocks",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("what", sa.String(length=16), nullable=False),
+        sa.Column("ref", sa.String(length=255), nullable=False),
+        sa.Column("name", sa.String(length=500), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_blocks")),
+        sa.UniqueConstraint("what", "ref", name=op.f("uq_blocks_what_ref")),
+    )
+    op.create_table(
         "budgets",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -239,6 +252,7 @@ def upgrade() -> None:
         sa.Column("operations", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("sources", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("max_data_class", sa.String(length=16), nullable=True),
+        sa.Column("priority", sa.String(length=16), nullable=True),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("last_used_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at_ms", sa.BigInteger(), nullable=True),
@@ -415,6 +429,7 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("weight", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_teams")),
         sa.UniqueConstraint("name", name=op.f("uq_teams_name")),
     )

@@ -1,0 +1,1 @@
+"""What is stopped at once: endpoints, keys, providers and models."""
