@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
+from towpath.resources.admission import AsyncBlocks, AsyncBudgets, AsyncLimits
 from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
 from towpath.resources.inference import (
@@ -218,6 +219,21 @@ class AsyncTowpath:
     def prices(self) -> AsyncPrices:
         """What records name by `price_id`."""
         return AsyncPrices(self)
+
+    @cached_property
+    def limits(self) -> AsyncLimits:
+        """How much may be asked for at a time."""
+        return AsyncLimits(self)
+
+    @cached_property
+    def budgets(self) -> AsyncBudgets:
+        """How much may be used in a period."""
+        return AsyncBudgets(self)
+
+    @cached_property
+    def blocks(self) -> AsyncBlocks:
+        """What is stopped."""
+        return AsyncBlocks(self)
 
     @cached_property
     def nodes(self) -> AsyncNodes:

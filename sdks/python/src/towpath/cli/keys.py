@@ -53,6 +53,11 @@ def begins(key: Key) -> str:
 @click.option("--endpoint", "endpoints", multiple=True, help="Only this endpoint; repeatable.")
 @click.option("--operation", "operations", multiple=True, help="Only this one; repeatable.")
 @click.option("--source", "sources", multiple=True, help="Only from this network; repeatable.")
+@click.option(
+    "--priority",
+    type=click.Choice(["interactive", "default", "batch"]),
+    help="How its calls stand where they wait (default).",
+)
 @click.option("--expires-at", metavar="TIME", help="RFC 3339, such as 2027-01-01T00:00:00Z.")
 @json_option
 @session

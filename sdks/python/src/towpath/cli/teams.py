@@ -63,6 +63,16 @@ def rename(current: Session, team: str, name: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("team")
+@click.argument("weight", type=click.IntRange(1, 1000))
+@json_option
+@session
+def weigh(current: Session, team: str, weight: int, as_json: bool) -> None:
+    """Set a team's share where teams wait for the same target; 1 is where all begin."""
+    listing.resource(current.client().teams.update(team, weight=weight), as_json=as_json)
+
+
+@command.command()
+@click.argument("team")
 @json_option
 @session
 def delete(current: Session, team: str, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
+from towpath.generated.resources.admission import Blocks, Budgets, Limits
 from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
 from towpath.generated.resources.inference import (
@@ -214,6 +215,21 @@ class Towpath:
     def prices(self) -> Prices:
         """What records name by `price_id`."""
         return Prices(self)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """How much may be asked for at a time."""
+        return Limits(self)
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """How much may be used in a period."""
+        return Budgets(self)
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """What is stopped."""
+        return Blocks(self)
 
     @cached_property
     def nodes(self) -> Nodes:

@@ -1,7 +1,7 @@
 """Who may call: teams, members, users, projects, applications, keys."""
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 from towpath.paging import AsyncPages
 from towpath.resources.noun import AsyncNoun, matching
@@ -40,6 +40,7 @@ class KeyCreate(TypedDict):
     operations: NotRequired[Sequence[str]]
     sources: NotRequired[Sequence[str]]
     max_data_class: NotRequired[str]
+    priority: NotRequired[Literal["interactive", "default", "batch"]]
     expires_at: NotRequired[str]
 
 
@@ -59,13 +60,13 @@ class AsyncTeams(AsyncNoun[Team]):
     _path = "/api/v1/teams"
     _kind = Team
 
-    async def create(self, *, name: str) -> Team:
+    async def create(self, *, name: str, **more: Any) -> Team:
         """Create a team."""
-        return await self._create({"name": name})
+        return await self._create({"name": name, **more})
 
-    async def update(self, ref: str, *, name: str, if_match: int | None = None) -> Team:
-        """Rename a team."""
-        return await self._update(ref, {"name": name}, if_match)
+    async def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Team:
+        """Rename a team, or change its `weight`; what is not given stays."""
+        return await self._update(ref, changes, if_match)
 
     def list(self, **query: Any) -> AsyncPages[Team]:
         """List teams."""

@@ -7,9 +7,10 @@ from towpath.types.resource import Environment, Resource
 
 
 class Team(Resource):
-    """Owns projects."""
+    """Owns projects; `weight` is its share where teams wait for the same target."""
 
     name: str
+    weight: int | None
 
 
 class Project(Resource):
@@ -91,6 +92,7 @@ class Key(Resource):
     operations: list[str] | None
     sources: list[str] | None
     max_data_class: str | None
+    priority: str | None
     expires_at: datetime | None
     last_used_at: datetime | None
     rotated_from: str | None

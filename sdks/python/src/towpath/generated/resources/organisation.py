@@ -1,7 +1,7 @@
 """Derived from `towpath/resources/organisation.py` by `tools/derive_sync.py`; never edited."""
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 from towpath.generated.paging import Pages
 from towpath.generated.resources.noun import Noun, matching
@@ -40,6 +40,7 @@ class KeyCreate(TypedDict):
     operations: NotRequired[Sequence[str]]
     sources: NotRequired[Sequence[str]]
     max_data_class: NotRequired[str]
+    priority: NotRequired[Literal["interactive", "default", "batch"]]
     expires_at: NotRequired[str]
 
 
@@ -59,13 +60,13 @@ class Teams(Noun[Team]):
     _path = "/api/v1/teams"
     _kind = Team
 
-    def create(self, *, name: str) -> Team:
+    def create(self, *, name: str, **more: Any) -> Team:
         """Create a team."""
-        return self._create({"name": name})
+        return self._create({"name": name, **more})
 
-    def update(self, ref: str, *, name: str, if_match: int | None = None) -> Team:
-        """Rename a team."""
-        return self._update(ref, {"name": name}, if_match)
+    def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Team:
+        """Rename a team, or change its `weight`; what is not given stays."""
+        return self._update(ref, changes, if_match)
 
     def list(self, **query: Any) -> Pages[Team]:
         """List teams."""
