@@ -108,6 +108,13 @@ def entry(record: UsageRecord) -> Entry:
         cached_input_tokens=record.cached_input_tokens,
         cost_nano=record.cost_nano,
         count=record.count,
+        cache_write_tokens=record.cache_write_tokens,
+        reasoning_tokens=record.reasoning_tokens,
+        audio_input_tokens=record.audio_input_tokens,
+        audio_output_tokens=record.audio_output_tokens,
+        gpu_us=record.gpu_us,
+        saved_nano=record.saved_nano,
+        cache_hit=record.cache == "hit",
         document=record.model_dump_json(by_alias=True, exclude_unset=True),
     )
 

@@ -158,6 +158,37 @@ async def test_usage_adds_up_by_several_dimensions(api, log):
     ]
 
 
+async def test_usage_tells_savings_and_what_caches_did(api, db, teams):
+    owner = {"team": teams["care"]["team"], "project": teams["care"]["project"]}
+    sent = [
+        record(
+            1,
+            time_ms=NOON - HOUR,
+            input_tokens=300,
+            cached_input_tokens=60,
+            saved_nano=5_000,
+            **owner,
+        ),
+        record(2, time_ms=NOON - HOUR, cache="hit", input_tokens=None, cost_nano=0, **owner),
+        record(
+            3,
+            time_ms=NOON - HOUR,
+            input_tokens=100,
+            cached_input_tokens=40,
+            saved_nano=-1_000,
+            **owner,
+        ),
+        record(4, time_ms=NOON - HOUR, input_tokens=0, gpu_us=250, cache_write_tokens=7, **owner),
+    ]
+    await Intake(db).take(UsageBatch.model_validate(batch(*sent)))
+
+    (line,) = (await api.get("/usage?group_by=team"))["items"]
+
+    assert (line["cached_input_tokens"], line["cached_share"]) == (100, 0.25)
+    assert (line["saved_nano"], line["cache_hits"]) == (4_000, 1)
+    assert (line["gpu_us"], line["cache_write_tokens"]) == (250, 7)
+
+
 async def test_usage_covers_the_hours_that_the_period_touches(api, log):
     report = await api.get("/usage?group_by=team&since=2026-11-23T08:59:00Z")
 

@@ -51,6 +51,14 @@ class Entry:
     count: int
     document: str
     """The record as the gateway sent it, in JSON."""
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    gpu_us: int | None = None
+    saved_nano: int | None = None
+    cache_hit: bool = False
+    """Whether the gateway's own cache answered."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,20 @@ class Measures:
     output_tokens: int
     cached_input_tokens: int
     cost_nano: int
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
+    gpu_us: int = 0
+    cache_hits: int = 0
+    """Requests that the gateway's own cache answered."""
+    saved_nano: int = 0
+    """What tiers saved, against the strongest level of each."""
+
+    @property
+    def cached_share(self) -> float | None:
+        """Return the part of the input tokens that upstreams read from their caches."""
+        return self.cached_input_tokens / self.input_tokens if self.input_tokens else None
 
 
 @dataclass(frozen=True)

@@ -48,17 +48,35 @@ class RequestOut(Out):
     replica: str | None = None
     region: str | None = None
     data_class: str | None = None
+    decision: str | None = Field(
+        None, description="Why this target was chosen, where more than weights decided."
+    )
+    saved_nano: int | None = Field(
+        None, description="What the strongest level of a tiered endpoint would have cost more."
+    )
     status: int | None = None
     attempts: int
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cached_input_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_input_tokens: int | None = Field(
+        None, description="The part of the input that the upstream read from its cache."
+    )
+    cache_write_tokens: int | None = Field(
+        None, description="The part of the input that the upstream put into its cache."
+    )
+    reasoning_tokens: int | None = Field(
+        None, description="The part of the output that is thought."
+    )
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    gpu_us: int | None = Field(
+        None, description="Time of one GPU, in microseconds; calls in flight together share it."
+    )
     counted_by: Literal["upstream", "gateway", "none"]
     cost_nano: int | None = Field(None, description="Nano-units of `currency`.")
     currency: str | None = None
-    price_id: str | None = None
-    cache: str = "none"
+    price_id: str | None = Field(None, description="The price that was paid; `GET /prices/{id}`.")
+    cache: str = Field("none", description="`hit`: the gateway's own cache answered.")
     latency_ms: int | None = None
     first_byte_ms: int | None = None
     queue_ms: int | None = None
@@ -112,7 +130,19 @@ class UsageLineOut(Out):
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
+    cached_share: float | None = Field(
+        description="The part of the input that upstreams read from their caches."
+    )
+    cache_write_tokens: int
+    reasoning_tokens: int
+    audio_input_tokens: int
+    audio_output_tokens: int
+    gpu_us: int = Field(description="Microseconds of one GPU.")
+    cache_hits: int = Field(description="Requests that the gateway's own cache answered.")
     cost_nano: int
+    saved_nano: int = Field(
+        description="What tiers saved, against the strongest level of each tiered endpoint."
+    )
 
     @classmethod
     def of(cls, line: Line) -> "UsageLineOut":
@@ -149,5 +179,9 @@ class UsageReportOut(Out):
 _NAMED = {Dimension.TEAM, Dimension.PROJECT, Dimension.APPLICATION, Dimension.KEY}
 
 
-def _measures(line: Line) -> dict[str, int]:
-    return asdict(line.measures)
+def _measures(line: Line) -> dict[str, Any]:
+    share = line.measures.cached_share
+    return {
+        **asdict(line.measures),
+        "cached_share": round(share, 4) if share is not None else None,
+    }

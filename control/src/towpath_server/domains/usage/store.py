@@ -34,6 +34,13 @@ _MEASURES = (
     "output_tokens",
     "cached_input_tokens",
     "cost_nano",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "gpu_us",
+    "cache_hits",
+    "saved_nano",
 )
 _DIMENSIONS = [column.name for column in hourly.primary_key]
 _COLUMN_OF: Mapping[Dimension, ColumnElement[Any]] = {
@@ -124,6 +131,13 @@ def _measures(entry: Entry, failed: frozenset[Ended]) -> tuple[int, ...]:
         entry.output_tokens or 0,
         entry.cached_input_tokens or 0,
         entry.cost_nano or 0,
+        entry.cache_write_tokens or 0,
+        entry.reasoning_tokens or 0,
+        entry.audio_input_tokens or 0,
+        entry.audio_output_tokens or 0,
+        entry.gpu_us or 0,
+        entry.count if entry.cache_hit else 0,
+        entry.saved_nano or 0,
     )
 
 

@@ -52,4 +52,11 @@ hourly = Table(
     Column("output_tokens", BigInteger, nullable=False),
     Column("cached_input_tokens", BigInteger, nullable=False),
     Column("cost_nano", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("audio_input_tokens", BigInteger, nullable=False),
+    Column("audio_output_tokens", BigInteger, nullable=False),
+    Column("gpu_us", BigInteger, nullable=False),
+    Column("cache_hits", BigInteger, nullable=False),
+    Column("saved_nano", BigInteger, nullable=False),
 )

@@ -132,6 +132,8 @@ def show(current: Session, request_id: str, as_json: bool) -> None:
     ]
     for (left, value), (right, other) in pairs:
         output.data(f"{left:<9} {value:<25} {right:<9} {other}")
+    if record.decision:
+        output.data(f"{'decision':<9} {output.clean(decided(record))}")
     output.data(f"{'took':<9} {timing(record)}")
     output.data(f"{'ended':<9} {how(record)}")
 
@@ -146,11 +148,25 @@ def served(record: RequestRecord) -> str:
     return f"{kind} {what}".strip()
 
 
+def decided(record: RequestRecord) -> str:
+    """Write why this target was chosen, and what that saved."""
+    saved = record.saved_nano
+    money = f", saved {output.money(saved, record.currency)}" if saved and saved > 0 else ""
+    return f"{record.decision}{money}"
+
+
 def tokens(record: RequestRecord) -> str:
     """Write the tokens and who counted them."""
     if record.input_tokens is None and record.output_tokens is None:
         return "not counted"
-    counts = f"{output.number(record.input_tokens)} in, {output.number(record.output_tokens)} out"
+    if record.cache == "hit":
+        return "none: the cache answered"
+    cached = record.cached_input_tokens
+    came = f" ({output.number(cached)} cached)" if cached else ""
+    thought = record.reasoning_tokens
+    went = f" ({output.number(thought)} thought)" if thought else ""
+    counts = f"{output.number(record.input_tokens)} in{came}, "
+    counts += f"{output.number(record.output_tokens)} out{went}"
     return f"{counts} ({record.counted_by})"
 
 
@@ -159,6 +175,8 @@ def timing(record: RequestRecord) -> str:
     parts = [output.took(record.latency_ms)]
     if record.first_byte_ms is not None:
         parts.append(f"first token {output.took(record.first_byte_ms)}")
+    if record.queue_ms:
+        parts.append(f"waited {output.took(record.queue_ms)} for room")
     if record.cold_start_ms:
         parts.append(f"waking the model {output.took(record.cold_start_ms)}")
     if record.overhead_us is not None:

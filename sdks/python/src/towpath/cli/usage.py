@@ -1,5 +1,6 @@
 """`towpath usage`."""
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -44,8 +45,15 @@ def command(
         return
     groups = report.group_by
     columns = [Column(name, flexible=True) for name in groups]
-    columns += [Column(name, right=True) for name in ("requests", "failed", "in", "out", "cost")]
-    output.table(columns, [[*grouped(line, groups), *sums(line)] for line in report.items])
+    sums = shown(report.items)
+    columns += [Column(name, right=True) for name in sums]
+    output.table(
+        columns,
+        [
+            [*grouped(line, groups), *(write(line) for write in sums.values())]
+            for line in report.items
+        ],
+    )
     output.note()
     output.note("Other sums: `towpath usage --by team,day`; the rows: `towpath requests`")
 
@@ -60,12 +68,19 @@ def grouped(line: UsageLine, groups: list[str]) -> list[str]:
     ]
 
 
-def sums(line: UsageLine) -> list[str]:
-    """Write what a line adds up."""
-    return [
-        output.number(line.requests),
-        output.number(line.errors + line.refused),
-        output.number(line.input_tokens),
-        output.number(line.output_tokens),
-        output.money(line.cost_nano, line.currency),
-    ]
+def shown(lines: Sequence[UsageLine]) -> Mapping[str, Callable[[UsageLine], str]]:
+    """Return what is shown of lines, by heading; what none of them has is left out."""
+    columns: dict[str, Callable[[UsageLine], str]] = {
+        "requests": lambda line: output.number(line.requests),
+        "failed": lambda line: output.number(line.errors + line.refused),
+        "in": lambda line: output.number(line.input_tokens),
+    }
+    if any(line.cached_input_tokens for line in lines):
+        columns["cached"] = lambda line: f"{round(100 * (line.cached_share or 0))} %"
+    columns["out"] = lambda line: output.number(line.output_tokens)
+    if any(line.cache_hits for line in lines):
+        columns["hits"] = lambda line: output.number(line.cache_hits)
+    columns["cost"] = lambda line: output.money(line.cost_nano, line.currency)
+    if any(line.saved_nano for line in lines):
+        columns["saved"] = lambda line: output.money(line.saved_nano, line.currency)
+    return columns

@@ -41,12 +41,18 @@ class RequestRecord(Model):
     replica: str | None
     region: str | None
     data_class: str | None
+    decision: str | None
+    saved_nano: int | None
     status: int | None
     attempts: int
     input_tokens: int | None
     output_tokens: int | None
     cached_input_tokens: int | None
+    cache_write_tokens: int | None
     reasoning_tokens: int | None
+    audio_input_tokens: int | None
+    audio_output_tokens: int | None
+    gpu_us: int | None
     counted_by: Literal["upstream", "gateway", "none"]
     cost_nano: int | None
     currency: str | None
@@ -88,7 +94,15 @@ class UsageLine(Model):
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
+    cached_share: float | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    audio_input_tokens: int | None
+    audio_output_tokens: int | None
+    gpu_us: int | None
+    cache_hits: int | None
     cost_nano: int
+    saved_nano: int | None
 
 
 class UsageReport(Model):

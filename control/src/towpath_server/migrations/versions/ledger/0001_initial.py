@@ -72,6 +72,13 @@ def upgrade() -> None:
         sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cached_input_tokens", sa.BigInteger(), nullable=False),
         sa.Column("cost_nano", sa.BigInteger(), nullable=False),
+        sa.Column("cache_write_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("audio_input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("audio_output_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("gpu_us", sa.BigInteger(), nullable=False),
+        sa.Column("cache_hits", sa.BigInteger(), nullable=False),
+        sa.Column("saved_nano", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint(
             "hour_ms",
             "team",
