@@ -156,6 +156,11 @@ async def _(world: World) -> Call:
     return Call(await _endpoint_path(world))
 
 
+@example("GET", "/endpoints/{endpoint}/health")
+async def _(world: World) -> Call:
+    return Call(f"{await _endpoint_path(world)}/health")
+
+
 @example("PATCH", "/endpoints/{endpoint}")
 async def _(world: World) -> Call:
     return Call(await _endpoint_path(world), {"access": {"visibility": "team"}})

@@ -283,3 +283,169 @@ A record names its price: `towpath requests show ID`
         )
     )
     assert cli.fake.calls[1].query == {"owner": "prv_1", "model": "large"}
+
+
+HEALTH = {
+    "id": "end_1",
+    "name": "auto",
+    "environment": "sandbox",
+    "state": "degraded",
+    "gateways": [{"id": "gw_1", "at": "2026-01-05T10:00:00Z", "age_ms": 1_200}],
+    "targets": [
+        {
+            "id": "tgt_1",
+            "kind": "static",
+            "name": "small",
+            "fallback": False,
+            "state": "ejected",
+            "note": None,
+            "in_flight": 0,
+            "queued": 2,
+            "ejected_until": None,
+            "replicas": [{"id": "tgt_1", "last_error": "connection refused"}],
+        },
+        {
+            "id": "end_2",
+            "kind": "endpoint",
+            "name": "spare",
+            "fallback": True,
+            "state": "ok",
+            "note": None,
+            "in_flight": 0,
+            "queued": 0,
+            "ejected_until": None,
+            "replicas": None,
+        },
+    ],
+}
+
+
+def test_an_endpoints_health_says_who_is_ejected_and_why(cli: Any) -> None:
+    cli.fake.answer("GET", "/api/v1/endpoints/auto/health", Answer(body=HEALTH))
+
+    assert printed(cli("endpoints", "health", "auto")) == snapshot(
+        (
+            0,
+            """\
+auto in sandbox: degraded    end_1
+target                   state    in flight  queued  because
+static small             ejected          0       2  connection refused
+fallback endpoint spare  ok               0       0
+""",
+            """\
+
+As 1 gateways said, the oldest word 1.2 s old.
+""",
+        )
+    )
+
+
+def test_an_endpoint_that_is_down_fails_the_command(cli: Any) -> None:
+    body = {**HEALTH, "state": "down", "gateways": []}
+    cli.fake.answer("GET", "/api/v1/endpoints/auto/health", Answer(body=body))
+
+    done = cli("endpoints", "health", "auto", "--json")
+
+    assert done.code == 1
+
+
+def test_the_platforms_health_names_ejected_targets(cli: Any) -> None:
+    sick = {**ENDPOINT, "status": {"ready": True, "ejected": ["small"]}}
+    cli.fake.answer("GET", "/readyz", Answer(body={}))
+    cli.fake.answer("GET", "/api/v1/deployments", Answer(body={"items": [], "next": None}))
+    cli.fake.answer("GET", "/api/v1/endpoints", Answer(body={"items": [sick], "next": None}))
+
+    done = cli("health")
+
+    assert (done.code, done.out.split("\n", 1)[1], done.err) == snapshot(
+        (
+            0,
+            """\
+
+endpoint  environment  ejected
+auto      sandbox      small
+""",
+            """\
+
+Why: `towpath endpoints health auto`
+
+All in order. Next: `towpath models`
+""",
+        )
+    )
+
+
+def test_a_request_shows_its_decision_and_what_it_saved(cli: Any) -> None:
+    record = {
+        "id": "req_1",
+        "time": "2026-11-22T18:04:11.213Z",
+        "operation": "chat",
+        "endpoint": "auto",
+        "target_kind": "provider",
+        "provider": "v",
+        "model": "small",
+        "decision": "tier cheap: short question",
+        "saved_nano": 1_200_000,
+        "attempts": 2,
+        "input_tokens": 100,
+        "cached_input_tokens": 64,
+        "output_tokens": 8,
+        "reasoning_tokens": 4,
+        "counted_by": "upstream",
+        "cost_nano": 300_000,
+        "currency": "EUR",
+        "queue_ms": 40,
+        "cold_start_ms": 900,
+        "latency_ms": 1_312,
+        "ended": "complete",
+        "count": 1,
+    }
+    cli.fake.answer("GET", "/api/v1/requests/req_1", Answer(body=record))
+
+    assert printed(cli("requests", "show", "req_1")) == snapshot(
+        (
+            0,
+            """\
+time      2026-11-22 18:04:11.213   team      – (–)
+endpoint  auto                      target    provider v, small
+tokens    100 in (64 cached), 8 out (4 thought) (upstream) cost      0.0003 €
+decision  tier cheap: short question, saved 0.0012 €
+took      1.3 s, waited 40 ms for room, waking the model 900 ms
+ended     complete, 2 attempts
+""",
+            "",
+        )
+    )
+
+
+def test_usage_shows_caches_and_savings_where_there_are_some(cli: Any) -> None:
+    line = {
+        "endpoint": "auto",
+        "currency": "EUR",
+        "requests": 4,
+        "errors": 0,
+        "refused": 0,
+        "input_tokens": 400,
+        "cached_input_tokens": 100,
+        "cached_share": 0.25,
+        "output_tokens": 40,
+        "cache_hits": 1,
+        "cost_nano": 2_000_000,
+        "saved_nano": 4_000_000,
+    }
+    report = {"group_by": ["endpoint"], "items": [line]}
+    cli.fake.answer("GET", "/api/v1/usage", Answer(body=report))
+
+    assert printed(cli("usage", "--since", "2026-11-01T00:00:00Z")) == snapshot(
+        (
+            0,
+            """\
+endpoint  requests  failed   in  cached  out  hits     cost    saved
+auto             4       0  400    25 %   40     1  0.002 €  0.004 €
+""",
+            """\
+
+Other sums: `towpath usage --by team,day`; the rows: `towpath requests`
+""",
+        )
+    )

@@ -1,17 +1,19 @@
 """
-What the gateways said last of what they count: where limits and budgets stand.
+What the gateways said last: where limits and budgets stand, and how targets are.
 
 Kept in memory alone: losing it costs a second, since gateways repeat themselves. Each control plane
 knows the gateways that are connected to it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 # More gateways than any installation has, and more rules than one of them says within a second;
 # what was said longest ago makes room.
 _MAX_GATEWAYS = 1_000
 _MAX_RULES = 100_000
+_MAX_REPLICAS = 256  # the gateway's own bound
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,52 @@ class BudgetReport:
     refused: int
 
 
+@dataclass(frozen=True)
+class ReplicaReport:
+    """How one replica is, as one gateway meets it."""
+
+    breaker: Literal["closed", "open", "half_open"]
+    """`closed`, `open` (it gets no calls) or `half_open` (it gets one, to see)."""
+    in_flight: int
+    failures: int
+    """In a row."""
+    latency_ms: float | None = None
+    last_error: str | None = None
+    last_error_at_ms: int | None = None
+    ejected_until_ms: int | None = None
+
+    @property
+    def ejected(self) -> bool:
+        """Whether it gets no calls now."""
+        return self.breaker != "closed" or self.ejected_until_ms is not None
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """How one target is, as one gateway meets it."""
+
+    gateway: str
+    at_ms: int
+    in_flight: int
+    queued: int
+    waiting_for_wake: bool
+    replicas: Mapping[str, ReplicaReport]
+
+    def quiet(self) -> "TargetReport":
+        """Return what it means that a gateway no longer mentions it: idle, and nothing wrong."""
+        well = {
+            id_: replace(one, breaker="closed", in_flight=0, failures=0, ejected_until_ms=None)
+            for id_, one in self.replicas.items()
+        }
+        return replace(self, in_flight=0, queued=0, waiting_for_wake=False, replicas=well)
+
+
 @dataclass
 class _Said:
     """One gateway's words."""
 
     at_ms: int = 0
+    targets: dict[str, TargetReport] = field(default_factory=dict)
     limits: dict[str, LimitReport] = field(default_factory=dict)
     budgets: dict[str, BudgetReport] = field(default_factory=dict)
 
@@ -58,6 +101,7 @@ class Board:
         gateway: str,
         at_ms: int,
         *,
+        targets: Iterable[tuple[str, TargetReport]] = (),
         limits: Iterable[tuple[str, LimitReport]] = (),
         budgets: Iterable[tuple[str, BudgetReport]] = (),
     ) -> None:
@@ -67,14 +111,31 @@ class Board:
             del self._said[next(iter(self._said))]
         self._said[gateway] = said
         said.at_ms = at_ms
+        for id_, found in targets:
+            former = said.targets.pop(id_, None)
+            said.targets[id_] = _with_former(found, former)
         for id_, report in limits:
             former = said.limits.pop(id_, None)
             said.limits[id_] = replace(report, refused=report.refused + _refused(former))
         for id_, report in budgets:
             former = said.budgets.pop(id_, None)
             said.budgets[id_] = replace(report, refused=report.refused + _refused(former))
+        _bound(said.targets)
         _bound(said.limits)
         _bound(said.budgets)
+
+    def gateways(self) -> Mapping[str, int]:
+        """Return when each gateway spoke last, in milliseconds."""
+        return {name: said.at_ms for name, said in self._said.items()}
+
+    def target(self, id_: str) -> Sequence[TargetReport]:
+        """Return each gateway's latest word on a target; see `limit`."""
+        found = []
+        for said in self._said.values():
+            report = said.targets.get(id_)
+            if report is not None:
+                found.append(report.quiet() if report.at_ms < said.at_ms else report)
+        return found
 
     def limit(self, id_: str) -> Sequence[LimitReport]:
         """
@@ -102,10 +163,21 @@ class Board:
         return found
 
 
+def _with_former(report: TargetReport, former: TargetReport | None) -> TargetReport:
+    """Keep what was said before of replicas that are not mentioned now: they are well and idle."""
+    if former is None:
+        return report
+    rest = {id_: one for id_, one in former.quiet().replicas.items() if id_ not in report.replicas}
+    kept = list(rest.items())[: max(0, _MAX_REPLICAS - len(report.replicas))]
+    return replace(report, replicas={**dict(kept), **report.replicas})
+
+
 def _refused(former: LimitReport | BudgetReport | None) -> int:
     return former.refused if former is not None else 0
 
 
-def _bound(reports: dict[str, LimitReport] | dict[str, BudgetReport]) -> None:
+def _bound(
+    reports: dict[str, TargetReport] | dict[str, LimitReport] | dict[str, BudgetReport],
+) -> None:
     while len(reports) > _MAX_RULES:
         del reports[next(iter(reports))]

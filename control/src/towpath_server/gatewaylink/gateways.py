@@ -6,8 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from towpath_server.core import log as logging
-from towpath_server.core.signals import Board, BudgetReport, LimitReport
-from towpath_server.gatewaylink.schemas import Refusal, RoutingPoll, Signals
+from towpath_server.core.signals import (
+    Board,
+    BudgetReport,
+    LimitReport,
+    ReplicaReport,
+    TargetReport,
+)
+from towpath_server.gatewaylink.schemas import Refusal, RoutingPoll, Signals, TargetSignal
 
 log = logging.get(__name__)
 
@@ -103,6 +109,7 @@ class Gateways:
         self.board.take(
             name,
             at_ms,
+            targets=[(id_, _target(name, at_ms, one)) for id_, one in signals.targets.items()],
             limits=[
                 (id_, LimitReport(gateway=name, at_ms=at_ms, **one.model_dump()))
                 for id_, one in signals.limits.items()
@@ -140,6 +147,12 @@ class Gateways:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _target(gateway: str, at_ms: int, said: TargetSignal) -> TargetReport:
+    replicas = {id_: ReplicaReport(**one.model_dump()) for id_, one in said.replicas.items()}
+    fields = said.model_dump(exclude={"replicas"})
+    return TargetReport(gateway=gateway, at_ms=at_ms, replicas=replicas, **fields)
 
 
 def _now() -> float:

@@ -16,13 +16,14 @@ from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.endpoints.errors import EndpointDeclared
 from towpath_server.domains.endpoints.schemas import (
     EndpointCreate,
+    EndpointHealthOut,
     EndpointOut,
     EndpointUpdate,
     Environment,
 )
 from towpath_server.domains.providers.errors import DialectUnsupported
 from towpath_server.web import edge
-from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, WriteTx
+from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, Signals, WriteTx
 from towpath_server.web.paging import Page
 from towpath_server.web.problems import problems
 from towpath_server.web.schemas import Ref
@@ -46,20 +47,40 @@ async def list(  # noqa: A001
     caller: Caller,
     tx: ReadTx,
     window: Paging,
+    *,
+    signals: Signals,
     environment: InEnvironment = None,
     project: Annotated[Ref | None, Query(description="Only this project's.")] = None,
 ) -> Page[EndpointOut]:
     """List the endpoints that you may use, each with whether it answers now."""
     found = await endpoints.list(tx, caller, window, environment=environment, project=project)
-    return Page.of(found, EndpointOut.of)
+    return Page.of(found, lambda one: EndpointOut.of(one, endpoints.ejected(one, signals)))
 
 
 @router.get("/{endpoint}", responses=problems(NotFound, InvalidRequest))
 async def get(
-    endpoint: Ref, caller: Caller, tx: ReadTx, environment: InEnvironment = None
+    endpoint: Ref,
+    caller: Caller,
+    tx: ReadTx,
+    signals: Signals,
+    environment: InEnvironment = None,
 ) -> EndpointOut:
     """Return an endpoint, by id or name."""
-    return EndpointOut.of(await endpoints.get(tx, caller, endpoint, environment=environment))
+    found = await endpoints.get(tx, caller, endpoint, environment=environment)
+    return EndpointOut.of(found, endpoints.ejected(found, signals))
+
+
+@router.get("/{endpoint}/health", responses=problems(NotFound, InvalidRequest))
+async def health(
+    endpoint: Ref,
+    caller: Caller,
+    tx: ReadTx,
+    signals: Signals,
+    environment: InEnvironment = None,
+) -> EndpointHealthOut:
+    """Say how an endpoint's targets are: who is ejected until when, as the gateways said last."""
+    found = await endpoints.health(tx, caller, endpoint, signals, environment=environment)
+    return EndpointHealthOut.of(found, now_ms=tx.now_ms)
 
 
 @router.patch(

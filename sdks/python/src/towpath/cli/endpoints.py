@@ -15,7 +15,7 @@ from towpath.cli.session import (
     session,
     watch_option,
 )
-from towpath.types import Endpoint, Environment, Target
+from towpath.types import Endpoint, Environment, Target, TargetHealth
 
 
 @click.group(cls=Noun, short_help="Show and change the names that callers use.")
@@ -93,6 +93,56 @@ def show(current: Session, endpoint: str, environment: Environment | None, as_js
             for one in ends
         ],
     )
+
+
+@command.command()
+@click.argument("endpoint")
+@environment_option(None)
+@json_option
+@session
+def health(current: Session, endpoint: str, environment: Environment | None, as_json: bool) -> int:
+    """Show how an endpoint's targets are; fails when none of them answers."""
+    found = current.client().endpoints.health(endpoint, environment=environment)
+    code = 1 if found.state == "down" else 0
+    if as_json:
+        output.document(found.to_dict())
+        return code
+    output.data(f"{found.name} in {found.environment}: {found.state}    {found.id}")
+    output.table(
+        [
+            Column("target", flexible=True),
+            Column("state"),
+            Column("in flight", right=True),
+            Column("queued", right=True),
+            Column("because", flexible=True),
+        ],
+        [health_row(one) for one in found.targets],
+    )
+    output.note()
+    ages = [one.age_ms for one in found.gateways]
+    output.note(
+        f"As {len(ages)} gateways said, the oldest word {output.took(max(ages))} old."
+        if ages
+        else "No gateway has spoken yet."
+    )
+    return code
+
+
+def health_row(one: TargetHealth) -> list[str]:
+    """Write how one target is."""
+    kind = f"fallback {one.kind}" if one.fallback else one.kind
+    state = one.state
+    if one.ejected_until is not None:
+        state = f"{state} until {one.ejected_until.astimezone().strftime('%H:%M:%S')}"
+    errors = [replica.last_error for replica in one.replicas or () if replica.last_error]
+    because = one.note or (errors[0] if errors and one.state != "ok" else "")
+    return [
+        f"{kind} {one.name}",
+        state,
+        output.number(one.in_flight),
+        output.number(one.queued),
+        output.clean(because),
+    ]
 
 
 @command.command()

@@ -6,7 +6,7 @@ from towpath.cli import output
 from towpath.cli.output import Column
 from towpath.cli.session import Session, json_option, session, watch_option
 from towpath.errors import APIStatusError, ConfigurationError
-from towpath.types import Deployment, Health
+from towpath.types import Deployment, Endpoint, Health
 
 
 @click.command(short_help="Show whether the platform is well.")
@@ -19,7 +19,8 @@ def command(current: Session, as_json: bool) -> int:
     found = deployments(current)
     if as_json:
         served = None if found is None else [one.to_dict() for one in found]
-        output.document({**health.to_dict(), "deployments": served})
+        avoided = [one.to_dict() for one in ejected(current)]
+        output.document({**health.to_dict(), "deployments": served, "ejected": avoided})
         return 0 if health.ready else 1
     address = current.credentials(keyless=True).address
     output.data(f"{'✓ ready' if health.ready else '✗ not ready'}  {address}")
@@ -36,6 +37,15 @@ def command(current: Session, as_json: bool) -> int:
             ],
             [[one.name, one.environment, one.phase, because(one)] for one in found],
         )
+    avoided = ejected(current)
+    if avoided:
+        output.data("")
+        output.table(
+            [Column("endpoint"), Column("environment"), Column("ejected", flexible=True)],
+            [[one.name, one.environment, ", ".join(one.status.ejected or ())] for one in avoided],
+        )
+        output.note()
+        output.note(f"Why: `towpath endpoints health {avoided[0].name}`")
     output.note()
     output.note(
         "All in order. Next: `towpath models`" if health.ready else "Next: `towpath doctor`"
@@ -55,6 +65,15 @@ def deployments(current: Session) -> list[Deployment] | None:
         return list(current.client(max_retries=0).deployments.list(limit=100).first().items)
     except (APIStatusError, ConfigurationError):
         return None
+
+
+def ejected(current: Session) -> list[Endpoint]:
+    """Return the endpoints with a target that some gateway avoids, as far as this key sees them."""
+    try:
+        found = current.client(max_retries=0).endpoints.list(limit=1_000).first().items
+    except (APIStatusError, ConfigurationError):
+        return []
+    return [one for one in found if one.status.ejected]
 
 
 def because(deployment: Deployment) -> str:

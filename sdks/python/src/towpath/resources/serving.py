@@ -12,6 +12,7 @@ from towpath.types import (
     DeploymentCheck,
     DeploymentLogs,
     Endpoint,
+    EndpointHealth,
     Environment,
     Node,
     Price,
@@ -125,6 +126,13 @@ class AsyncEndpoints(AsyncPlacedNoun[Endpoint]):
             headers=matching(if_match),
         )
         return Endpoint.of(*answer)
+
+    async def health(self, ref: str, *, environment: Environment | None = None) -> EndpointHealth:
+        """Say how its targets are: who is ejected until when, as the gateways said last."""
+        query = {"environment": environment}
+        return EndpointHealth.of(
+            *await self._client.call("GET", self._at(ref, "health"), query=query)
+        )
 
     def list(self, **query: Any) -> AsyncPages[Endpoint]:
         """List endpoints; filters: `project`, `environment`."""

@@ -58,7 +58,9 @@ from towpath.types.serving import Deployment as Deployment
 from towpath.types.serving import DeploymentCheck as DeploymentCheck
 from towpath.types.serving import DeploymentLogs as DeploymentLogs
 from towpath.types.serving import Endpoint as Endpoint
+from towpath.types.serving import EndpointHealth as EndpointHealth
 from towpath.types.serving import EndpointStatus as EndpointStatus
+from towpath.types.serving import GatewayWord as GatewayWord
 from towpath.types.serving import Health as Health
 from towpath.types.serving import ModelVersion as ModelVersion
 from towpath.types.serving import Node as Node
@@ -67,8 +69,10 @@ from towpath.types.serving import Provider as Provider
 from towpath.types.serving import ProviderModel as ProviderModel
 from towpath.types.serving import RegisteredModel as RegisteredModel
 from towpath.types.serving import Replica as Replica
+from towpath.types.serving import ReplicaHealth as ReplicaHealth
 from towpath.types.serving import ReplicaLog as ReplicaLog
 from towpath.types.serving import Runtime as Runtime
 from towpath.types.serving import Target as Target
+from towpath.types.serving import TargetHealth as TargetHealth
 from towpath.types.serving import Upstream as Upstream
 from towpath.types.serving import Vendor as Vendor

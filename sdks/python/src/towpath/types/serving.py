@@ -123,6 +123,57 @@ class EndpointStatus(Model):
 
     ready: bool
     reason: str | None
+    ejected: list[str] | None
+
+
+class GatewayWord(Model):
+    """When a gateway spoke last."""
+
+    id: str
+    at: datetime
+    age_ms: int
+
+
+class ReplicaHealth(Model):
+    """One replica, as one gateway meets it."""
+
+    id: str
+    gateway: str
+    breaker: Literal["closed", "open", "half_open"]
+    in_flight: int
+    latency_ms: float | None
+    failures: int
+    last_error: str | None
+    last_error_at: datetime | None
+    ejected_until: datetime | None
+
+
+class TargetHealth(Model):
+    """One target, as all gateways together meet it; `replicas` are for its own team."""
+
+    id: str
+    kind: str
+    name: str
+    fallback: bool
+    weight: int | None
+    state: Literal["ok", "degraded", "ejected", "asleep", "down"]
+    note: str | None
+    in_flight: int
+    queued: int
+    running: int | None
+    ejected_until: datetime | None
+    replicas: list[ReplicaHealth] | None
+
+
+class EndpointHealth(Model):
+    """How an endpoint's targets are, as the gateways said last."""
+
+    id: str
+    name: str
+    environment: Environment
+    state: Literal["ok", "degraded", "down"]
+    gateways: list[GatewayWord]
+    targets: list[TargetHealth]
 
 
 class Endpoint(Resource):

@@ -8,6 +8,7 @@ from towpath_server.domains.deployments.models import View
 from towpath_server.domains.deployments.service import read
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.endpoints.models import Replica, RoutedTarget
 from towpath_server.domains.providers.models import Credential
 
@@ -29,6 +30,16 @@ async def routed_credentials(
 ) -> list[Credential]:
     """List the secrets of replicas by id, or all after one, in order of id."""
     return await replica_store.credentials(tx, wanted=ids, after=after, limit=limit)
+
+
+@endpoints.exposes
+async def _exposed(tx: Tx, wanted: Collection[str]) -> dict[str, list[str]]:
+    """Return the replicas that take traffic now, by deployment."""
+    found = await store.rows(tx, wanted=wanted, live=True) if wanted else []
+    return {
+        view.deployment.id: [replica.id for replica in view.exposed]
+        for view in await read.views(tx, found)
+    }
 
 
 def _target(view: View) -> RoutedTarget:

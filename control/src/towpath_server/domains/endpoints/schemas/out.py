@@ -1,5 +1,6 @@
 """Endpoints in answers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
@@ -75,6 +76,10 @@ class StatusOut(Out):
 
     ready: bool
     reason: str | None = None
+    ejected: list[str] = Field(
+        default_factory=list,
+        description="Targets of which some gateway gives a replica no calls, as it said last.",
+    )
 
 
 class EndpointOut(Resource, ServingOut):
@@ -91,8 +96,8 @@ class EndpointOut(Resource, ServingOut):
     status: StatusOut
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> "EndpointOut":
-        """Write an endpoint."""
+    def of(cls, endpoint: Endpoint, ejected: Sequence[str] = ()) -> "EndpointOut":
+        """Write an endpoint; `ejected` are targets that some gateway avoids."""
         access = endpoint.access
         return cls(
             id=endpoint.id,
@@ -111,6 +116,6 @@ class EndpointOut(Resource, ServingOut):
             ),
             targets=[TargetOut.of(bound, weighted=True) for bound in endpoint.targets],
             fallback=[TargetOut.of(place, weighted=False) for place in endpoint.fallback],
-            status=StatusOut(ready=endpoint.ready, reason=endpoint.note),
+            status=StatusOut(ready=endpoint.ready, reason=endpoint.note, ejected=list(ejected)),
             **serving_out(endpoint.serving),
         )

@@ -12,6 +12,11 @@ from towpath_server.domains.endpoints.service.declared import (
 from towpath_server.domains.endpoints.service.declared import observe as observe
 from towpath_server.domains.endpoints.service.declared import of_deployment as of_deployment
 from towpath_server.domains.endpoints.service.declared import withdraw as withdraw
+from towpath_server.domains.endpoints.service.health import EndpointHealth as EndpointHealth
+from towpath_server.domains.endpoints.service.health import TargetHealth as TargetHealth
+from towpath_server.domains.endpoints.service.health import ejected as ejected
+from towpath_server.domains.endpoints.service.health import exposes as exposes
+from towpath_server.domains.endpoints.service.health import health as health
 from towpath_server.domains.endpoints.service.read import get as get
 from towpath_server.domains.endpoints.service.read import list as list  # noqa: A004
 from towpath_server.domains.endpoints.service.read import names as names
@@ -23,12 +28,17 @@ from towpath_server.domains.endpoints.service.routed import routed_targets as ro
 
 __all__ = [
     "EndpointChanges",
+    "EndpointHealth",
+    "TargetHealth",
     "check_declaration",
     "create",
     "declare",
     "delete",
+    "ejected",
     "ensure_withdrawable",
+    "exposes",
     "get",
+    "health",
     "list",
     "names",
     "observe",
