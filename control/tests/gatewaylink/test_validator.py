@@ -13,7 +13,7 @@ from towpath_server.domains.teams import service as teams
 from towpath_server.gatewaylink import validator as validators
 from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.routing import Entity
-from towpath_server.gatewaylink.validator import TableRefused, Validator
+from towpath_server.gatewaylink.validator import TableRefused, Validator, findings
 
 
 @pytest.fixture
@@ -97,3 +97,21 @@ async def test_a_program_that_is_missing_lets_nothing_through(tmp_path):
 
     with pytest.raises(Unavailable):
         await found.refusal([Entity("team", "team_1", {"name": "care"})])
+
+
+@pytest.mark.parametrize(
+    ("reason", "pointer"),
+    [
+        ("endpoint `end_1`: 0 attempts let no call through", "#/retries/attempts"),
+        ("endpoint `end_1`: a timeout of 0 lets no call through", "#/timeouts"),
+        ("endpoint `end_1`: fallback `tgt_1` is listed twice", "#/fallback"),
+        ("endpoint `end_1`: tier rule `long`: unknown name `reqest`", "#/tier"),
+        ("target `tgt_1`: quirk `x` is none of `a`, `b`", "#/quirks"),
+        ("target `tgt_1` is not in the table, but endpoint `end_1` names it", "#"),
+    ],
+)
+def test_a_refusal_names_the_field_it_is_about(reason, pointer):
+    (found,) = findings(reason)
+
+    assert found.pointer == pointer
+    assert found.detail.endswith(".")

@@ -2,7 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Quirk = Literal[
+    "max_completion_tokens",
+    "max_tokens",
+    "drop_stream_options",
+    "drop_bookkeeping",
+    "system_as_developer",
+    "developer_as_system",
+    "random_seed",
+    "tool_choice_any",
+    "cache_salt",
+    "count_tokens",
+    "responses",
+    "json_schema_by_tool",
+]
+"""Departures from a dialect, as `gateway/crates/wire` names them; a test compares both."""
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,41 @@ that what a gateway would refuse is never committed. Both sides thus run the sam
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from towpath_server.core import log as logging
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import Kind, TowpathError, Unavailable
+from towpath_server.core.errors import Finding, Kind, TowpathError, Unavailable
 from towpath_server.gatewaylink.routing import ADVISORY, Catalog, Entity, changed
 
 log = logging.get(__name__)
 
+_REASON = re.compile(r"(?P<kind>[a-z]+) `[^`]*`:? (?P<detail>.+)", re.DOTALL)
+# What a refusal speaks of, and the field that is declared as; the first that fits.
+_FIELDS: Mapping[str, Sequence[tuple[str, str]]] = {
+    "endpoint": (
+        (r"\b(tier|rule|level)\b", "#/tier"),
+        (r"\bfallback\b", "#/fallback"),
+        (r"\battempts?\b", "#/retries/attempts"),
+        (r"\btimeout\b", "#/timeouts"),
+        (r"\bcache\b", "#/cache"),
+        (r"\bcallers\b", "#/access/callers"),
+        (r"\btargets?\b", "#/targets"),
+        (r"^name\b", "#/name"),
+    ),
+    "target": (
+        (r"\bquirk\b", "#/quirks"),
+        (r"\bheader\b", "#/headers"),
+        (r"\bquery\b", "#/query"),
+        (r"\b(certificate|ca_pem)", "#/ca_pem"),
+        (r"\bprobe\b", "#/probe"),
+        (r"\b(queue|concurrency)\b", "#/max_concurrency"),
+        (r"\baddress\b", "#/url"),
+    ),
+}
 # The answer takes microseconds; this is for a machine that is out of breath.
 _ANSWER_S = 5.0
 _MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -58,6 +82,7 @@ class Validator:
                 f"The gateway would not take this change: {reason}.",
                 fix="Correct what it names; if that is not yours to correct, the platform's parts "
                 "have different versions: upgrade them together.",
+                findings=findings(reason),
             )
 
     async def refusal(self, entities: Sequence[Entity]) -> str | None:
@@ -116,6 +141,18 @@ class Validator:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+def findings(reason: str) -> list[Finding]:
+    """Say which field of the payload a refusal is about, where it tells."""
+    match = _REASON.match(reason)
+    if match is None:
+        return []
+    kind, detail = match["kind"], match["detail"]
+    for words, pointer in _FIELDS.get(kind, ()):
+        if re.search(words, detail):
+            return [Finding(pointer, f"{detail[:1].upper()}{detail[1:]}.")]
+    return [Finding("#", f"{detail[:1].upper()}{detail[1:]}.")]
 
 
 async def _exchange(process: asyncio.subprocess.Process, line: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from towpath_server.core import durations
 from towpath_server.core.secret import Secret
-from towpath_server.core.upstream import Handling, Probe, Queue
+from towpath_server.core.upstream import Handling, Probe, Queue, Quirk
 from towpath_server.web.durations import Wait
 from towpath_server.web.schemas import In
 
@@ -76,7 +76,6 @@ Headers = Annotated[dict[str, str], Field(max_length=_MAX_HEADERS), AfterValidat
 Query = Annotated[
     str, StringConstraints(min_length=1, max_length=1_000, pattern=r"^[!$-;=?-Z_a-z~&%]+$")
 ]
-Quirk = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,63}$")]
 Pem = Annotated[str, StringConstraints(max_length=_MAX_PEM), AfterValidator(_certificates)]
 Path = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,500}$")]
 
@@ -120,7 +119,9 @@ class HandlingIn(In):
         None, description="Absent: a server is judged by its answers to calls alone."
     )
     quirks: list[Quirk] | None = Field(
-        None, max_length=32, description="Departures from its dialect, by name."
+        None,
+        max_length=32,
+        description="Departures from its dialect, by name; see the guide on providers.",
     )
     query: Query | None = Field(
         None,

@@ -136,17 +136,34 @@ async def test_every_finding_comes_at_once(api: Api) -> None:
 
 
 async def test_a_dialect_that_is_not_spoken_is_refused_at_creation(api: Api) -> None:
-    problem = await refused(api, targets=[{"static": {**STATIC, "dialect": "anthropic"}}])
+    problem = await refused(api, targets=[{"static": {**STATIC, "dialect": "bedrock"}}])
     vendor = await api.call(
         "POST",
         "/providers",
-        {"name": "a", "dialect": "anthropic", "base_url": "https://x.example"},
+        {"name": "a", "dialect": "bedrock", "base_url": "https://x.example"},
         status=422,
     )
 
     for found in (problem, vendor.json()):
         assert found["code"] == "dialect_unsupported"
         assert "`openai`" in found["fix"]
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "kserve_v2", "kserve_grpc"])
+async def test_every_dialect_of_the_gateway_is_one_of_static_servers(
+    api: Api, db: Database, dialect: str
+) -> None:
+    static = {"url": "http://gpu-7.internal:8000", "model": "llama", "dialect": dialect}
+    signature = {"signature": SIGNATURE} if dialect.startswith("kserve") else {}
+
+    await api.create("/endpoints", **body(targets=[{"static": {**static, **signature}}]))
+
+    async with db.read() as tx:
+        (target,) = await endpoints.routed_targets(tx)
+    assert target.dialect == dialect
+    assert set(target.operations) == (
+        {"embeddings", "predict"} if signature else {"chat", "count_tokens"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """The catalogue of vendors: rows of data, each of which a provider can be made from."""
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gateway_program
 import jsonschema
@@ -10,6 +11,7 @@ import pytest
 from platform_api import Api
 
 from towpath_server.core.db import Database
+from towpath_server.core.upstream import Quirk
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.endpoints.models import Replica, RoutedTarget
 from towpath_server.domains.providers import service as providers
@@ -146,6 +148,15 @@ async def test_an_unknown_vendor_is_refused_with_a_near_one(api: Api) -> None:
     answer = await api.call("POST", "/providers", {"name": "x", "vendor": "antropic"}, status=404)
 
     assert answer.json()["fix"] == "Did you mean `anthropic`?"
+
+
+def test_our_quirks_are_the_gateways():
+    """The contract lists them in the gateway's source; the schema has plain texts."""
+    source = CONTRACT.parents[1] / "gateway" / "crates" / "wire" / "src" / "routing.rs"
+    listed = re.search(r"pub const QUIRKS: \[&str; \d+\] = \[(.*?)\];", source.read_text(), re.DOTALL)
+
+    assert listed is not None
+    assert list(get_args(Quirk)) == re.findall(r'"(\w+)"', listed.group(1))
 
 
 def test_no_row_names_a_secret_or_a_price():

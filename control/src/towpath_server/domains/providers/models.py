@@ -7,8 +7,8 @@ from typing import Any
 from towpath_server.core.money import Price, PriceDraft
 from towpath_server.core.upstream import Handling
 
-DIALECTS = ("openai",)
-"""What the gateway speaks to providers."""
+DIALECTS = ("openai", "anthropic", "kserve_v2", "kserve_grpc")
+"""What the gateway speaks to upstreams."""
 
 OPENAI_OPERATIONS = ("chat", "completions", "embeddings")
 OPERATIONS: Mapping[str, tuple[str, ...]] = {

@@ -11,7 +11,6 @@ from towpath_server.core.upstream import Handling
 from towpath_server.domains.endpoints.models.serving import Serving, Timeouts
 
 ENVIRONMENTS = ("sandbox", "staging", "production")
-STATIC_DIALECTS = ("openai", "kserve_v2")
 EMBEDDING_OUTPUTS = {"embedding", "embeddings", "sentence_embedding"}
 
 

@@ -9,7 +9,6 @@ from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, TowpathError
 from towpath_server.core.money import Price, PriceDraft
 from towpath_server.domains.endpoints.models import (
-    STATIC_DIALECTS,
     Bound,
     Endpoint,
     Onward,
@@ -25,7 +24,7 @@ from towpath_server.domains.endpoints.store import targets as store
 from towpath_server.domains.prices import service as prices
 from towpath_server.domains.providers import service as providers
 from towpath_server.domains.providers.errors import DialectUnsupported
-from towpath_server.domains.providers.models import OPERATIONS
+from towpath_server.domains.providers.models import DIALECTS, OPERATIONS
 
 
 class Resolver:
@@ -154,8 +153,8 @@ class Resolver:
         return target
 
     async def _static(self, draft: StaticDraft, at: str) -> Target | None:
-        if draft.dialect not in STATIC_DIALECTS:
-            raise DialectUnsupported(draft.dialect, STATIC_DIALECTS)
+        if draft.dialect not in DIALECTS:
+            raise DialectUnsupported(draft.dialect, DIALECTS)
         try:
             url = await providers.reachable_url(self._tx, draft.url)
         except TowpathError as error:

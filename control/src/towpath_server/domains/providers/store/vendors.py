@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from towpath_server.core.upstream import Handling, Probe
+from towpath_server.core.upstream import Handling, Probe, Quirk
 from towpath_server.domains.providers.models import Vendor
 
 _FILE = "vendors.yaml"
@@ -40,7 +40,7 @@ class _Row(BaseModel):
     max_data_class: Literal["public", "internal", "confidential", "restricted"] = "public"
     headers: dict[str, str] = Field(default_factory=dict)
     query: str | None = None
-    quirks: list[str] = Field(default_factory=list)
+    quirks: list[Quirk] = Field(default_factory=list)
     probe: str | None = None
     metrics: str | None = None
     note: str | None = None
