@@ -25,8 +25,9 @@ from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.gateway.client import GatewayClient, sources_for
 from towpath_server.adapters.localhost.replicas import LocalReplicas
 from towpath_server.adapters.localhost.spec import Limits
+from towpath_server.adapters.webhook import Webhook
 from towpath_server.api import create_app
-from towpath_server.core import config
+from towpath_server.core import config, egress
 from towpath_server.core import log as logging
 from towpath_server.core.clock import SystemClock
 from towpath_server.core.config import Settings, SettingsInvalid
@@ -36,6 +37,7 @@ from towpath_server.core.folder import DataFolder
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.domains.batches.reconcile import BatchLoop, Runner
+from towpath_server.domains.budgets.reconcile import Notifier
 from towpath_server.domains.deployments import reconcile
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.budgets import BudgetRegistry
@@ -98,6 +100,7 @@ class Composition:
     gateways: Gateways
     validator: Validator | None
     registry: BudgetRegistry
+    webhook: Webhook | None
     link: Link
     replicas: LocalReplicas
 
@@ -110,7 +113,8 @@ async def compose(settings: Settings) -> Composition:
     watch, gateways = Watch(db), Gateways()
     program = find_gateway(settings)
     validator = Validator(program, kinds) if program else None
-    registry = BudgetRegistry(db)
+    webhook = _webhook(settings)
+    registry = BudgetRegistry(db, notify=webhook is not None)
     if validator:
         db.before_commit.append(validator.before_commit)
     else:
@@ -126,11 +130,20 @@ async def compose(settings: Settings) -> Composition:
         gateways=gateways,
         validator=validator,
         registry=registry,
+        webhook=webhook,
         link=Link(db, kinds, watch, gateways, credential),
         replicas=LocalReplicas(
             facilities.folder, Limits(grace_s=compute.stop_timeout_s, log_bytes=compute.log_bytes)
         ),
     )
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    if settings.webhook_url is None:
+        return None
+    secret = _required(settings.webhook_secret, "TOWPATH_WEBHOOK_SECRET")
+    allow = [egress.network(network) for network in settings.egress_allow]
+    return Webhook(settings.webhook_url, secret, allow)
 
 
 async def open_database(settings: Settings) -> Database:
@@ -213,6 +226,8 @@ class ControlPlane:
         async with asyncio.TaskGroup() as loops:
             loops.create_task(parts.watch.run())
             loops.create_task(parts.registry.run())
+            if parts.webhook:
+                loops.create_task(Notifier(parts.db, parts.webhook).run())
             loops.create_task(bootstrap.settle(parts.db, parts.watch))
             holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
             loops.create_task(self._run_batches(holder))

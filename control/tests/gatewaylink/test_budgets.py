@@ -7,7 +7,7 @@ from records import batch, record
 
 from towpath_server.core.access import SYSTEM
 from towpath_server.domains.budgets import service as budgets
-from towpath_server.domains.budgets.models import BudgetDraft, Mode, Period, Unit
+from towpath_server.domains.budgets.models import BudgetDraft, Level, Mode, Period, Unit
 from towpath_server.domains.budgets.service import books
 from towpath_server.domains.limits.models import SubjectDraft
 from towpath_server.domains.teams import service as teams
@@ -120,3 +120,37 @@ async def test_gateways_share_limits_with_those_that_are_there(connect, gateways
 
 async def test_a_gateway_is_not_told_that_it_is_alone_before_others_could_come_back(connect):
     assert "gateways" not in await connect().poll()
+
+
+async def test_people_are_told_of_each_level_once_per_period(link, db, clock, registry, api):
+    team, budget = await declare(db)
+    await link.post("/link/v1/usage", json=batch(sent(1, team, 850, clock)))
+    await registry.tell()
+    await link.post("/link/v1/usage", json=batch(sent(2, team, 300, clock)))
+    await registry.tell()
+    await registry.tell()
+
+    listed = (await api.get(f"/audit?noun=budget&id={budget}"))["items"]
+
+    told = [(event["action"], event["changes"]["used"]) for event in listed[:-1]]
+    assert told == [("budget.exhausted", 1_150), ("budget.warned", 850)]
+
+
+async def test_a_crash_between_both_databases_tells_nobody_twice(db, clock, registry, link, api):
+    team, _ = await declare(db)
+    await link.post("/link/v1/usage", json=batch(sent(1, team, 1_000, clock)))
+    async with db.ledger_read() as ledger:
+        ((use, level, _),) = await books.untold(ledger, 10)
+    async with db.write() as tx:  # what `tell` did before it was killed
+        for one in (Level.WARNED, Level.EXHAUSTED):
+            await budgets.note_level(tx, use, one)
+
+    await registry.tell()
+
+    listed = (await api.get("/audit?noun=budget"))["items"]
+    assert [event["action"] for event in listed] == [
+        "budget.exhausted",
+        "budget.warned",
+        "budget.created",
+    ]
+    assert level is Level.EXHAUSTED

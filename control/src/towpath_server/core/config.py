@@ -202,6 +202,15 @@ class Settings(BaseSettings):
     gateway_bin: Path | None = Field(
         None, description="The gateway's program; default: `towpath-gateway` beside this Python."
     )
+    webhook_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^/@]+",
+        description="Program that is told when a budget reaches its warning or its end; what lies "
+        "inside must be in `TOWPATH_EGRESS_ALLOW`.",
+    )
+    webhook_secret: Secret | None = Field(
+        None, description="Signs what that program is told; at least 32 characters."
+    )
     log: LogSettings = Field(default_factory=LogSettings, description="The log.")
     api: ApiSettings = Field(default_factory=ApiSettings, description="The API.")
     batches: BatchSettings = Field(default_factory=BatchSettings, description="Files and batches.")
@@ -224,7 +233,7 @@ class Settings(BaseSettings):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{here.get(self.host, host)}:{self.port}"
 
-    @field_validator("secret_key", "link_credential", "admin_key")
+    @field_validator("secret_key", "link_credential", "admin_key", "webhook_secret")
     @classmethod
     def _long_enough(cls, value: Secret | None) -> Secret | None:
         if value is not None and len(value.reveal()) < MIN_KEY_LENGTH:

@@ -13,20 +13,22 @@ from towpath_server.core import log as logging
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.errors import TowpathError
 from towpath_server.domains.budgets import service as budgets
-from towpath_server.domains.budgets.models import News
+from towpath_server.domains.budgets.models import Level, News
 from towpath_server.domains.budgets.service import books
 
 log = logging.get(__name__)
 
 _PAGE = 5_000
 _SWEEP_S = 600.0
+_TELL_S = 1.0
 
 
 class BudgetRegistry:
     """Keeps the ledger's definitions in step with what is declared."""
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Database, *, notify: bool = False) -> None:
         self._db = db
+        self._notify = notify
 
     async def before_commit(self, tx: Tx) -> None:
         """
@@ -62,14 +64,38 @@ class BudgetRegistry:
                     await books.register(ledger, missing, predecessors=replaced)
                 await books.unregister(ledger, old - declared)
 
+    async def tell(self) -> None:
+        """
+        Note in the audit log which budgets reached their warning or their end.
+
+        First there, then in the ledger that somebody was told: a crash between the two says it
+        again, and the log takes it once.
+        """
+        async with self._db.ledger_read() as ledger:
+            found = await books.untold(ledger, _PAGE)
+        if not found:
+            return
+        async with self._db.write() as tx:
+            for use, level, told in found:
+                for one in Level:
+                    if told < one <= level:
+                        await budgets.note_level(tx, use, one, notify=self._notify)
+        async with self._db.ledger_write() as ledger:
+            for use, level, _ in found:
+                await books.tell(ledger, use, level)
+
     async def run(self) -> None:
-        """Settle now and then, until cancelled."""
+        """Settle now and then and tell at once, until cancelled."""
+        settle_at = 0.0
         while True:
             try:
-                await self.settle()
+                if asyncio.get_running_loop().time() >= settle_at:
+                    await self.settle()
+                    settle_at = asyncio.get_running_loop().time() + _SWEEP_S
+                await self.tell()
             except TowpathError as error:
-                log.warning("budgets.settle_failed", detail=error.detail, **error.log)
-            await asyncio.sleep(_SWEEP_S)
+                log.warning("budgets.not_told", detail=error.detail, **error.log)
+            await asyncio.sleep(_TELL_S)
 
 
 def written(news: News) -> list[dict[str, Any]]:

@@ -153,7 +153,9 @@ async def test_an_unknown_vendor_is_refused_with_a_near_one(api: Api) -> None:
 def test_our_quirks_are_the_gateways():
     """The contract lists them in the gateway's source; the schema has plain texts."""
     source = CONTRACT.parents[1] / "gateway" / "crates" / "wire" / "src" / "routing.rs"
-    listed = re.search(r"pub const QUIRKS: \[&str; \d+\] = \[(.*?)\];", source.read_text(), re.DOTALL)
+    listed = re.search(
+        r"pub const QUIRKS: \[&str; \d+\] = \[(.*?)\];", source.read_text(), re.DOTALL
+    )
 
     assert listed is not None
     assert list(get_args(Quirk)) == re.findall(r'"(\w+)"', listed.group(1))

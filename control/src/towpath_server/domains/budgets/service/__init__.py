@@ -1,9 +1,11 @@
 """Rules of budgets (here), and what was used of them (`service.books`)."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from towpath_server.core import clock as at
 from towpath_server.core import ids as new_ids
 from towpath_server.core import revision, uses
 from towpath_server.core.access import SYSTEM, Principal, Verb
@@ -12,7 +14,7 @@ from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.budgets.errors import BudgetUnitFixed
-from towpath_server.domains.budgets.models import Budget, BudgetDraft, Unit
+from towpath_server.domains.budgets.models import Budget, BudgetDraft, Level, Notice, Unit, Use
 from towpath_server.domains.budgets.store import declared as store
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.limits.models import Setter, SubjectDraft
@@ -137,6 +139,35 @@ async def routed(
 ) -> Sequence[Budget]:
     """List budgets by id, or all after one, in order of id, each with its subject in words."""
     return await _worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
+
+
+async def note_level(tx: Tx, use: Use, level: Level, *, notify: bool = False) -> None:
+    """
+    Note in the audit log that a budget is used so far; with `notify`, for receivers outside too.
+
+    Saying it again, after a crash between this transaction and the ledger's, changes nothing.
+    """
+    budget = await store.find(tx, use.budget_id)
+    if budget is None or not await store.note_level(tx, budget, use, level):
+        return
+    what = "exhausted" if level is Level.EXHAUSTED else "warned"
+    period = at.from_ms(use.period_start_ms).isoformat()
+    label = (await _worded(tx, [budget]))[0].label
+    changes = {"of": label, "period_start": period, "used": use.used, "amount": budget.amount}
+    await _audit(tx, SYSTEM, budget, what, changes)
+    if notify:
+        data = {
+            "budget": budget.id,
+            **budget.subject.given(),
+            "unit": budget.unit.value,
+            "mode": budget.mode.value,
+            "period": budget.period.value,
+            "resets_at": at.from_ms(budget.period.end_ms(use.period_start_ms)).isoformat(),
+            **changes,
+        }
+        event = {"type": f"budget.{what}", "timestamp": tx.now.isoformat(), "data": data}
+        body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+        await store.add_notice(tx, Notice(new_ids.new("ntc"), tx.now_ms, body, 0, tx.now_ms))
 
 
 async def predecessors(tx: Tx, found: Collection[Budget]) -> dict[str, Sequence[str]]:

@@ -1,16 +1,17 @@
 """Queries of budgets as they are declared, in the main database."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, or_, select, update
 
 from towpath_server.core import queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.budgets.models import Budget, Mode, Period, Unit
-from towpath_server.domains.budgets.tables import budgets
+from towpath_server.domains.budgets.models import Budget, Level, Mode, Notice, Period, Unit, Use
+from towpath_server.domains.budgets.tables import budgets, levels, notices
 from towpath_server.domains.limits.models import PARTS, Owner, Setter, Subject
 
 _SUBJECT = {part: budgets.c[f"{part}_id"] for part in PARTS}
@@ -52,6 +53,47 @@ async def page(tx: Tx, reach: Reach, subject: Mapping[str, str], window: Window)
         query = query.where(_SUBJECT[part] == value)
     rows = await tx.execute(queries.windowed(query, window, budgets.c.id))
     return [_budget(row) for row in rows]
+
+
+async def note_level(tx: Tx, budget: Budget, use: Use, level: Level) -> bool:
+    """Note that people are told of a level; tell whether they were not yet."""
+    statement = tx.insert(levels).values(
+        budget_id=budget.id,
+        period_start_ms=use.period_start_ms,
+        level=level,
+        amount=budget.amount,
+    )
+    added = await tx.execute(statement.on_conflict_do_nothing().returning(levels.c.level))
+    return added.first() is not None
+
+
+async def add_notice(tx: Tx, notice: Notice) -> None:
+    """Add a notice."""
+    await tx.execute(notices.insert().values(**vars(notice)))
+
+
+async def due_notice(tx: Tx) -> Notice | None:
+    """Find a notice that is due."""
+    query = select(notices).where(notices.c.next_at_ms <= tx.now_ms)
+    row = (await tx.execute(query.order_by(notices.c.next_at_ms).limit(1))).first()
+    return Notice(**row._asdict()) if row else None
+
+
+async def book_attempt(tx: Tx, notice: Notice, *, next_at_ms: int) -> Notice | None:
+    """Book an attempt; none: another control plane did."""
+    done = await tx.execute(
+        update(notices)
+        .where(notices.c.id == notice.id, notices.c.attempts == notice.attempts)
+        .values(attempts=notice.attempts + 1, next_at_ms=next_at_ms)
+    )
+    if done.rowcount != 1:
+        return None
+    return replace(notice, attempts=notice.attempts + 1, next_at_ms=next_at_ms)
+
+
+async def remove_notice(tx: Tx, notice: Notice) -> None:
+    """Remove a notice."""
+    await tx.execute(delete(notices).where(notices.c.id == notice.id))
 
 
 async def rows(

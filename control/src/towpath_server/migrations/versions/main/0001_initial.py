@@ -127,6 +127,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("what", "ref", name=op.f("uq_blocks_what_ref")),
     )
     op.create_table(
+        "budget_notices",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_budget_notices")),
+    )
+    op.create_index(
+        op.f("ix_budget_notices_next_at_ms"), "budget_notices", ["next_at_ms"], unique=False
+    )
+    op.create_table(
         "budgets",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
@@ -459,6 +471,22 @@ def upgrade() -> None:
         sa.Column("platform_role", sa.String(length=16), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sa.UniqueConstraint("email", name=op.f("uq_users_email")),
+    )
+    op.create_table(
+        "budget_levels",
+        sa.Column("budget_id", sa.String(length=64), nullable=False),
+        sa.Column("period_start_ms", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("level", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("amount", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["budget_id"],
+            ["budgets.id"],
+            name=op.f("fk_budget_levels_budget_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "budget_id", "period_start_ms", "level", "amount", name=op.f("pk_budget_levels")
+        ),
     )
     op.create_table(
         "deployment_revisions",
