@@ -20,6 +20,8 @@ pub(crate) enum Step {
     Gate(String),
     /// Until the client goes away.
     Hold,
+    /// Again and again until the client goes away.
+    Endless(Vec<u8>),
     /// Close, though the answer is not whole.
     Cut,
     Reset,
@@ -155,7 +157,7 @@ impl Plan<'_> {
     /// A plain answer with the faults that apply to it.
     fn whole(&mut self, answer: Plain) {
         let Plain { status, content_type, mut body, tokens, json_size } = answer;
-        let mut headers = vec![("content-type", content_type)];
+        let mut headers = vec![("content-type", content_type_of(self.script, content_type))];
         let json_size = json_size.map(|size| size.to_string());
         if let Some(size) = &json_size {
             headers.push(("inference-header-content-length", size));
@@ -176,8 +178,11 @@ impl Plan<'_> {
             }
             _ => {}
         }
-        if self.script.fault == Some(Fault::BadBody) {
-            framing = Framing::Length(body.len());
+        match self.script.fault {
+            Some(Fault::BadBody) => framing = Framing::Length(body.len()),
+            // Its length is nobody's guess.
+            Some(Fault::Whitespace { .. }) => framing = Framing::Closing,
+            _ => {}
         }
         self.head(status, framing, &headers);
         let half = body.len() / 2;
@@ -187,6 +192,7 @@ impl Plan<'_> {
                 self.half(&body[..half], Step::Cut)
             }
             Some(Fault::ResetAfter { .. }) => self.half(&body[..half], Step::Reset),
+            Some(Fault::Whitespace { .. }) => self.steps.push(Step::Endless(b" ".to_vec())),
             fault => {
                 let closes = matches!(fault, Some(Fault::Http10)) || self.script.hang_up;
                 self.point("end");
@@ -207,8 +213,10 @@ impl Plan<'_> {
 
     fn events(&mut self, ask: &Ask) {
         let fault = self.script.fault.clone();
-        let mut headers =
-            vec![("content-type", "text/event-stream"), ("cache-control", "no-store")];
+        let mut headers = vec![
+            ("content-type", content_type_of(self.script, "text/event-stream")),
+            ("cache-control", "no-store"),
+        ];
         let mut framing = Framing::Chunked;
         let huge;
         match &fault {
@@ -224,6 +232,13 @@ impl Plan<'_> {
         if fault == Some(Fault::ErrorEvent) {
             self.event(framing, &self.error(500).to_string());
             return self.last_chunk(framing);
+        }
+        if fault == Some(Fault::BadFirstEvent) {
+            self.event(framing, r#"{"choices": [{"index": 0, "delta": {"con"#);
+            return self.last_chunk(framing);
+        }
+        if fault == Some(Fault::Whitespace { after: 0 }) {
+            return self.steps.push(Step::Endless(http::chunks(b"\n", None)));
         }
         let events = ask.events(self.script);
         for event in &events.opening {
@@ -270,6 +285,9 @@ impl Plan<'_> {
         match fault {
             Some(Fault::Stall { after }) if here(after) => self.steps.push(Step::Hold),
             Some(Fault::Cut { after }) if here(after) => self.steps.push(Step::Cut),
+            Some(Fault::Whitespace { after }) if here(after) => {
+                self.steps.push(Step::Endless(http::chunks(b"\n", None)));
+            }
             Some(Fault::ResetAfter { after }) if here(after) => self.steps.push(Step::Reset),
             Some(Fault::CutInChunk { after }) if here(after) => {
                 let event = format!("data: {}\n\n", next.first().unwrap_or(&Value::Null));
@@ -315,6 +333,14 @@ impl Plan<'_> {
             Framing::Chunked => self.write(LAST_CHUNK.to_vec()),
             _ => self.steps.push(Step::HangUp),
         }
+    }
+}
+
+/// The content type, unless the script has another.
+fn content_type_of<'s>(script: &'s Script, right: &'s str) -> &'s str {
+    match &script.fault {
+        Some(Fault::ContentType { value }) => value,
+        _ => right,
     }
 }
 

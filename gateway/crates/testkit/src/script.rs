@@ -84,8 +84,18 @@ pub enum Fault {
     BadEvent {
         after: u32,
     },
+    /// A stream whose first event is not JSON.
+    BadFirstEvent,
     /// A plain body that is not JSON.
     BadBody,
+    /// After this much, white space without end: blanks in a body, blank lines in a stream.
+    Whitespace {
+        after: u32,
+    },
+    /// The right body under another content type.
+    ContentType {
+        value: String,
+    },
     /// A stream without `[DONE]`.
     NoDone,
     /// A stream that ends cleanly without any `finish_reason`.
@@ -166,7 +176,10 @@ pub fn named() -> Vec<(&'static str, Script)> {
         fault("fake-error-event", Fault::ErrorEvent),
         fault("fake-error-event-after", Fault::ErrorEventAfter { after: 3 }),
         fault("fake-bad-event", Fault::BadEvent { after: 3 }),
+        fault("fake-bad-first-event", Fault::BadFirstEvent),
         fault("fake-bad-body", Fault::BadBody),
+        fault("fake-whitespace", Fault::Whitespace { after: 0 }),
+        fault("fake-wrong-type", Fault::ContentType { value: "text/plain".to_owned() }),
         fault("fake-no-done", Fault::NoDone),
         fault("fake-no-finish", Fault::NoFinish),
         fault("fake-429", Fault::Status { code: 429, retry_after: None }),

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,6 +17,9 @@ use crate::openai::{self, Ask, Operation};
 use crate::plan::{self, Plain, Step};
 use crate::script::Script;
 use crate::{anthropic, control, kserve};
+
+/// Pause between the pieces of what has no end: quick enough to keep limits of silence from firing.
+const ENDLESS: Duration = Duration::from_millis(5);
 
 /// A scripted upstream on a loopback port or Unix socket. Dropping it stops it and cuts its connections.
 #[derive(Debug)]
@@ -74,6 +78,16 @@ impl FakeUpstream {
     pub fn refusing() -> io::Result<String> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         Ok(format!("http://{}", listener.local_addr()?))
+    }
+
+    /// An address that takes connections and never reads from them, for as long as the listener is kept: the
+    /// kernel answers for a server that hangs.
+    ///
+    /// # Errors
+    /// No port could be had.
+    pub fn deaf() -> io::Result<(String, std::net::TcpListener)> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        Ok((format!("http://{}", listener.local_addr()?), listener))
     }
 
     /// `http://host:port` or `unix:/path`; OpenAI routes are under `/v1`, KServe's under `/v2`.
@@ -325,6 +339,13 @@ where
                 connection.gone().await;
                 return Ok(After::ClientGone);
             }
+            Step::Endless(bytes) => loop {
+                connection.write(&bytes).await?;
+                tokio::select! {
+                    () = connection.gone() => return Ok(After::ClientGone),
+                    () = tokio::time::sleep(ENDLESS) => {}
+                }
+            },
             Step::Cut => return Ok(After::Cut),
             Step::Reset => return Ok(After::Reset),
             Step::HangUp => return Ok(After::HangUp),

@@ -13,6 +13,7 @@ mod bounds;
 mod calls;
 mod dialects;
 mod egress;
+mod fault_table;
 mod faults;
 mod frontdoor;
 mod grpc;
