@@ -11,6 +11,8 @@ from pathlib import Path
 import reference
 
 ROOT = Path(__file__).resolve().parent.parent
+# Written by tests of what they see; `cargo test` says when one is stale, and how to rewrite it.
+BY_TESTS = {Path("docs/reference/faults.md")}
 
 
 def generate(out: Path) -> None:
@@ -54,7 +56,7 @@ def main() -> int:
         for path in (ROOT / folder).glob("*")
         if path.is_file()
     ]
-    stray = [str(path) for path in kept if path not in made]
+    stray = [str(path) for path in kept if path not in made and path not in BY_TESTS]
     for path in stale:
         print(f"{path} is stale; run `make gen`")
     for path in stray:

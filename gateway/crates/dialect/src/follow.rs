@@ -65,7 +65,7 @@ impl Follower {
         }
     }
 
-    /// A proper data event has come: the status may go out; the first-byte timeout is over.
+    /// An event that says something has come: the status may go out; the first-byte timeout is over.
     pub fn started(&self) -> bool {
         match &self.0 {
             Kind::OpenAi(meter) => meter.started(),

@@ -52,7 +52,7 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Fed {
     /// May leave to the caller now: whole events only; the chunk itself where nothing had to change. As
-    /// long as [`StreamMeter::started`] is false it holds comments alone, which may be dropped.
+    /// long as [`StreamMeter::started`] is false it holds comments and openings alone, which may be dropped.
     pub out: Bytes,
     /// The stream is over with this error: an error event, or a status if [`StreamMeter::started`] is
     /// still false.
@@ -90,7 +90,8 @@ impl StreamMeter {
         }
     }
 
-    /// A proper data event has come: the status may go out; the first-byte timeout is over.
+    /// An event that says something has come: the status may go out; the first-byte timeout is over. Whose
+    /// turn it is alone says nothing: a server that falls silent after it has not begun to answer.
     pub fn started(&self) -> bool {
         self.started
     }
@@ -208,7 +209,8 @@ impl StreamMeter {
         if event.usage.is_some() {
             self.usage = event.usage;
         }
-        self.started = true;
+        let says = |choice: &event::Choice| choice.content || choice.finished;
+        self.started = self.started || (&event.choices).into_iter().any(says);
         Ok(match (self.rules.usage, event.usage_member) {
             (UsageChunk::Strip, Some(_)) if event.usage.is_some() && event.empty => Taken::Nothing,
             (UsageChunk::Strip, Some(member)) => Taken::Without(member),

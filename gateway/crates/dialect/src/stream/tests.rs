@@ -393,3 +393,18 @@ proptest! {
         let _ = meter.finish(End::Clean);
     }
 }
+
+#[test]
+fn whose_turn_it_is_alone_is_no_beginning() {
+    let mut meter = StreamMeter::new(STRIP);
+    let opening = r#"data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#
+        .to_owned()
+        + "\n\n";
+    let filter = "data: {\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+    let word = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n";
+
+    for (event, started) in [(opening.as_str(), false), (filter, false), (word, true)] {
+        assert_eq!(meter.feed(Bytes::from(event.to_owned())).out, event);
+        assert_eq!(meter.started(), started, "{event}");
+    }
+}
