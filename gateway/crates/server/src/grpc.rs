@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
-use towpath_dialect::RequestCode;
 use towpath_dialect::kserve::{
     Frame, Inference, Named, model_metadata, server_metadata, yes_or_no,
 };
+use towpath_dialect::{RequestCode, UpstreamFault};
 
 use crate::admit::Lease;
 use crate::errors::{Code, Refusal};
@@ -21,6 +21,8 @@ use crate::outgoing::Outgoing;
 use crate::shared::Shared;
 
 const SERVICE: &str = "/inference.GRPCInferenceService/";
+/// Path of `ModelInfer`.
+pub const INFER_PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 pub const CONTENT_TYPE: &str = "application/grpc";
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -146,6 +148,40 @@ pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
         Some(limit) => Ok(Some(limit)),
         None => Err(Refusal::new(Code::InvalidHeader, "`grpc-timeout` is no time limit.")),
     }
+}
+
+/// Make the headers of a call to a model's server those of a gRPC call that may take so long.
+pub fn dress(headers: &mut HeaderMap, total_ms: u32) {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.remove(header::ACCEPT);
+    // At most eight digits, as the protocol says.
+    if let Ok(limit) = HeaderValue::try_from(format!("{}m", total_ms.min(99_999_999))) {
+        headers.insert("grpc-timeout", limit);
+    }
+}
+
+/// What a server's status says, from its headers or trailers; `None` where they have none.
+pub fn outcome(headers: &HeaderMap) -> Option<Result<(), UpstreamFault>> {
+    let status = headers.get(STATUS)?.to_str().ok()?.parse::<u16>().ok()?;
+    if status == 0 {
+        return Some(Ok(()));
+    }
+    let message = headers.get(MESSAGE).map_or(&b""[..], |message| message.as_bytes());
+    Some(Err(UpstreamFault::from_grpc(status, &plain(message))))
+}
+
+/// A message as its header escaped it.
+fn plain(escaped: &[u8]) -> String {
+    let mut out = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let code = hex.filter(|_| byte == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(code.unwrap_or(byte));
+        rest = if code.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// What a path or a message asks of a model.

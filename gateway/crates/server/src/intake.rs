@@ -122,7 +122,7 @@ pub enum AnswerError {
 /// # Errors
 /// It is cut, too large, too slow, or there is no memory for it.
 pub async fn answer(
-    mut body: Body,
+    body: &mut Body,
     limits: &Limits,
     memory: &Arc<BodyMemory>,
 ) -> Result<(Bytes, Lease), AnswerError> {

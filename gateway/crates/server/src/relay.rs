@@ -28,7 +28,7 @@ use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::route::{self, Route, Step};
-use crate::{clock, kserve};
+use crate::{clock, grpc, kserve};
 
 pub use early::{Early, answer};
 pub use failure::{Failure, Next};
@@ -244,21 +244,32 @@ async fn attempt(
         return Err(Failure::out_of_time(limit_ms));
     };
     account.dispatch(ready, &replica.id).map_err(Failure::unrecorded)?;
+    let mut headers = headers(account, ready, replica, encoded);
+    if encoded.grpc {
+        grpc::dress(&mut headers, timeouts.total_ms);
+    }
     let call = Call {
         method: Method::POST,
         path: &encoded.path,
-        headers: headers(account, ready, replica, encoded),
+        headers,
         body: Payload::Whole(encoded.body.clone()),
         expect: if encoded.stream { Expect::Events } else { Expect::Answer },
         timeouts,
     };
     let sent = Instant::now();
     let worker = Rc::clone(&account.exchange.worker);
-    let reply = worker.pool.send(&replica.address, call).await;
+    let reply = match encoded.grpc {
+        // Boxed: it is rare, and its size would be every call's.
+        true => Box::pin(worker.pool.send_multiplexed(&replica.address, call)).await,
+        false => worker.pool.send(&replica.address, call).await,
+    };
     account.waited_since(sent);
     let reply = reply.map_err(|error| Failure::upstream(&error))?;
     if reply.status.as_u16() >= 400 {
         return Err(failure::of_status(reply).await);
+    }
+    if let Some(Err(fault)) = grpc::outcome(&reply.headers).filter(|_| encoded.grpc) {
+        return Err(Failure::fault(fault));
     }
     if !encoded.stream {
         return plain::read(account, job, ready, encoded, reply).await.map(Answered::Plain);

@@ -1,5 +1,5 @@
-//! A scripted upstream: a server of OpenAI's and Anthropic's dialects and of KServe V2 that answers
-//! correctly until it is told how not to.
+//! A scripted upstream: a server of OpenAI's and Anthropic's dialects and of KServe V2, REST and gRPC on one
+//! port, that answers correctly until it is told how not to.
 //!
 //! A script comes with a request (header `x-fake-script`, as JSON), is set for a model beforehand
 //! ([`FakeUpstream::script`], `POST /__script`), or is asked for by a model's name (`fake-cut`,
@@ -17,6 +17,7 @@
 
 mod anthropic;
 mod control;
+mod grpc;
 mod http;
 mod kserve;
 mod log;

@@ -119,6 +119,14 @@ pub enum Fault {
     NotAStream,
     /// HTTP/1.0, the body ended by closing.
     Http10,
+    /// HTTP/2: go away, saying that nothing of the call was begun.
+    GoAway,
+    /// HTTP/2: reset the stream, saying the same.
+    RefusedStream,
+    /// gRPC: this status instead of an answer.
+    GrpcStatus {
+        code: u16,
+    },
     /// A response header of this many bytes.
     HugeHeader {
         bytes: usize,

@@ -16,7 +16,7 @@ use crate::log::{Counts, Ended, Log, Seen};
 use crate::openai::{self, Ask, Operation};
 use crate::plan::{self, Plain, Step};
 use crate::script::Script;
-use crate::{anthropic, control, kserve};
+use crate::{anthropic, control, grpc, kserve};
 
 /// Pause between the pieces of what has no end: quick enough to keep limits of silence from firing.
 const ENDLESS: Duration = Duration::from_millis(5);
@@ -165,13 +165,13 @@ impl Shared {
         self.settings(|settings| settings.signatures.insert(model.to_owned(), signature));
     }
 
-    fn signature(&self, model: &str) -> Value {
+    pub(crate) fn signature(&self, model: &str) -> Value {
         self.settings(|settings| settings.signatures.get(model).cloned())
             .unwrap_or_else(kserve::default_signature)
     }
 
     /// The script for a request: of its header, of its model as set, of its model's name.
-    fn script_for(&self, request: &Request, model: &str) -> Result<Script, String> {
+    pub(crate) fn script_for(&self, request: &Request, model: &str) -> Result<Script, String> {
         if let Some(text) = request.header("x-fake-script") {
             let script: Script =
                 serde_json::from_str(text).map_err(|error| format!("x-fake-script: {error}"))?;
@@ -193,7 +193,7 @@ impl Shared {
         Ok(set.or_else(|| Script::of_model(model)).unwrap_or_default())
     }
 
-    fn is_allowed(&self, request: &Request) -> bool {
+    pub(crate) fn is_allowed(&self, request: &Request) -> bool {
         let bearer = self.settings(|settings| settings.bearer.clone());
         bearer.is_none_or(|token| {
             request.header("authorization") == Some(format!("Bearer {token}").as_str())
@@ -211,6 +211,11 @@ async fn accept_tcp(listener: TcpListener, shared: Arc<Shared>) {
         {
             let shared = Arc::clone(&shared);
             connections.spawn(async move {
+                if grpc::speaks_http2(&stream).await {
+                    // A connection that broke is what the other end will see.
+                    let _ = grpc::serve(stream, &shared).await;
+                    return;
+                }
                 let (stream, ending) = serve(Connection::new(stream), &shared).await;
                 reset_if(&stream, ending);
             });

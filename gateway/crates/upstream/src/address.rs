@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 
 use crate::tls::Tls;
@@ -178,6 +179,13 @@ impl Address {
 
     pub(crate) fn host(&self) -> &HeaderValue {
         &self.0.host
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        match self.0.place {
+            Place::Tls { .. } => Scheme::HTTPS,
+            Place::Tcp { .. } | Place::Unix(_) => Scheme::HTTP,
+        }
     }
 
     pub(crate) fn prefix(&self) -> &str {

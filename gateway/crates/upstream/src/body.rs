@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -12,6 +13,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::errors::{Phase, UpstreamError};
+use crate::multiplexed::Place;
 use crate::pool::Pool;
 
 /// How long and how much is read after an answer that is complete for us, to keep its connection: the
@@ -24,23 +26,36 @@ const DRAIN_BYTES: usize = 16 * 1024;
 pub struct Body {
     incoming: Incoming,
     /// Gone once the body has ended: back in the pool, or closed.
-    connection: Option<Box<Connection>>,
+    connection: Option<Held>,
+    trailers: Option<HeaderMap>,
     clock: Clock,
     pool: Pool,
     address: Address,
     received_bytes: u64,
 }
 
+/// What the body comes on.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A connection of its own.
+    Alone(Box<Connection>),
+    /// A place on one that others share, given back when dropped.
+    Shared { _place: Place },
+}
+
 impl Body {
     pub(crate) fn new(
         incoming: Incoming,
-        connection: Box<Connection>,
+        connection: Held,
         clock: Clock,
         pool: Pool,
         address: Address,
     ) -> Self {
         let connection = Some(connection);
-        let mut body = Self { incoming, connection, clock, pool, address, received_bytes: 0 };
+        let trailers = None;
+        let received_bytes = 0;
+        let mut body =
+            Self { incoming, connection, trailers, clock, pool, address, received_bytes };
         body.recycle_if_ended(&mut Context::from_waker(std::task::Waker::noop()));
         body
     }
@@ -57,16 +72,22 @@ impl Body {
     ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         let mut frame = Pin::new(&mut self.incoming).poll_frame(cx);
-        if frame.is_pending() {
+        if frame.is_pending()
+            && let Held::Alone(connection) = connection
+        {
             connection.drive(cx);
             frame = Pin::new(&mut self.incoming).poll_frame(cx);
         }
         match frame {
             Poll::Ready(Some(Ok(frame))) => {
-                let Ok(data) = frame.into_data() else {
-                    // Trailers: nothing in them is ours; the end follows.
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
+                let data = match frame.into_data() {
+                    Ok(data) => data,
+                    Err(trailers) => {
+                        // The end follows.
+                        self.trailers = trailers.into_trailers().ok();
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 };
                 self.received_bytes += data.len() as u64;
                 if self.clock.now_in() == Phase::Silence {
@@ -91,6 +112,11 @@ impl Body {
                 }
             },
         }
+    }
+
+    /// What came after the end, if anything did.
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 
     /// On a stream ([`crate::Expect::Events`]): the first data event has come; from now on silence counts.
@@ -148,7 +174,7 @@ impl Body {
     }
 
     fn recycle(&mut self, cx: &mut Context<'_>) {
-        if let Some(mut connection) = self.connection.take()
+        if let Some(Held::Alone(mut connection)) = self.connection.take()
             && connection.ready(cx)
         {
             self.pool.keep(&self.address, connection);

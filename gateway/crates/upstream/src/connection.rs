@@ -44,33 +44,8 @@ impl Connection {
         address: &Address,
         settings: &Settings,
     ) -> Result<Self, UpstreamError> {
-        let tls = address.tls().unwrap_or(&settings.tls);
-        let dialled = |host, port| dial(host, port, address.reach(), &settings.egress);
-        let mut ends = None;
-        let stream = match address.place() {
-            Place::Unix(_) if address.reach() == Reach::Checked => {
-                return Err(UpstreamError::Denied { ip: None, why: Denied::Socket });
-            }
-            Place::Unix(path) => {
-                Stream::Unix(UnixStream::connect(path).await.map_err(UpstreamError::Connect)?)
-            }
-            Place::Tcp { host, port } => {
-                let (tcp, both) = dialled(host, *port).await?;
-                ends = Some(both);
-                Stream::Tcp(tcp)
-            }
-            Place::Tls { host, port } => {
-                let name = ServerName::try_from(host.clone())
-                    .map_err(|error| UpstreamError::Tls(io::Error::other(error)))?;
-                let (tcp, both) = dialled(host, *port).await?;
-                ends = Some(both);
-                let session =
-                    tls.connector().connect(name, tcp).await.map_err(UpstreamError::Tls)?;
-                Stream::Tls(Box::new(session))
-            }
-        };
-        let received = Rc::new(Cell::new(0));
-        let wire = Wire { stream, received: received.clone() };
+        let (wire, ends) = Wire::open(address, settings, Protocol::Http1).await?;
+        let received = wire.received.clone();
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_HEAD_BYTES)
             .max_headers(MAX_HEADERS)
@@ -136,8 +111,15 @@ async fn dial(
     Ok((stream, (local, peer)))
 }
 
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
 /// A stream that counts what comes.
-struct Wire {
+pub(crate) struct Wire {
     stream: Stream,
     received: Rc<Cell<u64>>,
 }
@@ -156,6 +138,43 @@ macro_rules! each {
             Stream::Unix($inner) => $call,
         }
     };
+}
+
+impl Wire {
+    /// Connect, and shake hands where the address asks for TLS; with the two ends, where both have an
+    /// address.
+    pub(crate) async fn open(
+        address: &Address,
+        settings: &Settings,
+        protocol: Protocol,
+    ) -> Result<(Self, Option<(SocketAddr, SocketAddr)>), UpstreamError> {
+        let tls = address.tls().unwrap_or(&settings.tls);
+        let dialled = |host, port| dial(host, port, address.reach(), &settings.egress);
+        let mut ends = None;
+        let stream = match address.place() {
+            Place::Unix(_) if address.reach() == Reach::Checked => {
+                return Err(UpstreamError::Denied { ip: None, why: Denied::Socket });
+            }
+            Place::Unix(path) => {
+                Stream::Unix(UnixStream::connect(path).await.map_err(UpstreamError::Connect)?)
+            }
+            Place::Tcp { host, port } => {
+                let (tcp, both) = dialled(host, *port).await?;
+                ends = Some(both);
+                Stream::Tcp(tcp)
+            }
+            Place::Tls { host, port } => {
+                let name = ServerName::try_from(host.clone())
+                    .map_err(|error| UpstreamError::Tls(io::Error::other(error)))?;
+                let (tcp, both) = dialled(host, *port).await?;
+                ends = Some(both);
+                let session =
+                    tls.connector(protocol).connect(name, tcp).await.map_err(UpstreamError::Tls)?;
+                Stream::Tls(Box::new(session))
+            }
+        };
+        Ok((Self { stream, received: Rc::new(Cell::new(0)) }, ends))
+    }
 }
 
 impl AsyncRead for Wire {

@@ -1,8 +1,9 @@
 //! Connections to upstreams: pools, timeouts, cancellation; one set per worker thread.
 //!
-//! No connection has a task of its own. Whoever waits for an answer drives the connection it comes on, so
+//! No connection of HTTP/1.1 has a task of its own. Whoever waits for an answer drives the connection it comes on, so
 //! an exchange costs no switch between tasks, and dropping the future or the body closes the connection,
 //! which is how an upstream learns that nobody listens any more. Nothing here is `Send`.
+//! Those of HTTP/2 carry many calls and have a task each, on the worker's own thread.
 
 mod address;
 mod body;
@@ -10,6 +11,7 @@ mod clock;
 mod connection;
 mod egress;
 mod errors;
+mod multiplexed;
 mod pool;
 mod tls;
 

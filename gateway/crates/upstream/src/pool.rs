@@ -12,19 +12,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use towpath_wire::routing::Timeouts;
 
 use crate::address::{Address, Reach};
-use crate::body::Body;
+use crate::body::{Body, Held};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::egress::Egress;
 use crate::errors::{Phase, UpstreamError};
+use crate::multiplexed::Links;
 use crate::tls::Tls;
 
 /// Headers that belong to one connection and never travel on.
@@ -38,6 +39,9 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// How long a connection of HTTP/2 is kept without a call: such servers say when they go away.
+const SHARED_IDLE: Duration = Duration::from_secs(300);
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,6 +65,7 @@ pub struct Pool(Rc<Inner>);
 struct Inner {
     settings: Settings,
     idle: RefCell<HashMap<Arc<str>, Vec<Idle>>>,
+    links: Links,
 }
 
 struct Idle {
@@ -109,7 +114,7 @@ pub struct Reply {
 
 impl Pool {
     pub fn new(settings: Settings) -> Self {
-        Self(Rc::new(Inner { settings, idle: RefCell::default() }))
+        Self(Rc::new(Inner { settings, idle: RefCell::default(), links: Links::default() }))
     }
 
     /// Send one request. Dropping the future cancels it.
@@ -127,7 +132,9 @@ impl Pool {
             let copy = copy(&request);
             clock.enter(Phase::FirstByte);
             match exchange(&mut kept, request, &mut clock).await {
-                Ok(answer) => return self.reply(address, kept, answer, clock, expect),
+                Ok(answer) => {
+                    return self.reply(address, Held::Alone(kept), answer, clock, expect);
+                }
                 Err(Failed { unsent, stale: true, error }) => {
                     request = unsent.or(copy).ok_or(error)?;
                 }
@@ -139,15 +146,36 @@ impl Pool {
         let mut connection = Box::new(clock.limit_to(opening).await?);
         clock.enter(Phase::FirstByte);
         match exchange(&mut connection, request, &mut clock).await {
-            Ok(answer) => self.reply(address, connection, answer, clock, expect),
+            Ok(answer) => self.reply(address, Held::Alone(connection), answer, clock, expect),
             Err(failed) => Err(failed.error),
         }
+    }
+
+    /// Send one request over HTTP/2, on a connection that others share. Runs within a `LocalSet`.
+    ///
+    /// What the server says it has not begun, by `GOAWAY` or `REFUSED_STREAM`, is sent again on another
+    /// connection, if the body can be.
+    ///
+    /// # Errors
+    /// Connecting failed, a limit passed, or there is no answer.
+    pub async fn send_multiplexed(
+        &self,
+        address: &Address,
+        call: Call<'_>,
+    ) -> Result<Reply, UpstreamError> {
+        let mut clock = Clock::start(call.timeouts);
+        let expect = call.expect;
+        let request = multiplexed(address, call)?;
+        let exchanged =
+            self.0.links.exchange(address, &self.0.settings, request, &mut clock).await?;
+        let (answer, place) = exchanged;
+        self.reply(address, Held::Shared { _place: place }, answer, clock, expect)
     }
 
     fn reply(
         &self,
         address: &Address,
-        connection: Box<Connection>,
+        connection: Held,
         answer: Response<Incoming>,
         mut clock: Clock,
         expect: Expect,
@@ -167,10 +195,16 @@ impl Pool {
     /// Close what has been unused too long or was closed by the other side. Call it about once a second.
     pub fn sweep(&self) {
         let limit = self.0.settings.idle;
+        self.0.links.sweep(limit.max(SHARED_IDLE));
         self.0.idle.borrow_mut().retain(|_, kept| {
             kept.retain_mut(|k| k.since.elapsed() < limit && k.connection.ready_now());
             !kept.is_empty()
         });
+    }
+
+    /// Connections of HTTP/2 now.
+    pub fn shared_connections(&self) -> usize {
+        self.0.links.count()
     }
 
     /// Unused connections now.
@@ -292,13 +326,33 @@ fn request(address: &Address, call: Call<'_>) -> Result<Request<Payload>, Upstre
     Ok(request)
 }
 
+/// The same for HTTP/2, whose requests name scheme and host in their target.
+fn multiplexed(address: &Address, call: Call<'_>) -> Result<Request<Payload>, UpstreamError> {
+    let te = call.headers.get(header::TE).cloned();
+    let mut request = request(address, call)?;
+    let headers = request.headers_mut();
+    let host = headers.remove(header::HOST);
+    // The one thing that `te` may say here: gRPC wants its trailers.
+    if te.as_ref().is_some_and(|te| te == "trailers") {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(address.scheme());
+    parts.authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    *request.uri_mut() =
+        Uri::from_parts(parts).map_err(|error| UpstreamError::Path(error.to_string()))?;
+    *request.version_mut() = Version::HTTP_2;
+    Ok(request)
+}
+
 /// A copy to send again, of a request whose body is at hand.
-fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
+pub(crate) fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
     let Payload::Whole(body) = request.body() else { return None };
     let mut copy = Request::new(Payload::Whole(body.clone()));
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());
+    *copy.version_mut() = request.version();
     Some(copy)
 }
 

@@ -10,6 +10,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
+use crate::connection::Protocol;
+
 /// Which certificate authorities are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Roots {
@@ -24,6 +26,8 @@ pub enum Roots {
 #[derive(Clone)]
 pub struct Tls {
     connector: TlsConnector,
+    /// For HTTP/2.
+    multiplexed: TlsConnector,
     name: Arc<str>,
 }
 
@@ -98,11 +102,20 @@ impl Tls {
         for byte in digest(&SHA256, pem.as_bytes()).as_ref() {
             let _ = write!(name, "{byte:02x}");
         }
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name: name.into() })
+        let mut multiplexed = config.clone();
+        multiplexed.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self {
+            connector: TlsConnector::from(Arc::new(config)),
+            multiplexed: TlsConnector::from(Arc::new(multiplexed)),
+            name: name.into(),
+        })
     }
 
-    pub(crate) fn connector(&self) -> &TlsConnector {
-        &self.connector
+    pub(crate) fn connector(&self, protocol: Protocol) -> &TlsConnector {
+        match protocol {
+            Protocol::Http1 => &self.connector,
+            Protocol::Http2 => &self.multiplexed,
+        }
     }
 
     /// Digest of the authorities it was made of.

@@ -158,6 +158,23 @@ impl UpstreamFault {
         Self::weigh(status, words, excerpt(body))
     }
 
+    /// What a gRPC status other than 0 means to the caller.
+    pub fn from_grpc(status: u16, message: &str) -> Self {
+        let status = match status {
+            // Invalid argument, failed precondition, out of range.
+            3 | 9 | 11 => 400,
+            // Deadline exceeded.
+            4 => 504,
+            // Resource exhausted.
+            8 => 429,
+            // Unavailable.
+            14 => 503,
+            _ => 500,
+        };
+        let words = Words { message: Some(message.to_owned()), ..Words::default() };
+        Self::weigh(status, words, excerpt(message.as_bytes()))
+    }
+
     /// What an error inside a success means: `event` is the JSON text that holds it.
     pub(crate) fn from_event(event: &[u8]) -> Self {
         let words = Words::read(event);

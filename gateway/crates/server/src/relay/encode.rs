@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use towpath_dialect::kserve::{Body, Rules};
+use towpath_dialect::kserve::{Body, Inference, Rules};
 use towpath_dialect::{
-    OpenAiRequest, Receiver, Reply, Request, RequestCode, RequestError, embeddings, predict,
+    OpenAiRequest, Receiver, Reply, Request, RequestCode, RequestError, V2Call, embeddings, predict,
 };
 use towpath_wire::routing::{Dialect, Operation, Signature};
 
+use crate::grpc;
 use crate::live::ReadyTarget;
 use crate::relay::Asked;
 
@@ -19,6 +20,8 @@ pub struct Encoded<'t> {
     /// Length of the JSON that the body begins with, where tensors follow it.
     pub json_size: Option<usize>,
     pub stream: bool,
+    /// Over HTTP/2, as a gRPC call.
+    pub grpc: bool,
     pub kind: Kind<'t>,
 }
 
@@ -33,11 +36,37 @@ pub enum Kind<'t> {
 }
 
 impl<'t> Encoded<'t> {
-    /// An inference for a server that speaks the KServe protocol over REST.
-    fn v2(ready: &'t ReadyTarget, body: Body, kind: Kind<'t>) -> Self {
-        let Body { bytes, json_size } = body;
+    /// An inference for a server that speaks the KServe protocol, in either form.
+    fn v2(
+        ready: &'t ReadyTarget,
+        inference: &Inference,
+        kind: Kind<'t>,
+    ) -> Result<Self, RequestError> {
+        let spec = &ready.target.spec;
+        if spec.dialect == Dialect::KserveGrpc {
+            let body = inference.for_grpc(&spec.upstream_model)?;
+            let path = Cow::Borrowed(grpc::INFER_PATH);
+            return Ok(Self { path, body, json_size: None, stream: false, grpc: true, kind });
+        }
+        let Body { bytes: body, json_size } = inference.for_rest()?;
         let path = Cow::Borrowed(ready.infer_path.as_str());
-        Self { path, body: bytes, json_size, stream: false, kind }
+        Ok(Self { path, body, json_size, stream: false, grpc: false, kind })
+    }
+
+    /// The same of one that was translated from another dialect.
+    fn translated(
+        ready: &'t ReadyTarget,
+        call: V2Call,
+        signature: &'t Signature,
+    ) -> Result<Self, RequestError> {
+        let kind = Kind::V2 { batch: call.batch, signature };
+        let body = Body { bytes: call.body, json_size: None };
+        if ready.target.spec.dialect == Dialect::KserveGrpc {
+            return Self::v2(ready, &Inference::from_rest(body)?, kind);
+        }
+        let path = Cow::Borrowed(ready.infer_path.as_str());
+        let body = body.bytes;
+        Ok(Self { path, body, json_size: None, stream: false, grpc: false, kind })
     }
 }
 
@@ -53,26 +82,27 @@ pub fn encode<'t>(
 ) -> Result<Encoded<'t>, RequestError> {
     let spec = &ready.target.spec;
     match (asked, spec.dialect) {
-        (Asked::Model(Request::OpenAi(request)), Dialect::KserveV2) => embed(request, ready),
+        (Asked::Model(Request::OpenAi(request)), Dialect::KserveV2 | Dialect::KserveGrpc) => {
+            embed(request, ready)
+        }
         (Asked::Model(request), _) => {
             let sent = request.for_target(&receiver(ready, salt))?;
             let kind = Kind::Model(sent.reply);
             let path = with_query(sent.path, spec.query.as_deref());
             let (body, stream) = (sent.body, sent.stream);
-            Ok(Encoded { path, body, json_size: None, stream, kind })
+            Ok(Encoded { path, body, json_size: None, stream, grpc: false, kind })
         }
-        (Asked::Predict { body, .. }, Dialect::KserveV2) => {
+        (Asked::Predict { body, .. }, Dialect::KserveV2 | Dialect::KserveGrpc) => {
             let signature = signature(ready)?;
             let call = predict::to_v2(body, signature, spec.request_fields.as_ref())?;
-            let kind = Kind::V2 { batch: call.batch, signature };
-            Ok(Encoded::v2(ready, Body { bytes: call.body, json_size: None }, kind))
+            Encoded::translated(ready, call, signature)
         }
-        (Asked::V2 { inference, .. }, Dialect::KserveV2) => {
+        (Asked::V2 { inference, .. }, Dialect::KserveV2 | Dialect::KserveGrpc) => {
             inference.check(&Rules {
                 signature: spec.signature.as_ref(),
                 parameters: spec.request_fields.as_ref(),
             })?;
-            Ok(Encoded::v2(ready, inference.for_rest()?, Kind::Inference))
+            Encoded::v2(ready, inference, Kind::Inference)
         }
         (Asked::V2 { .. }, _) => Err(unsupported("inferences of the KServe protocol")),
         (Asked::Predict { .. }, _) => Err(unsupported("predictions")),
@@ -106,8 +136,7 @@ fn embed<'t>(request: &OpenAiRequest, ready: &'t ReadyTarget) -> Result<Encoded<
     }
     let signature = signature(ready)?;
     let call = embeddings::to_v2(request, signature)?;
-    let kind = Kind::V2 { batch: call.batch, signature };
-    Ok(Encoded::v2(ready, Body { bytes: call.body, json_size: None }, kind))
+    Encoded::translated(ready, call, signature)
 }
 
 fn signature(ready: &ReadyTarget) -> Result<&Signature, RequestError> {

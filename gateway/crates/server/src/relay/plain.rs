@@ -50,9 +50,17 @@ pub async fn read(
     let start = Instant::now();
     let json_size = reply.headers.get(kserve::JSON_SIZE);
     let json_size = json_size.and_then(|size| size.to_str().ok()?.parse().ok());
-    let read = intake::answer(reply.body, &shared.limits, &shared.memory).await;
+    let mut body = reply.body;
+    let read = intake::answer(&mut body, &shared.limits, &shared.memory).await;
     account.waited_since(start);
-    let (answer, lease) = read.map_err(Failure::answer)?;
+    let (mut answer, lease) = read.map_err(Failure::answer)?;
+    if encoded.grpc {
+        let outcome = body.trailers().and_then(grpc::outcome);
+        outcome.unwrap_or_else(|| Err(inference::without_status())).map_err(Failure::fault)?;
+        if let Kind::V2 { .. } = encoded.kind {
+            answer = inference::as_json(&answer).map_err(Failure::fault)?;
+        }
+    }
     let (batch, signature) = match &encoded.kind {
         Kind::V2 { batch, signature } => (*batch, *signature),
         Kind::Model(reply) => {

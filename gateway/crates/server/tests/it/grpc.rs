@@ -221,3 +221,157 @@ async fn stopping_lets_calls_of_http_2_end() {
     assert_eq!(answer.status, 200);
     assert!(world.gateway.ended().await.success());
 }
+
+fn grpc_target(base: &str, changes: &Value) -> towpath_wire::routing::Envelope {
+    let mut all = json!({"dialect": "kserve_grpc"});
+    for (name, value) in changes.as_object().unwrap() {
+        all[name] = value.clone();
+    }
+    target(base, &all)
+}
+
+async fn grpc_world() -> World {
+    World::with(&[], |base| vec![grpc_target(base, &json!({})), tables::endpoint("m", &json!({}))])
+        .await
+}
+
+#[tokio::test]
+async fn a_grpc_server_answers_callers_of_every_form() {
+    let world = grpc_world().await;
+    let body = texts(&["one two", "three"]);
+    let rest = world.gateway.post("/v2/models/m/infer", &body).await;
+    let predict =
+        world.gateway.post("/v1/models/m/predict", &json!({"inputs": ["one two", "three"]})).await;
+    let mut caller = Connection::open(world.gateway.address).await;
+    let grpc = caller.grpc("ModelInfer", &[], infer("m", &body)).await;
+    let record = world.control.record(rest.id()).await;
+    let seen = &world.upstream.requests()[0];
+    let sent = |name: &str| seen.headers.iter().any(|(header, _)| header == name);
+
+    assert_eq!(rest.status, 200, "{}", rest.text());
+    assert_eq!(rest.json()["outputs"][1]["data"], json!([0.5, 1.5]));
+    assert_eq!(rest.json()["id"], "call-1");
+    assert_eq!(predict.json()["outputs"][1], json!({"label": ["label-1"], "score": [1.5]}));
+    assert_eq!(grpc.header("grpc-status"), "0");
+    assert_eq!(read(&grpc.body)["outputs"], rest.json()["outputs"]);
+    assert_eq!(
+        (seen.model.as_deref(), &*seen.path),
+        (Some("inner"), "/inference.GRPCInferenceService/ModelInfer")
+    );
+    assert!(sent("te") && sent("grpc-timeout") && !sent("x-api-key"), "{:?}", seen.headers);
+    assert_eq!((record.input_tokens, record.counted_by), (Some(3), CountedBy::Upstream));
+    // One for each worker that was asked.
+    assert!(world.upstream.counts().connections <= 2);
+}
+
+#[tokio::test]
+async fn what_a_grpc_server_has_not_begun_is_sent_again_unseen() {
+    for fault in [Fault::GoAway, Fault::RefusedStream] {
+        let world = grpc_world().await;
+        world.upstream.script_next("inner", Script::fault(fault.clone()), 1);
+        let answer = world.gateway.post("/v2/models/m/infer", &texts(&["a"])).await;
+
+        assert_eq!(answer.status, 200, "{fault:?}: {}", answer.text());
+        assert_eq!(answer.header("x-towpath-attempts"), "1");
+        assert_eq!(world.upstream.counts().requests, 2);
+        assert_eq!(world.upstream.counts().connections, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_server_that_leaves_after_its_answer_costs_nobody_a_call() {
+    let world = grpc_world().await;
+    world.upstream.script("inner", Script { hang_up: true, ..Script::default() });
+    for _ in 0..5 {
+        let answer = world.gateway.post("/v2/models/m/infer", &texts(&["a"])).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_a_grpc_server_fails_at_falls_back() {
+    for fault in [
+        Fault::Close,
+        Fault::Reset,
+        Fault::Cut { after: 0 },
+        Fault::NoFinish,
+        Fault::GrpcStatus { code: 14 },
+        Fault::GrpcStatus { code: 2 },
+        Fault::Status { code: 503, retry_after: None },
+    ] {
+        let world = World::with(&[], |base| {
+            let replicas = json!([{"id": "rep_n", "address": base}]);
+            vec![
+                grpc_target(base, &json!({})),
+                tables::target(
+                    "n",
+                    base,
+                    &json!({"dialect": "kserve_v2", "operations": ["predict"], "replicas": replicas}),
+                ),
+                tables::endpoint("m", &json!({"fallback": [{"target": "dep_n"}]})),
+            ]
+        })
+        .await;
+        world.upstream.script("inner", Script::fault(fault.clone()));
+        let answer = world.gateway.post("/v2/models/m/infer", &texts(&["a"])).await;
+
+        assert_eq!(answer.status, 200, "{fault:?}: {}", answer.text());
+        assert_eq!(answer.header("x-towpath-target"), "n", "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_grpc_servers_own_refusal_reaches_the_caller() {
+    let world = grpc_world().await;
+    world.upstream.script("inner", Script::fault(Fault::GrpcStatus { code: 3 }));
+    let mut caller = Connection::open(world.gateway.address).await;
+    let grpc = caller.grpc("ModelInfer", &[], infer("m", &texts(&["a"]))).await;
+    let rest = world.gateway.post("/v2/models/m/infer", &texts(&["a"])).await;
+
+    assert_eq!((grpc.refusal().0, grpc.refusal().1), ("3", "upstream_refused"));
+    assert!(grpc.refusal().2.starts_with("100 %25 scripted."), "{}", grpc.refusal().2);
+    assert_eq!(rest.status, 400);
+    assert!(rest.text().contains("100 % scripted"), "{}", rest.text());
+}
+
+#[tokio::test]
+async fn a_silent_grpc_server_is_cancelled_in_time() {
+    let world = World::with(&[], |base| {
+        vec![
+            grpc_target(base, &json!({})),
+            tables::endpoint("m", &json!({"timeouts": {"first_byte_ms": 100}})),
+        ]
+    })
+    .await;
+    world.upstream.script("inner", Script::fault(Fault::Silence));
+    let answer = world.gateway.post("/v2/models/m/infer", &texts(&["a"])).await;
+    world.upstream.wait_until(|_, counts| counts.client_gone >= 1).await;
+
+    assert_eq!(answer.status, 504, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn calls_to_a_grpc_server_share_its_connection() {
+    let world = grpc_world().await;
+    let gate =
+        Script { gates: [("headers".to_owned(), "go".to_owned())].into(), ..Script::default() };
+    let first = world.gateway.post("/v2/models/m/infer", &texts(&["a"])).await;
+    world.upstream.script("inner", gate);
+    let caller = Connection::open(world.gateway.address).await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let mut caller = caller.clone();
+            let message = infer("m", &texts(&["a"]));
+            tokio::spawn(async move { caller.grpc("ModelInfer", &[], message).await })
+        })
+        .collect();
+    world.upstream.wait_until(|_, counts| counts.requests == 21).await;
+    world.upstream.release("go");
+    for call in calls {
+        assert_eq!(call.await.unwrap().header("grpc-status"), "0");
+    }
+
+    assert_eq!(first.status, 200);
+    // One for each worker that was asked.
+    assert!(world.upstream.counts().connections <= 2, "{:?}", world.upstream.counts());
+}
