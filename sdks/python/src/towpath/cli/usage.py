@@ -6,12 +6,22 @@ from datetime import UTC, datetime
 import click
 
 from towpath.cli import output
+from towpath.cli.group import Noun
 from towpath.cli.output import Column
+from towpath.cli.reconcile import reconcile
 from towpath.cli.session import Session, json_option, session, watch_option
 from towpath.types import UsageLine
 
 
-@click.command(short_help="Show requests, tokens and cost.")
+@click.group(cls=Noun, short_help="Show requests, tokens and cost.")
+def command() -> None:
+    """Show requests, tokens and cost, and compare them with what upstreams count."""
+
+
+command.add_command(reconcile)
+
+
+@command.command("list")
 @click.option("--by", "group_by", default="endpoint", show_default=True, help="Several by comma.")
 @click.option("--project", metavar="TEAM/NAME", help="Of this project alone.")
 @click.option("--since", metavar="TIME", help="RFC 3339; the first of this month otherwise.")
@@ -19,7 +29,7 @@ from towpath.types import UsageLine
 @json_option
 @watch_option
 @session
-def command(
+def list_(
     current: Session,
     *,
     group_by: str,
