@@ -69,6 +69,8 @@ pub struct Candidates<'e> {
     /// Only targets with a known context above this.
     longer_than: Option<u32>,
     sticky: Option<u64>,
+    /// Places of targets in the order in which they are asked, before any weight is looked at.
+    order: Vec<usize>,
     /// Bit per index of `targets`, then of `fallback`; the table allows at most 64 in all.
     tried: u64,
 }
@@ -83,6 +85,7 @@ impl<'e> Candidates<'e> {
             version: None,
             longer_than: None,
             sticky: None,
+            order: Vec::new(),
             tried: 0,
         }
     }
@@ -101,6 +104,11 @@ impl<'e> Candidates<'e> {
         self
     }
 
+    /// Ask the targets at these places first, one after the other.
+    pub fn in_order(&mut self, places: &[usize]) {
+        self.order = places.to_vec();
+    }
+
     /// From now on only targets with a context that is known to be longer than this.
     pub fn longer_than(&mut self, tokens: u32) {
         self.longer_than = Some(self.longer_than.map_or(tokens, |known| known.max(tokens)));
@@ -113,6 +121,9 @@ impl<'e> Candidates<'e> {
         random: u64,
     ) -> Option<Chosen<'e>> {
         let untouched = self.tried == 0;
+        if let Some(chosen) = self.leveled(&condition) {
+            return Some(chosen);
+        }
         self.awake(&condition, random)
             .or_else(|| self.by_weight(Course::Wake, &condition, Condition::Asleep, random))
             .or_else(|| {
@@ -126,6 +137,25 @@ impl<'e> Candidates<'e> {
                     .or_else(|| self.in_chain(panic, |c| c == Condition::Ejected, &condition))
                     .filter(|_| untouched)
             })
+    }
+
+    /// The next of those that are asked in order; who can neither be called nor woken is passed over.
+    fn leveled(&mut self, condition: &impl Fn(&Arc<Target>) -> Condition) -> Option<Chosen<'e>> {
+        let endpoint = self.endpoint;
+        let next = self.order.iter().find_map(|index| {
+            let target = &endpoint.targets.get(*index)?.target;
+            if !self.usable(*index, target) {
+                return None;
+            }
+            match condition(target) {
+                Condition::Ready(_) => Some((*index, target, Course::Call)),
+                Condition::Asleep => Some((*index, target, Course::Wake)),
+                Condition::Ejected | Condition::Down => None,
+            }
+        });
+        let (index, target, course) = next?;
+        self.tried |= 1 << index;
+        Some(Chosen { target, course, missed: None })
     }
 
     /// One of the weighted targets that take calls.

@@ -21,6 +21,7 @@ mod retry;
 mod routes;
 mod suggest;
 mod table;
+mod tier;
 
 pub use authenticate::{Unauthenticated, authenticate};
 pub use authorise::{Call, Denied, authorise, visible};
@@ -39,6 +40,7 @@ pub use retry::RetryBudget;
 pub use routes::{Endpoint, Routes, Share, Target};
 pub use suggest::closest;
 pub use table::{Key, Parties, Refused, Rules, Table, examine};
+pub use tier::{Decision, Facts, Tiers};
 
 pub use ipnet::IpNet;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_wire::Environment;
 use towpath_wire::routing::{self, Operation, Price};
 
-use crate::Id;
+use crate::{Id, Tiers};
 
 /// Most targets that one call may go to, fallbacks of fallbacks included: a bit each in [`crate::Candidates`].
 pub(crate) const MAX_REACHED: usize = 64;
@@ -52,6 +52,8 @@ pub struct Endpoint {
     pub targets: Vec<Share>,
     /// The chain, endpoints in it replaced by what they lead to.
     pub fallback: Vec<Arc<Target>>,
+    /// Present where a call chooses among levels instead of weights.
+    pub tiers: Option<Arc<Tiers>>,
 }
 
 /// All endpoints, by id and by the names that callers use.

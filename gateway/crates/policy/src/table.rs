@@ -19,7 +19,7 @@ use towpath_wire::routing::{
 };
 
 use crate::routes::Routes;
-use crate::{Blocks, Id, KeyHash, LimitRule, Moment, check};
+use crate::{Blocks, Id, KeyHash, LimitRule, Moment, Tiers, check};
 use change::Change;
 use rules::Index;
 
@@ -62,6 +62,8 @@ pub struct Table {
     projects: Map<Id, Arc<Project>>,
     project_names: Map<(Id, String), Id>,
     endpoints: Map<Id, Arc<routing::Endpoint>>,
+    /// Compiled, of endpoints that have them.
+    tiers: Map<Id, Arc<Tiers>>,
     targets: Map<Id, Arc<routing::Target>>,
     prices: Map<Id, Arc<Price>>,
     credentials: Map<Id, Arc<Credential>>,
@@ -108,6 +110,7 @@ impl Default for Table {
             projects: Map::new_sync(),
             project_names: Map::new_sync(),
             endpoints: Map::new_sync(),
+            tiers: Map::new_sync(),
             targets: Map::new_sync(),
             prices: Map::new_sync(),
             credentials: Map::new_sync(),

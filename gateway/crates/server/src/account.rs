@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use towpath_journal::{BeginError, Outcome, Progress, RecordHead, Slot, TargetPart};
 use towpath_policy::{Endpoint, Id, Usage as Priced, cost};
-use towpath_wire::routing::Price;
+use towpath_wire::routing::{DataClass, Price};
 use towpath_wire::usage::{Cache, CountedBy, Ended, USAGE_VERSION, UsageRecord};
 
 pub use refusals::Refusals;
 
 use crate::admit::{Reservation, Used};
+use crate::cache::Place;
 use crate::clock;
 use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
@@ -34,6 +35,15 @@ pub type Account = Box<Books>;
 pub struct Books {
     pub exchange: Exchange,
     pub progress: Progress,
+    /// Whether a kept answer served it, and where its answer will be kept.
+    pub cache: Cache,
+    pub place: Option<Place>,
+    /// Level and reason, of a tiered endpoint.
+    pub decision: Option<String>,
+    /// What the strongest level of a tiered endpoint costs.
+    pub strongest: Option<Arc<Price>>,
+    /// What answers used that were thrown away.
+    thrown: Thrown,
     endpoint: Option<Arc<Endpoint>>,
     target: Option<Arc<ReadyTarget>>,
     price: Option<Arc<Price>>,
@@ -52,6 +62,11 @@ impl Books {
         Box::new(Self {
             exchange,
             progress: Progress::default(),
+            cache: Cache::None,
+            place: None,
+            decision: None,
+            strongest: None,
+            thrown: Thrown::default(),
             endpoint: None,
             target: None,
             price: None,
@@ -114,25 +129,34 @@ impl Books {
         let price = target.target.price_at(self.exchange.time_ms);
         self.price = price.map(|(_, price)| Arc::clone(price));
         self.target = Some(Arc::clone(target));
-        let spec = &target.target.spec;
-        let model = spec.model.as_ref();
         if let Some(slot) = &mut self.slot {
             slot.target(&TargetPart {
-                target_kind: Some(spec.kind),
-                target: Some(&spec.name),
-                provider: spec.provider.as_deref(),
-                model: Some(model.map_or(spec.upstream_model.as_str(), |model| &model.name)),
-                model_version: model.map(|model| model.version),
-                model_digest: model.map(|model| model.digest.as_str()),
                 replica: Some(replica),
-                region: spec.region.as_deref(),
-                data_class: Some(self.exchange.data_class),
                 currency: self.price.as_ref().map(|price| price.currency.as_str()),
                 price_id: price.map(|(id, _)| &**id),
-                decision: None,
+                decision: self.decision.as_deref(),
+                ..target_part(target, self.exchange.data_class)
             });
             slot.progress(&self.progress);
         }
+        Ok(())
+    }
+
+    /// About to be answered with what this target answered before: nothing is used, and it costs nothing.
+    ///
+    /// # Errors
+    /// The journal takes no record, so nothing may be answered.
+    pub fn served_from_cache(&mut self, target: &Arc<ReadyTarget>) -> Result<(), Refusal> {
+        let mut slot = self.open()?;
+        let price = target.target.price_at(self.exchange.time_ms);
+        self.progress.cost_nano = Some(0);
+        slot.target(&TargetPart {
+            currency: price.map(|(_, price)| price.currency.as_str()),
+            ..target_part(target, self.exchange.data_class)
+        });
+        slot.progress(&self.progress);
+        self.target = Some(Arc::clone(target));
+        self.slot = Some(slot);
         Ok(())
     }
 
@@ -169,16 +193,23 @@ impl Books {
         self.progress.first_byte_ms = Some(clock::ms(elapsed));
     }
 
+    /// An answer was not good enough and is thrown away; what it used stays in the books.
+    pub fn throw_away(&mut self, usage: &towpath_dialect::Usage, counted_by: CountedBy) {
+        self.count(usage, counted_by);
+        self.thrown = Thrown { progress: self.progress };
+    }
+
     /// Replace the counters, in the slot too, and price them.
     pub fn count(&mut self, usage: &towpath_dialect::Usage, counted_by: CountedBy) {
+        let thrown = &self.thrown.progress;
         let progress = &mut self.progress;
-        progress.input_tokens = usage.input_tokens;
-        progress.output_tokens = usage.output_tokens;
-        progress.cached_input_tokens = usage.cached_input_tokens;
-        progress.cache_write_tokens = usage.cache_write_tokens;
-        progress.reasoning_tokens = usage.reasoning_tokens;
-        progress.audio_input_tokens = usage.audio_input_tokens;
-        progress.audio_output_tokens = usage.audio_output_tokens;
+        progress.input_tokens = sum(thrown.input_tokens, usage.input_tokens);
+        progress.output_tokens = sum(thrown.output_tokens, usage.output_tokens);
+        progress.cached_input_tokens = sum(thrown.cached_input_tokens, usage.cached_input_tokens);
+        progress.cache_write_tokens = sum(thrown.cache_write_tokens, usage.cache_write_tokens);
+        progress.reasoning_tokens = sum(thrown.reasoning_tokens, usage.reasoning_tokens);
+        progress.audio_input_tokens = sum(thrown.audio_input_tokens, usage.audio_input_tokens);
+        progress.audio_output_tokens = sum(thrown.audio_output_tokens, usage.audio_output_tokens);
         progress.counted_by = counted_by;
         let priced = Priced {
             input: usage.input_tokens,
@@ -190,7 +221,12 @@ impl Books {
             audio_output: usage.audio_output_tokens,
             gpu_us: None,
         };
-        progress.cost_nano = self.price.as_ref().and_then(|price| cost(price, &priced));
+        let this = self.price.as_ref().and_then(|price| cost(price, &priced));
+        progress.cost_nano = sum(thrown.cost_nano, this);
+        let strongest = self.strongest.as_ref().and_then(|price| cost(price, &priced));
+        progress.saved_nano = strongest.zip(progress.cost_nano).and_then(|(strongest, paid)| {
+            i64::try_from(strongest).ok()?.checked_sub(i64::try_from(paid).ok()?)
+        });
         if let Some(slot) = &mut self.slot {
             slot.progress(progress);
         }
@@ -203,7 +239,7 @@ impl Books {
         let overhead_us = self.overhead_us();
         let outcome = Outcome {
             status,
-            cache: Cache::None,
+            cache: self.cache,
             latency_ms: Some(clock::ms(latency)),
             overhead_us: Some(overhead_us),
             error_code: code,
@@ -308,7 +344,7 @@ impl Books {
             replica: None,
             region: None,
             data_class: Some(exchange.data_class),
-            decision: None,
+            decision: self.decision.clone(),
             status,
             attempts: 0,
             input_tokens: None,
@@ -324,7 +360,7 @@ impl Books {
             saved_nano: None,
             currency: None,
             price_id: None,
-            cache: Cache::None,
+            cache: self.cache,
             latency_ms: Some(clock::ms(latency)),
             first_byte_ms: None,
             queue_ms: None,
@@ -353,6 +389,40 @@ impl Books {
             duration: Some(latency),
             first_token: self.first_event.filter(|_| exchange.stream),
         });
+    }
+}
+
+/// The books as they were when an answer was thrown away.
+#[derive(Default)]
+struct Thrown {
+    progress: Progress,
+}
+
+/// Both where both are known, else the one that is.
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// What a record says of a target, whatever is asked of it.
+fn target_part(target: &ReadyTarget, data_class: DataClass) -> TargetPart<'_> {
+    let spec = &target.target.spec;
+    let model = spec.model.as_ref();
+    TargetPart {
+        target_kind: Some(spec.kind),
+        target: Some(&spec.name),
+        provider: spec.provider.as_deref(),
+        model: Some(model.map_or(spec.upstream_model.as_str(), |model| &model.name)),
+        model_version: model.map(|model| model.version),
+        model_digest: model.map(|model| model.digest.as_str()),
+        replica: None,
+        region: spec.region.as_deref(),
+        data_class: Some(data_class),
+        currency: None,
+        price_id: None,
+        decision: None,
     }
 }
 

@@ -165,6 +165,8 @@ limits! {
     upstream_max_idle = 256, 0 => 65_536;
     /// How long an idle connection to an upstream is kept; below the 5 s after which many servers close.
     upstream_idle_ms = 4_000, 1 => 3_600_000;
+    /// Memory for kept answers, of endpoints that keep them; 0 keeps none.
+    cache_max_bytes = 64 * MIB, 0 => 1_024 * 1_024 * MIB;
     /// Longest time for a TLS handshake.
     tls_handshake_ms = 10_000, 10 => 600_000;
     /// How long calls in flight may go on after the signal to stop.

@@ -20,6 +20,8 @@ use crate::{clock, ids};
 const LABEL_NAME: usize = 64;
 const LABEL_VALUE: usize = 128;
 const FOREIGN_ID: usize = 128;
+/// Longest declared difficulty: a word.
+const DIFFICULTY: usize = 32;
 /// Longest `tracestate` that is passed on: what the W3C asks for.
 const TRACESTATE: usize = 512;
 
@@ -39,6 +41,8 @@ pub struct Exchange {
     pub team: Option<Id>,
     pub labels: Vec<(String, String)>,
     pub data_class: DataClass,
+    /// How hard the caller says its question is, for the rules of tiered endpoints.
+    pub difficulty: Option<String>,
     /// Name the caller asked for.
     pub endpoint: Option<String>,
     pub stream: bool,
@@ -85,6 +89,7 @@ impl Exchange {
             team: None,
             labels: Vec::new(),
             data_class: DataClass::Public,
+            difficulty: None,
             endpoint: None,
             stream: false,
             patience: None,
@@ -137,6 +142,15 @@ impl Exchange {
                     ));
                 }
             };
+        }
+        if let Some(value) = headers.get("x-towpath-difficulty") {
+            let text = value.to_str().ok().filter(|text| text.len() <= DIFFICULTY);
+            let text = text.ok_or_else(|| {
+                let most =
+                    format!("`x-towpath-difficulty` is not {DIFFICULTY} characters or fewer.");
+                Refusal::new(Code::InvalidHeader, most)
+            })?;
+            self.difficulty = Some(text.to_owned());
         }
         if let Some(value) = headers.get("x-towpath-labels") {
             self.labels = labels(value).map_err(|what| {

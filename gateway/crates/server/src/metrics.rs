@@ -166,6 +166,7 @@ impl Default for Metrics {
 pub struct Gauges {
     pub in_flight: u64,
     pub body_memory_bytes: u64,
+    pub cache_bytes: u64,
     pub table_revision: u64,
     pub table_keys: u64,
     pub journal_used_bytes: u64,
@@ -253,6 +254,7 @@ impl Metrics {
                 "Revision of the routing table in force.",
                 gauges.table_revision,
             ),
+            ("towpath_gateway_cache_bytes", "Bytes of kept answers.", gauges.cache_bytes),
             ("towpath_gateway_table_keys", "Keys in the routing table.", gauges.table_keys),
             (
                 "towpath_gateway_journal_used_bytes",

@@ -23,7 +23,7 @@ use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
 use crate::kserve::{self, Described, Wants};
 use crate::outgoing::Outgoing;
-use crate::relay::{self, Asked, Failure, Job};
+use crate::relay::{self, Asked, Failure, Job, Looked};
 use crate::shared::Worker;
 use crate::{grpc, intake, models};
 
@@ -179,6 +179,11 @@ async fn called(
         Ok(job) => job,
         Err(refusal) => return refused(account, &refusal),
     };
+    let account = match relay::look(account, &job).await {
+        Looked::Found(response) => return response,
+        Looked::Refused(account, refusal) => return refused(account, &refusal),
+        Looked::NotFound(account) => account,
+    };
     let answered = if may_wait(&account, &job) {
         relay::answer(account, job).await
     } else {
@@ -259,6 +264,10 @@ fn prepare(
     };
     let mut reservation = admit::reserve(&exchange.worker.shared.calls, &ready.state)?;
     reservation.held = admit::hold(exchange, endpoint, &asked.needs())?;
+    if let Asked::Model(request) = &asked {
+        let cache = &exchange.worker.shared.cache;
+        account.place = cache.place(endpoint, exchange, headers, request);
+    }
     account.admitted(endpoint, reservation);
     let early = Rc::default();
     Ok(Job { endpoint: Arc::clone(endpoint), asked, early, _lease: lease })

@@ -21,6 +21,7 @@ use towpath_wire::routing::Snapshot;
 
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
+use crate::cache::Cache;
 use crate::config::{self, Config};
 use crate::contact::Contact;
 use crate::link::{self, Link, LinkError, Position, Store, StoreError};
@@ -331,6 +332,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         draining: AtomicBool::new(false),
         table_refusal: Mutex::default(),
         throttle: Throttle::default(),
+        cache: Cache::new(limits.cache_max_bytes),
         contact: match config.table {
             Some(_) => Contact::default(),
             None => Contact::of(&config.data.join("table")),

@@ -1,9 +1,11 @@
 //! Fifth step, `relay`: send the call, pass the answer on, fall back until the first byte has left.
 
+mod cascade;
 mod early;
 mod encode;
 mod failure;
 mod inference;
+mod kept;
 mod overflow;
 mod plain;
 mod stream;
@@ -19,6 +21,7 @@ use towpath_dialect::{Quirk, Request};
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Payload, Reply};
 use towpath_wire::routing::{Dialect, Operation, Timeouts};
+use towpath_wire::usage::Cache;
 
 use crate::account::Account;
 use crate::admit::{Lease, Needs};
@@ -28,11 +31,14 @@ use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::route::{self, Route, Step};
+use crate::tier::Choice;
 use crate::{clock, grpc, kserve};
 
 pub use early::{Early, answer};
 pub use failure::{Failure, Next};
+pub use kept::{Looked, look};
 
+use cascade::Judged;
 use encode::Encoded;
 use failure::Failures;
 
@@ -114,6 +120,12 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
     let mut route = Route::new(&job.endpoint, &account.exchange, job.asked.version(), job.prompt());
     let most = job.endpoint.spec.retries.attempts.min(MAX_ATTEMPTS);
     let mut failures = Failures::default();
+    let mut choice = Choice::of(&account, job);
+    if let Some(choice) = &choice {
+        route.in_order(&choice.order);
+        account.decision = Some(format!("tier {}", choice.said));
+        account.strongest.clone_from(&choice.strongest);
+    }
     let mut step = route.next(None);
     loop {
         let (ready, index) = match step {
@@ -142,12 +154,23 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
             let estimated = plain::estimated(&mut account, job, &ready, request);
             return estimated.map_err(|refusal| (account, Failure::unrecorded(refusal)));
         }
-        let failure = match send(&mut account, job, &ready, index).await {
-            Ok(Answered::Plain(plain)) => {
+        let answered = send(&mut account, job, &ready, index).await;
+        let judged = match answered {
+            Ok(answered) => {
+                cascade::judge(&mut account, job, &ready, choice.as_mut(), answered).await
+            }
+            Err(failure) => Err(failure),
+        };
+        let failure = match judged {
+            Ok(Judged::Good(Answered::Plain(plain))) => {
                 return Ok(plain::respond(account, job, &ready, plain).await);
             }
-            Ok(Answered::Stream(stream)) => {
+            Ok(Judged::Good(Answered::Stream(stream))) => {
                 return Ok(stream::respond(account, job, &ready, *stream));
+            }
+            Ok(Judged::Escalate) => {
+                step = route.next(None);
+                continue;
             }
             Err(failure) => failure,
         };
@@ -355,6 +378,20 @@ fn head(
     headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
     if let Some(ms) = account.progress.cold_start_ms {
         headers.insert("x-towpath-cold-start-ms", HeaderValue::from(ms));
+    }
+    if let Some(decision) = &account.decision
+        && let Ok(value) = HeaderValue::from_str(decision.trim_start_matches("tier "))
+    {
+        headers.insert("x-towpath-tier", value);
+    }
+    match account.cache {
+        Cache::None => {}
+        Cache::Hit => {
+            headers.insert("x-towpath-cache", HeaderValue::from_static("hit"));
+        }
+        Cache::Miss => {
+            headers.insert("x-towpath-cache", HeaderValue::from_static("miss"));
+        }
     }
     account.show_limits(headers);
     headers.insert("x-towpath-overhead-us", HeaderValue::from(account.overhead_us()));

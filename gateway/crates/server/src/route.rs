@@ -130,6 +130,11 @@ impl<'r> Route<'r> {
         )
     }
 
+    /// Ask the targets at these places first, one after the other: the levels of a tiered endpoint.
+    pub fn in_order(&mut self, places: &[usize]) {
+        self.candidates.in_order(places);
+    }
+
     /// The next step, given how the last attempt failed. Chance is drawn anew for each.
     pub fn next(&mut self, failed: Option<Next>) -> Step {
         if let Some(step) = failed.and_then(|failed| self.sibling(failed)) {

@@ -15,6 +15,7 @@ use towpath_wire::routing::Operation;
 
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
+use crate::cache::Cache;
 use crate::config::Limits;
 use crate::contact::Contact;
 use crate::live::Live;
@@ -49,6 +50,7 @@ pub struct Shared {
     pub table_refusal: Mutex<Option<TableRefusal>>,
     pub throttle: Throttle,
     pub contact: Contact,
+    pub cache: Cache,
 }
 
 /// One per worker thread.

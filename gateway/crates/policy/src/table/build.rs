@@ -88,6 +88,7 @@ impl Table {
                 team: project.map(|project| Id::from(project.team.as_str())),
                 targets: shares.collect(),
                 fallback: fallback.collect(),
+                tiers: self.tiers.get(id).cloned(),
             })
         });
         let endpoints = endpoints.collect();

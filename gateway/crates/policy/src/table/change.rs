@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_wire::routing::{self, Allow, Envelope, Fallback, Subject, Value};
 
 use super::{Key, Kind, Reference, Refused, Table, refuse};
-use crate::{Blocks, Id, LimitRule, check};
+use crate::{Blocks, Id, LimitRule, Tiers, check};
 
 /// A table under construction: dropped unless every check passes.
 pub(super) struct Change {
@@ -125,6 +125,7 @@ impl Change {
                 if let Some(endpoint) = next.endpoints.get(id).cloned() {
                     gone.extend(endpoint_references(&endpoint));
                     next.endpoints.remove_mut(id);
+                    next.tiers.remove_mut(id);
                 }
             }
             Kind::Target => {
@@ -203,6 +204,12 @@ impl Change {
             }
             Value::Endpoint(endpoint) => {
                 check::endpoint(&endpoint)?;
+                if let Some(tier) = &endpoint.tier {
+                    let targets: Vec<_> =
+                        endpoint.targets.iter().map(|share| share.target.as_str()).collect();
+                    let tiers = Tiers::compile(tier, &targets)?;
+                    next.tiers.insert_mut(Id::clone(&id), Arc::new(tiers));
+                }
                 named.extend(endpoint_references(&endpoint));
                 next.endpoints.insert_mut(id, Arc::new(endpoint));
             }

@@ -9,6 +9,7 @@ fn gauges() -> Gauges {
     Gauges {
         in_flight: 3,
         body_memory_bytes: 0,
+        cache_bytes: 0,
         table_revision: 7,
         table_keys: 1,
         journal_used_bytes: 0,

@@ -35,6 +35,12 @@ pub struct Plain {
     content_bytes: u64,
 }
 
+impl Plain {
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
 /// Read a reply with a success status.
 ///
 /// # Errors
@@ -116,6 +122,10 @@ pub async fn respond(
     account.first_byte();
     let (usage, counted_by) = metered(job, ready, &plain);
     account.count(&usage, counted_by);
+    if let Some(place) = &account.place {
+        let cache = &account.exchange.worker.shared.cache;
+        cache.keep(place, &ready.target, plain.body.clone());
+    }
     let (kind, body) = match (account.exchange.dialect, plain.json_size) {
         (CallerDialect::KserveGrpc, _) => (grpc::CONTENT_TYPE, grpc::body(plain.body, plain.lease)),
         (_, Some(_)) => ("application/octet-stream", Outgoing::leased(plain.body, plain.lease)),
@@ -152,7 +162,7 @@ pub fn estimated(
 }
 
 /// What the upstream reports, completed by our own counts where it reports nothing.
-fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) {
+pub fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) {
     let reported = plain.usage.unwrap_or_default();
     let any = reported.input_tokens.is_some() || reported.output_tokens.is_some();
     let Asked::Model(request) = &job.asked else {

@@ -10,10 +10,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::unfold;
 use http::{HeaderValue, Response, header};
 use towpath_dialect::{BytesPerToken, End, Follower, RequestCode, UpstreamFault, Usage};
+use towpath_policy::Target;
 use towpath_upstream::{Body, Reply, UpstreamError};
 use towpath_wire::usage::{CountedBy, Ended};
 
 use crate::account::Account;
+use crate::cache;
 use crate::errors::{Code, Refusal};
 use crate::fleet::{Blame, Visit};
 use crate::live::ReadyTarget;
@@ -36,6 +38,58 @@ pub struct Started {
 }
 
 impl Started {
+    /// Hold the stream back until its end, so that it can be judged; returns whether it has ended within
+    /// `most` bytes. Nothing has left yet, so a stream that breaks meanwhile is a failed attempt.
+    ///
+    /// # Errors
+    /// It breaks or reports an error.
+    pub async fn hold(&mut self, account: &mut Account, most: usize) -> Result<bool, Failure> {
+        let mut held = BytesMut::from(&*self.queued);
+        while self.ending.is_none() && held.len() <= most {
+            let start = Instant::now();
+            let chunk = self.body.chunk().await;
+            account.waited_since(start);
+            match chunk {
+                Some(Ok(chunk)) => {
+                    let fed = self.follower.feed(chunk);
+                    held.extend_from_slice(&fed.out);
+                    self.ending = match fed.fault {
+                        Some(fault) => return Err(self.broken(Failure::fault(fault))),
+                        None => fed.done.then_some(Ending::Whole),
+                    };
+                }
+                Some(Err(error)) => return Err(self.broken(Failure::upstream(&error))),
+                None => self.ending = Some(Ending::Whole),
+            }
+        }
+        self.queued = held.freeze();
+        Ok(self.ending.is_some())
+    }
+
+    /// What has come and not left.
+    pub fn held(&self) -> &[u8] {
+        &self.queued
+    }
+
+    /// What it used so far.
+    pub fn used(&self) -> (Usage, CountedBy) {
+        used(&self.follower, &self.input)
+    }
+
+    /// It is not passed on: the replica has done its part.
+    pub fn thrown_away(mut self) {
+        if let Some(visit) = self.visit.take() {
+            visit.ended(&Blame::None);
+        }
+    }
+
+    fn broken(&mut self, failure: Failure) -> Failure {
+        if let Some(visit) = self.visit.take() {
+            visit.ended(&failure.blame);
+        }
+        failure
+    }
+
     /// The stream keeps its place at the replica until its end.
     pub fn visited(&mut self, visit: Visit) {
         self.visit = Some(visit);
@@ -135,7 +189,10 @@ pub fn respond(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     let Started { body, follower, queued, ending, input, visit } = started;
-    let mut relayed = Box::new(Relayed { account, body, follower, queued, ending, input, visit });
+    let keeps = account.place.is_some();
+    let copy = keeps.then(|| Copied { target: Arc::clone(&ready.target), bytes: Vec::new() });
+    let mut relayed =
+        Box::new(Relayed { account, body, follower, queued, ending, input, visit, copy });
     relayed.count();
     *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
     response
@@ -151,6 +208,13 @@ struct Relayed {
     ending: Option<Ending>,
     input: Input,
     visit: Option<Visit>,
+    copy: Option<Copied>,
+}
+
+/// What has left so far, of a stream that is to be kept.
+struct Copied {
+    target: Arc<Target>,
+    bytes: Vec<u8>,
 }
 
 /// Boxed, so that a step moves a pointer and not the stream.
@@ -164,6 +228,7 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
         }
         if !relayed.queued.is_empty() {
             let chunk = std::mem::take(&mut relayed.queued);
+            relayed.copy(&chunk);
             return Some((Ok(chunk), Some(relayed)));
         }
         let start = Instant::now();
@@ -187,22 +252,28 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
 }
 
 impl Relayed {
+    /// Remember what leaves, as long as it may be kept.
+    fn copy(&mut self, chunk: &[u8]) {
+        let Some(copied) = &mut self.copy else { return };
+        if cache::fits(copied.bytes.len() + chunk.len()) {
+            copied.bytes.extend_from_slice(chunk);
+        } else {
+            self.copy = None;
+        }
+    }
+
+    /// The stream is whole: keep it.
+    fn keep(&mut self) {
+        if let (Some(copied), Some(place)) = (self.copy.take(), &self.account.place) {
+            let cache = &self.account.exchange.worker.shared.cache;
+            cache.keep(place, &copied.target, copied.bytes.into());
+        }
+    }
+
     /// Bring the record up to date.
     fn count(&mut self) {
-        let reported = self.follower.usage().filter(|usage| usage.output_tokens.is_some());
-        match reported {
-            Some(usage) => self.account.count(&usage, CountedBy::Upstream),
-            None => {
-                // Some say at the beginning what they have read.
-                let begun = self.follower.usage().unwrap_or_default();
-                let usage = Usage {
-                    input_tokens: begun.input_tokens.or(Some(self.input.estimate)),
-                    output_tokens: Some(self.follower.content_events()),
-                    ..begun
-                };
-                self.account.count(&usage, CountedBy::Gateway);
-            }
-        }
+        let (usage, counted_by) = used(&self.follower, &self.input);
+        self.account.count(&usage, counted_by);
     }
 
     /// Book the end, and return the last bytes.
@@ -237,10 +308,30 @@ impl Relayed {
         };
         self.account.durable(sequence).await;
         if whole {
+            self.copy(&queued);
+            self.copy(&last);
+            self.keep();
             let Relayed { body, .. } = *self;
             tokio::task::spawn_local(body.drain());
         }
         joined(&queued, &last)
+    }
+}
+
+/// What a stream used so far: as the upstream reports it, else as we count.
+fn used(follower: &Follower, input: &Input) -> (Usage, CountedBy) {
+    match follower.usage().filter(|usage| usage.output_tokens.is_some()) {
+        Some(usage) => (usage, CountedBy::Upstream),
+        None => {
+            // Some say at the beginning what they have read.
+            let begun = follower.usage().unwrap_or_default();
+            let usage = Usage {
+                input_tokens: begun.input_tokens.or(Some(input.estimate)),
+                output_tokens: Some(follower.content_events()),
+                ..begun
+            };
+            (usage, CountedBy::Gateway)
+        }
     }
 }
 

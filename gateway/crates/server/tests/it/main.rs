@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bounds;
+mod cache;
 mod calls;
 mod dialects;
 mod egress;
@@ -24,6 +25,7 @@ mod link;
 mod routing;
 mod streams;
 mod support;
+mod tier;
 mod tls;
 mod trust;
 mod wake;
