@@ -28,6 +28,8 @@ pub fn want(shared: &Shared, ready: &ReadyTarget) {
 struct Waiting {
     target: Arc<TargetState>,
     endpoint: Option<Arc<EndpointState>>,
+    /// Nobody waited before.
+    first: bool,
 }
 
 impl Waiting {
@@ -41,7 +43,8 @@ impl Waiting {
         if let Some(endpoint) = &endpoint {
             endpoint.waiting.fetch_add(1, Ordering::Relaxed);
         }
-        let waiting = Self { target: Arc::clone(&ready.state), endpoint };
+        let target = Arc::clone(&ready.state);
+        let waiting = Self { target, endpoint, first: before == 0 };
         if before < most { Ok(waiting) } else { Err(before) }
     }
 }
@@ -77,7 +80,10 @@ pub async fn wait(
             return Err(Failure::waking(over(ready, &rules, &how)));
         }
     };
-    shared.wake.notify_one();
+    // Those who join are told of by the signals of every second.
+    if waiting.first {
+        shared.wake.notify_one();
+    }
     let start = Instant::now();
     let total = Duration::from_millis(job.endpoint.spec.timeouts.total_ms.into());
     let total = account.exchange.patience.map_or(total, |patience| patience.min(total));

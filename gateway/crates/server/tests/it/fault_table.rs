@@ -207,7 +207,7 @@ Each cell has what the caller sees, then how the record ended, its error code, t
 Budgets settle by the record's tokens: what has no tokens costs nothing.
 The answer of the scripted upstream has 8 tokens.
 The limits are: first byte 400 ms, silence 400 ms, one attempt 1,200 ms, all attempts 4 s.
-After the first event of a stream nobody falls back: it ends in an error event, or goes on where the endpoint has `stream_recovery: continue`.
+After the first event of a stream nobody falls back: it ends in an error event.
 Upstreams are spoken to in HTTP/1.1, so that there is no GOAWAY to meet; only gRPC upstreams have HTTP/2.
 
 | fault | call | alone | with a fallback |
