@@ -3,12 +3,14 @@
 //!
 //! They run over `seeds/` and generated inputs in every `cargo test`, and guided by coverage in `make fuzz`.
 
+mod dialects;
 mod journal;
 mod openai;
 mod predict;
 mod stream;
 mod table;
 
+pub use dialects::{fuzz_reply, fuzz_translate};
 pub use journal::{fuzz_recovery, fuzz_segment};
 pub use openai::{fuzz_answer, fuzz_request};
 pub use predict::fuzz_predict;

@@ -53,6 +53,16 @@ fn streams_of_any_bytes_are_followed_the_same_in_any_pieces() {
 }
 
 #[test]
+fn requests_of_any_bytes_are_told_in_every_dialect_or_refused() {
+    run("translate", GENERATED, fuzz_translate);
+}
+
+#[test]
+fn replies_of_any_bytes_are_told_in_every_dialect_or_refused() {
+    run("reply", GENERATED, fuzz_reply);
+}
+
+#[test]
 fn segments_of_any_bytes_yield_no_record_that_was_not_written() {
     run("segment", GENERATED, fuzz_segment);
 }
@@ -77,5 +87,18 @@ fn every_function_has_a_program_for_the_fuzzer() {
         .collect();
     names.sort();
 
-    assert_eq!(names, ["answer", "predict", "recovery", "request", "segment", "stream", "table"]);
+    assert_eq!(
+        names,
+        [
+            "answer",
+            "predict",
+            "recovery",
+            "reply",
+            "request",
+            "segment",
+            "stream",
+            "table",
+            "translate"
+        ]
+    );
 }
