@@ -18,7 +18,7 @@ from towpath_server.web.durations import Life, Wait, WaitOrNone
 from towpath_server.web.schemas import In, Name, Out
 
 Spread = Literal["weighted", "least_outstanding", "peak_ewma", "prefix"]
-Expression = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
+Expression = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
 StreamRecovery = Annotated[
     Literal["none", "continue"],
     Field(
@@ -150,7 +150,7 @@ class TierRuleIn(In):
     """An expression over the request's facts, and the level it chooses."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    when: Expression = Field(description="CEL.", examples=["request.input_tokens > 4000"])
+    when: Expression = Field(description="CEL.", examples=["input_tokens > 4000 || has_tools"])
     level: Name
 
 
