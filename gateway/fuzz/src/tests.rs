@@ -79,6 +79,16 @@ fn tables_of_any_bytes_are_taken_or_refused_whole() {
 }
 
 #[test]
+fn inferences_of_any_bytes_are_read_or_refused() {
+    run("tensors", GENERATED, fuzz_tensors);
+}
+
+#[test]
+fn messages_of_any_bytes_are_read_or_refused() {
+    run("protobuf", GENERATED, fuzz_protobuf);
+}
+
+#[test]
 fn every_function_has_a_program_for_the_fuzzer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
     let mut names: Vec<String> = fs::read_dir(folder)
@@ -92,12 +102,14 @@ fn every_function_has_a_program_for_the_fuzzer() {
         [
             "answer",
             "predict",
+            "protobuf",
             "recovery",
             "reply",
             "request",
             "segment",
             "stream",
             "table",
+            "tensors",
             "translate"
         ]
     );
