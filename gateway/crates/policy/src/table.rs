@@ -14,12 +14,12 @@ use ipnet::IpNet;
 use rpds::HashTrieMapSync as Map;
 use towpath_wire::Environment;
 use towpath_wire::routing::{
-    self, Batch, Block, Budget, Credential, DataClass, Envelope, Operation, Platform, Price,
-    Priority, Project, Revocation, Scope, Snapshot, TABLE_VERSION, Team, Value,
+    self, Batch, Block, Credential, DataClass, Envelope, Operation, Platform, Price, Priority,
+    Project, Revocation, Scope, Snapshot, TABLE_VERSION, Team, Value,
 };
 
 use crate::routes::Routes;
-use crate::{Blocks, Id, KeyHash, LimitRule, Moment, Tiers, check};
+use crate::{Blocks, BudgetRule, Id, KeyHash, LimitRule, Moment, Tiers, check};
 use change::Change;
 use rules::Index;
 
@@ -68,7 +68,7 @@ pub struct Table {
     prices: Map<Id, Arc<Price>>,
     credentials: Map<Id, Arc<Credential>>,
     limits: Map<Id, LimitRule>,
-    budgets: Map<Id, Arc<Budget>>,
+    budgets: Map<Id, BudgetRule>,
     /// Limits and budgets by what they are about.
     rules: Index,
     blocks: Map<Id, Arc<Block>>,
@@ -167,8 +167,12 @@ impl Table {
         self.rules.of(parties)
     }
 
-    pub fn budgets(&self) -> impl Iterator<Item = (&Id, &Arc<Budget>)> {
-        self.budgets.iter()
+    pub fn budgets(&self) -> impl Iterator<Item = &BudgetRule> {
+        self.budgets.values()
+    }
+
+    pub fn budget(&self, id: &str) -> Option<&BudgetRule> {
+        self.budgets.get(id)
     }
 
     /// What is stopped, whatever else the table says.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_wire::routing::{self, Allow, Envelope, Fallback, Subject, Value};
 
 use super::{Key, Kind, Reference, Refused, Table, refuse};
-use crate::{Blocks, Id, LimitRule, Tiers, check};
+use crate::{Blocks, BudgetRule, Id, LimitRule, Tiers, check};
 
 /// A table under construction: dropped unless every check passes.
 pub(super) struct Change {
@@ -149,8 +149,10 @@ impl Change {
                 }
             }
             Kind::Budget => {
-                if let Some(budget) = next.budgets.get(id).cloned() {
-                    gone.extend(subject_references(&budget.subject));
+                if let Some(rule) = next.budgets.get(id).cloned() {
+                    let subject = &rule.budget.subject;
+                    gone.extend(subject_references(subject));
+                    next.rules.change(subject, |rules| rules.budgets.retain(|rule| rule.id != *id));
                     next.budgets.remove_mut(id);
                 }
             }
@@ -240,7 +242,13 @@ impl Change {
             Value::Budget(budget) => {
                 check::budget(&budget)?;
                 named.extend(subject_references(&budget.subject));
-                next.budgets.insert_mut(id, Arc::new(budget));
+                let budget = Arc::new(budget);
+                let rule = match self.former.budgets.get(&id) {
+                    Some(former) => former.changed(Arc::clone(&budget)),
+                    None => BudgetRule::new(Id::clone(&id), Arc::clone(&budget)),
+                };
+                next.rules.change(&budget.subject, |rules| rules.budgets.push(rule.clone()));
+                next.budgets.insert_mut(id, rule);
             }
             Value::Block(block) => {
                 check::block(&block)?;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use rpds::HashTrieMapSync as Map;
 use towpath_wire::routing::Subject;
 
-use crate::{Id, LimitRule};
+use crate::{BudgetRule, Id, LimitRule};
 
 /// What applies to one subject.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     pub limits: Vec<LimitRule>,
+    pub budgets: Vec<BudgetRule>,
 }
 
 /// The parts of a call that rules may be about.
@@ -88,7 +89,7 @@ impl Index {
 fn replace(map: &mut Map<Id, Arc<Rules>>, id: Id, change: impl FnOnce(&mut Rules)) {
     let mut rules = map.get(&id).map(|rules| Rules::clone(rules)).unwrap_or_default();
     change(&mut rules);
-    if rules.limits.is_empty() {
+    if rules.limits.is_empty() && rules.budgets.is_empty() {
         map.remove_mut(&id);
     } else {
         map.insert_mut(id, Arc::new(rules));
