@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 use towpath_wire::routing::{Dialect, FieldRule, Operation};
 
 use crate::answer::{Answer, Usage};
@@ -154,6 +155,24 @@ impl Request {
             Self::OpenAi(request) => request.max_output_tokens(),
             Self::Messages(request) => request.max_output_tokens(),
             Self::Responses(request) => request.max_output_tokens(),
+        }
+    }
+
+    /// The same request with at most so many tokens of each answer.
+    ///
+    /// # Errors
+    /// Never for a request that was read: what is changed is a number.
+    pub fn with_max_output_tokens(&self, most: u64) -> Result<Self, RequestError> {
+        match self {
+            Self::OpenAi(request) => request.with_max_output_tokens(most).map(Self::OpenAi),
+            Self::Messages(request) => {
+                let body = with_number(request.body(), "max_tokens", most)?;
+                MessagesRequest::read(request.operation(), body).map(Self::Messages)
+            }
+            Self::Responses(request) => {
+                let body = with_number(request.body(), "max_output_tokens", most)?;
+                ResponsesRequest::read(body).map(Self::Responses)
+            }
         }
     }
 
@@ -401,6 +420,17 @@ impl RequestError {
         }
         self
     }
+}
+
+/// A body whose field of this name is this number.
+fn with_number(body: &[u8], field: &str, number: u64) -> Result<Bytes, RequestError> {
+    let broken =
+        |error: serde_json::Error| RequestError::new(RequestCode::InvalidJson, error.to_string());
+    let mut members: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(body).map_err(broken)?;
+    let number = RawValue::from_string(number.to_string()).map_err(broken)?;
+    members.insert(field.to_owned(), number);
+    serde_json::to_vec(&members).map(Bytes::from).map_err(broken)
 }
 
 /// The refusal of what a target's dialect has no words for at all.

@@ -110,6 +110,30 @@ impl OpenAiRequest {
         self.max_output_tokens
     }
 
+    /// The same request with at most so many tokens of each answer.
+    ///
+    /// # Errors
+    /// Never for a request that was read: what is changed is a number.
+    pub fn with_max_output_tokens(&self, most: u64) -> Result<Self, RequestError> {
+        // The name the caller used; without one, the name that every server knows.
+        let given = |name: &str| self.fields.iter().any(|field| field.name.is(&self.body, name));
+        let name =
+            if given("max_completion_tokens") { "max_completion_tokens" } else { "max_tokens" };
+        let mut body = Vec::with_capacity(self.body.len() + 32);
+        body.extend_from_slice(format!("{{\"{name}\":{most}").as_bytes());
+        let limits = ["max_tokens", "max_completion_tokens"];
+        for field in &self.fields {
+            if limits.iter().any(|name| field.name.is(&self.body, name)) {
+                continue;
+            }
+            body.push(b',');
+            let whole = field.name.start - 1..field.value.end;
+            body.extend_from_slice(self.body.get(whole).unwrap_or_default());
+        }
+        body.push(b'}');
+        Self::read(self.operation, body.into())
+    }
+
     /// Choices to expect: `n`, times the prompts of a completion.
     pub fn choices(&self) -> u32 {
         self.choices

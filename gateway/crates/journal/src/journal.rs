@@ -239,6 +239,21 @@ impl Journal {
         staged.iter().take(max).filter_map(read).collect()
     }
 
+    /// Look at every record that is closed and not acknowledged, in rising sequence, those of calls that a
+    /// crash cut off included. For the start, before anything is shipped: closing waits meanwhile.
+    pub fn unacknowledged(&self, mut look: impl FnMut(&UsageRecord)) {
+        let inner = &self.inner;
+        let staged = lock(&inner.staged);
+        let closing = lock(&inner.closing);
+        for closed in staged.iter().chain(closing.queue.iter()) {
+            if let Found::Closed(record) =
+                layout::read(closed.place.bytes(), closed.place.seed(), 0)
+            {
+                look(&record);
+            }
+        }
+    }
+
     /// Note that every record up to `sequence` is stored by the control plane; their slots are free.
     pub fn acknowledge(&self, sequence: u64) {
         let inner = &self.inner;

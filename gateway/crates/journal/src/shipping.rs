@@ -32,6 +32,10 @@ impl Queue {
         }
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Closed> {
+        self.parts.iter().flatten()
+    }
+
     /// Take the first entry if its sequence is at most `through`.
     pub(crate) fn pop(&mut self, through: u64) -> Option<Closed> {
         let part = self.parts.front_mut()?;

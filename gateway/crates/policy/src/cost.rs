@@ -47,6 +47,58 @@ pub fn cost(price: &Price, usage: &Usage) -> Option<u64> {
     Some(u64::try_from(sum.saturating_add(500_000) / 1_000_000).unwrap_or(u64::MAX))
 }
 
+/// The dearest of several prices, part by part: what a call cannot cost more than, before its target is
+/// known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dearest {
+    input_nano_per_million: u64,
+    output_nano_per_million: u64,
+    request_nano: u64,
+}
+
+impl Dearest {
+    /// Tokens of every kind count at the price of the dearest kind. Time on GPUs is not foretold.
+    pub fn of<'p>(prices: impl Iterator<Item = &'p Price>) -> Self {
+        prices.fold(Self::default(), |most, price| {
+            let input = [
+                Some(price.input_nano_per_million),
+                price.cached_input_nano_per_million,
+                price.cache_write_nano_per_million,
+                price.audio_input_nano_per_million,
+            ];
+            let output = [
+                Some(price.output_nano_per_million),
+                price.reasoning_nano_per_million,
+                price.audio_output_nano_per_million,
+            ];
+            let dearest =
+                |parts: &[Option<u64>]| parts.iter().copied().flatten().max().unwrap_or(0);
+            Self {
+                input_nano_per_million: most.input_nano_per_million.max(dearest(&input)),
+                output_nano_per_million: most.output_nano_per_million.max(dearest(&output)),
+                request_nano: most.request_nano.max(price.request_nano.unwrap_or(0)),
+            }
+        })
+    }
+
+    /// What so many tokens cost at most, rounded up.
+    pub fn cost(&self, input: u64, output: u64) -> u64 {
+        let product = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let sum = product(input, self.input_nano_per_million)
+            .saturating_add(product(output, self.output_nano_per_million))
+            .div_ceil(1_000_000)
+            .saturating_add(u128::from(self.request_nano));
+        u64::try_from(sum).unwrap_or(u64::MAX)
+    }
+
+    /// How many output tokens an amount pays for, besides this input.
+    pub fn output_for(&self, nano: u64, input: u64) -> u64 {
+        let left = u128::from(nano.saturating_sub(self.cost(input, 0))) * 1_000_000;
+        let tokens = left.checked_div(u128::from(self.output_nano_per_million));
+        tokens.map_or(u64::MAX, |tokens| u64::try_from(tokens).unwrap_or(u64::MAX))
+    }
+}
+
 /// Price a number of tokens of which some parts have prices of their own.
 fn parts(whole: Option<u64>, price: u64, parts: &[(Option<u64>, Option<u64>)]) -> u128 {
     let product = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);

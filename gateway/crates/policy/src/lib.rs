@@ -32,7 +32,7 @@ pub use budgets::{BudgetRule, BudgetStanding, Claim, Exhausted, Grant};
 pub use calendar::{period_end, period_start, rfc3339};
 pub use check::network;
 pub use choose::{Candidates, Chosen, Condition, Course, choose};
-pub use cost::{Usage, cost};
+pub use cost::{Dearest, Usage, cost};
 pub use hash::{KeyHash, MalformedHash};
 pub use health::{Change, Health, HealthRules};
 pub use learned::Learned;

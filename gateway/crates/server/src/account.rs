@@ -251,6 +251,8 @@ impl Books {
             reservation.settle(Used {
                 input_tokens: self.progress.input_tokens,
                 output_tokens: self.progress.output_tokens,
+                cost_nano: self.progress.cost_nano,
+                sequence,
                 complete: ended == Ended::Complete,
             });
         }

@@ -29,6 +29,8 @@ pub enum Code {
     UnsupportedEncoding,
     RateLimitExceeded,
     LargerThanLimit,
+    InsufficientQuota,
+    BudgetReserved,
     Overloaded,
     JournalFull,
     JournalNoSpace,
@@ -108,6 +110,8 @@ impl Code {
         Self::UnsupportedEncoding,
         Self::RateLimitExceeded,
         Self::LargerThanLimit,
+        Self::InsufficientQuota,
+        Self::BudgetReserved,
         Self::Overloaded,
         Self::JournalFull,
         Self::JournalNoSpace,
@@ -150,6 +154,8 @@ impl Code {
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::RateLimitExceeded => "rate_limit_exceeded",
             Self::LargerThanLimit => "larger_than_limit",
+            Self::InsufficientQuota => "insufficient_quota",
+            Self::BudgetReserved => "budget_reserved",
             Self::Overloaded => "overloaded",
             Self::JournalFull => "journal_full",
             Self::JournalNoSpace => "journal_no_space",
@@ -179,7 +185,10 @@ impl Code {
             Self::UnsupportedEncoding => 415,
             Self::HeadersTooLarge => 431,
             Self::InvalidHeader | Self::BodyCut | Self::Request(_) => 400,
-            Self::RateLimitExceeded | Self::LargerThanLimit => 429,
+            Self::RateLimitExceeded
+            | Self::LargerThanLimit
+            | Self::InsufficientQuota
+            | Self::BudgetReserved => 429,
             Self::InternalError => 500,
             Self::Overloaded
             | Self::JournalFull
@@ -216,6 +225,8 @@ impl Code {
             Self::UnsupportedEncoding => "Unsupported content encoding",
             Self::RateLimitExceeded => "Limit reached",
             Self::LargerThanLimit => "Call larger than its limit",
+            Self::InsufficientQuota => "Budget used up",
+            Self::BudgetReserved => "Rest of the budget in use",
             Self::Overloaded => "Gateway at its limit",
             Self::JournalFull => "Usage journal full",
             Self::JournalNoSpace => "No disk space for the usage journal",
@@ -267,6 +278,12 @@ impl Code {
             }
             Self::LargerThanLimit => {
                 "Ask for less at once, or have a team admin raise the limit: `towpath limits`."
+            }
+            Self::InsufficientQuota => {
+                "Wait until the time in `x-towpath-retry-at`, or have a team admin raise the budget: `towpath budgets`."
+            }
+            Self::BudgetReserved => {
+                "Try again after the time in `Retry-After`, or ask for a lower `max_tokens`."
             }
             Self::Overloaded => "Try again after the time in `Retry-After`.",
             Self::JournalFull => {

@@ -1,6 +1,7 @@
 //! The gateway's side of the link to the control plane, on a thread of its own so that no request ever
 //! waits for it: fetches the table, ships usage, sends signals.
 
+mod budgets;
 mod ship;
 mod store;
 mod table;
@@ -20,6 +21,7 @@ use crate::clock;
 use crate::config::Secret;
 use crate::shared::Shared;
 
+pub use budgets::Budgets;
 pub use store::{Store, StoreError};
 pub use table::{Position, rebuild, restore, revoke_here};
 

@@ -143,6 +143,7 @@ pub struct Metrics {
     pub unrecorded_refusals: AtomicU64,
     pub shipped_records: AtomicU64,
     pub table_refusals: AtomicU64,
+    pub budget_refusals: AtomicU64,
     /// Calls refused by limits, in the order of [`Counted::ALL`].
     limited: [AtomicU64; 4],
 }
@@ -156,6 +157,7 @@ impl Default for Metrics {
             unrecorded_refusals: AtomicU64::new(0),
             shipped_records: AtomicU64::new(0),
             table_refusals: AtomicU64::new(0),
+            budget_refusals: AtomicU64::new(0),
             limited: Default::default(),
         }
     }
@@ -215,6 +217,11 @@ impl Metrics {
                 "towpath_gateway_refusals_unrecorded_total",
                 "Refusals that found no room in the journal.",
                 &self.unrecorded_refusals,
+            ),
+            (
+                "towpath_gateway_budget_refusals_total",
+                "Calls that a hard budget refused.",
+                &self.budget_refusals,
             ),
             (
                 "towpath_gateway_usage_shipped_total",

@@ -264,10 +264,18 @@ fn prepare(
     };
     let mut reservation = admit::reserve(&exchange.worker.shared.calls, &ready.state)?;
     reservation.held = admit::hold(exchange, endpoint, &asked.needs())?;
-    if let Asked::Model(request) = &asked {
-        let cache = &exchange.worker.shared.cache;
-        account.place = cache.place(endpoint, exchange, headers, request);
-    }
+    let most = reservation.held.as_ref().and_then(|held| held.most_output_tokens);
+    let asked = match most {
+        // An answer that a budget may cut short is not what the same request is to get later.
+        Some(most) => asked.with_max_output_tokens(most)?,
+        None => {
+            if let Asked::Model(request) = &asked {
+                let cache = &exchange.worker.shared.cache;
+                account.place = cache.place(endpoint, exchange, headers, request);
+            }
+            asked
+        }
+    };
     account.admitted(endpoint, reservation);
     let early = Rc::default();
     Ok(Job { endpoint: Arc::clone(endpoint), asked, early, _lease: lease })

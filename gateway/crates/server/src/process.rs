@@ -311,6 +311,9 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
     };
     let handshake = Duration::from_millis(limits.tls_handshake_ms);
     let door = config.tls.clone().map(|files| Door::open(files, handshake)).transpose();
+    let budgets = config.data.join("budgets.jsonl");
+    let budgets = link::Budgets::open(budgets, &gateway_id).map_err(in_data)?;
+    budgets.restore(&live.table, &journal);
     let api = config.api.as_deref().map(|text| address("--api", text)).transpose()?;
     let egress = Egress::default();
     egress.allow(&live.egress_allow());
@@ -325,6 +328,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         refusals: Refusals::default(),
         calls: Arc::new(Calls::new(limits.max_in_flight)),
         admission: Admission::default(),
+        budgets,
         memory: Arc::new(BodyMemory::new(limits.body_memory_bytes)),
         metrics: Metrics::default(),
         secrets,

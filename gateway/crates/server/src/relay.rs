@@ -89,6 +89,17 @@ impl Asked {
             Self::Predict { .. } | Self::V2 { .. } => Needs::default(),
         }
     }
+
+    /// The same with at most so many tokens of each answer: a budget leaves no room for more.
+    ///
+    /// # Errors
+    /// The request cannot be written with that.
+    pub fn with_max_output_tokens(self, most: u64) -> Result<Self, Refusal> {
+        match self {
+            Self::Model(request) => Ok(Self::Model(request.with_max_output_tokens(most)?)),
+            asked @ (Self::Predict { .. } | Self::V2 { .. }) => Ok(asked),
+        }
+    }
 }
 
 /// One admitted call.

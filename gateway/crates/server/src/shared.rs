@@ -18,6 +18,7 @@ use crate::admit::{Admission, BodyMemory, Calls};
 use crate::cache::Cache;
 use crate::config::Limits;
 use crate::contact::Contact;
+use crate::link::Budgets;
 use crate::live::Live;
 use crate::log::Throttle;
 use crate::metrics::{Labels, Metrics, Series};
@@ -40,6 +41,7 @@ pub struct Shared {
     pub refusals: Refusals,
     pub calls: Arc<Calls>,
     pub admission: Admission,
+    pub budgets: Budgets,
     pub memory: Arc<BodyMemory>,
     pub metrics: Metrics,
     pub secrets: Secrets,

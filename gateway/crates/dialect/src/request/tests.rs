@@ -382,3 +382,22 @@ fn a_list_of_several_prompts_is_refused_and_one_of_token_ids_is_not() {
     assert!(!check(br#"["one", "two"]"#));
     assert!(!check(b"[[1, 2], [3]]"));
 }
+
+#[test]
+fn a_bound_on_the_answer_replaces_the_callers_and_changes_nothing_else() {
+    let read = |text: &str| {
+        OpenAiRequest::read(Operation::Chat, bytes::Bytes::from(text.to_owned())).unwrap()
+    };
+    let capped = |text: &str| {
+        let capped = read(text).with_max_output_tokens(7).unwrap();
+        serde_json::from_slice::<serde_json::Value>(capped.body()).unwrap()
+    };
+    let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+    let old = capped(&format!(r#"{{"model":"m","max_tokens":900,"x":[1, 2],{messages}}}"#));
+    let new = capped(&format!(r#"{{"max_completion_tokens": 900,"model":"m",{messages}}}"#));
+    let none = capped(&format!(r#"{{"model":"m",{messages}}}"#));
+
+    assert_eq!((&old["max_tokens"], &old["x"]), (&7.into(), &serde_json::json!([1, 2])));
+    assert_eq!((&new["max_completion_tokens"], new.get("max_tokens")), (&7.into(), None));
+    assert_eq!((&none["max_tokens"], &none["model"]), (&7.into(), &"m".into()));
+}

@@ -174,6 +174,24 @@ fn what_is_not_known_is_absent() {
 }
 
 #[test]
+fn what_is_not_acknowledged_can_be_looked_at_and_still_ships() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path());
+    for id in ["a", "b", "c", "d"] {
+        journal.append(&full_record(id)).unwrap();
+    }
+    journal.flush().unwrap();
+    assert_eq!(journal.next_batch(2).len(), 2);
+    journal.acknowledge(1);
+    let mut seen = Vec::new();
+    journal.unacknowledged(|record| seen.push((record.id.clone(), record.sequence)));
+
+    let expected = [("b", 2), ("c", 3), ("d", 4)].map(|(id, number)| (id.to_owned(), number));
+    assert_eq!(seen, expected);
+    assert_eq!(journal.next_batch(10).len(), 3);
+}
+
+#[test]
 fn an_open_slot_is_lost_with_what_was_counted() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open(dir.path());

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use towpath_wire::routing::Price;
 
-use super::{Usage, cost};
+use super::{Dearest, Usage, cost};
 
 fn price(input: u64, output: u64, cached: Option<u64>) -> Price {
     Price {
@@ -99,4 +99,22 @@ proptest! {
             cost(&price, &used(input, output)) <= cost(&price, &used(input.saturating_add(more), output))
         );
     }
+}
+
+#[test]
+fn the_dearest_price_bounds_the_cost_on_every_target() {
+    let cheap = Price { input_nano_per_million: 9, output_nano_per_million: 5, ..Price::default() };
+    let dear = Price {
+        input_nano_per_million: 2_000_000,
+        output_nano_per_million: 3_000_000,
+        reasoning_nano_per_million: Some(7_000_000),
+        request_nano: Some(11),
+        ..Price::default()
+    };
+    let dearest = Dearest::of([&cheap, &dear].into_iter());
+    let used = Usage { input: Some(10), output: Some(20), reasoning: Some(20), ..Usage::default() };
+
+    assert_eq!(dearest.cost(10, 20), cost(&dear, &used).unwrap());
+    assert_eq!(dearest.output_for(dearest.cost(10, 20), 10), 20);
+    assert_eq!(Dearest::default().output_for(0, 10), u64::MAX);
 }

@@ -1,4 +1,5 @@
-//! Limits of keys, projects, teams and endpoints: taken before a call is made, settled when it ends.
+//! Limits and budgets of keys, projects, teams and endpoints: taken before a call is made, settled when it
+//! ends.
 //!
 //! A key without any costs a few comparisons: nothing is allocated and nothing locked.
 
@@ -8,7 +9,10 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use towpath_dialect::BytesPerToken;
-use towpath_policy::{Ask, Endpoint, Id, Learned, LimitRule, Moment, Parties, take_all};
+use towpath_policy::{
+    Ask, BudgetRule, Claim, Dearest, Endpoint, Grant, Id, Learned, LimitRule, Moment, Parties,
+    take_all,
+};
 use towpath_wire::routing::Operation;
 
 use crate::admit::shown;
@@ -16,6 +20,11 @@ use crate::errors::Refusal;
 use crate::exchange::Exchange;
 use crate::live::Live;
 use crate::shared::Shared;
+
+/// The longest answer of a call that neither its caller nor its model bounds, under a hard budget.
+const UNKNOWN_BOUND: u64 = 4_096;
+/// What a chat's template adds to its text at most.
+const TEMPLATE_TOKENS: u64 = 64;
 
 /// What admission knows beyond the table.
 #[derive(Debug)]
@@ -66,6 +75,9 @@ pub struct Needs {
 pub struct Used {
     pub input_tokens: Option<u64>,
     pub output_tokens: Option<u64>,
+    pub cost_nano: Option<u64>,
+    /// Of the call's record; 0: it has none.
+    pub sequence: u64,
     /// It ended by itself, so that its size says something about the next one's.
     pub complete: bool,
 }
@@ -77,6 +89,10 @@ pub struct Held {
     endpoint: Id,
     limits: Vec<LimitRule>,
     ask: Ask,
+    budgets: Vec<(BudgetRule, Grant)>,
+    /// Most tokens of each answer that the budgets leave room for, where that is less than the call
+    /// asked for.
+    pub most_output_tokens: Option<u64>,
     pub used: Used,
 }
 
@@ -85,6 +101,7 @@ impl Held {
     pub fn show(&self, exchange: &Exchange, headers: &mut HeaderMap) {
         let (now, gateways) = (self.shared.admission.now(), self.ask.gateways);
         shown::standing(exchange.dialect, self.limits.iter(), now, gateways, headers);
+        shown::warnings(self.budgets.iter().map(|(rule, _)| rule), exchange.time_ms, headers);
     }
 }
 
@@ -95,6 +112,10 @@ impl Drop for Held {
         let now = self.shared.admission.now();
         for rule in &self.limits {
             rule.settle(&self.ask, tokens, now);
+        }
+        for (rule, grant) in &self.budgets {
+            let amount = if rule.is_money() { used.cost_nano.unwrap_or(0) } else { tokens };
+            rule.settle(grant, used.sequence, amount);
         }
         if let Some(tokens) = used.output_tokens.filter(|_| used.complete) {
             self.shared.admission.learned.observe(&self.key, &self.endpoint, tokens);
@@ -119,16 +140,17 @@ pub fn hold(
         endpoint: &endpoint.id,
     };
     let rules = exchange.live.table.rules(parties);
-    let limits = rules.flat_map(|rules| &rules.limits);
-    if limits.clone().next().is_none() {
+    let limits = rules.clone().flat_map(|rules| &rules.limits);
+    let budgets = rules.flat_map(|rules| &rules.budgets);
+    if limits.clone().next().is_none() && budgets.clone().next().is_none() {
         return Ok(None);
     }
     let shared = &exchange.worker.shared;
     let admission = &shared.admission;
-    let (input, output) = estimate(exchange, &admission.learned, &key.id, endpoint, needs);
+    let size = Size::of(exchange, &admission.learned, &key.id, endpoint, needs);
     let ask = Ask {
         now: admission.now(),
-        tokens: input.saturating_add(output),
+        tokens: size.input.saturating_add(size.output),
         gateways: admission.gateways(),
     };
     if let Err((rule, full)) = take_all(limits.clone(), &ask) {
@@ -138,31 +160,115 @@ pub fn hold(
         shown::refused(exchange.dialect, limits, (rule, full.counted), &ask, headers);
         return Err(refusal);
     }
-    Ok(Some(Box::new(Held {
+    // From here on dropping it gives everything back.
+    let mut held = Box::new(Held {
         shared: Arc::clone(shared),
         key: Id::clone(&key.id),
         endpoint: Id::clone(&endpoint.id),
         limits: limits.cloned().collect(),
         ask,
+        budgets: Vec::new(),
+        most_output_tokens: None,
         used: Used::default(),
-    })))
+    });
+    for rule in budgets {
+        let claim = size.claim(rule, exchange.time_ms);
+        let grant = rule.reserve(&claim, ask.gateways).map_err(|exhausted| {
+            shared.metrics.budget_refusals.fetch_add(1, Ordering::Relaxed);
+            shown::exhausted(rule, &exhausted, exchange)
+        })?;
+        held.budgets.push((rule.clone(), grant));
+        if let Some(most) = size.most_output(rule, &claim, &grant) {
+            let known = held.most_output_tokens.unwrap_or(u64::MAX);
+            held.most_output_tokens =
+                Some(known.min(most / u64::from(needs.choices.max(1))).max(1));
+        }
+    }
+    Ok(Some(held))
 }
 
-/// Input and output tokens that the call probably uses.
-fn estimate(
-    exchange: &Exchange,
-    learned: &Learned,
-    key: &str,
-    endpoint: &Endpoint,
-    needs: &Needs,
-) -> (u64, u64) {
-    let input = input_tokens(&exchange.live, endpoint, needs.input_bytes);
-    if !generates(exchange.operation) {
-        return (input, 0);
+/// How large a call is, in tokens: what it probably uses, and what it cannot exceed.
+struct Size {
+    input: u64,
+    output: u64,
+    input_bound: u64,
+    output_bound: u64,
+    /// The answer's length can be bounded.
+    generates: bool,
+    /// Nobody bounds the answer, so that the gateway has to.
+    unbounded: bool,
+    prices: Dearest,
+}
+
+impl Size {
+    fn of(
+        exchange: &Exchange,
+        learned: &Learned,
+        key: &str,
+        endpoint: &Endpoint,
+        needs: &Needs,
+    ) -> Self {
+        let targets = || {
+            let shares = endpoint.targets.iter().map(|share| &share.target);
+            shares.chain(&endpoint.fallback)
+        };
+        let input = input_tokens(&exchange.live, endpoint, needs.input_bytes);
+        // A token has at least one byte, and no text twice the tokens of what was learned.
+        let template = if needs.input_bytes > 0 { TEMPLATE_TOKENS } else { 0 };
+        let input_bound = needs.input_bytes.min(input.saturating_mul(2)).saturating_add(template);
+        let prices = targets().filter_map(|target| target.price_at(exchange.time_ms));
+        let prices = Dearest::of(prices.map(|(_, price)| price.as_ref()));
+        let generates = generates(exchange.operation);
+        let choices = u64::from(needs.choices.max(1));
+        let most = needs.max_output_tokens.map(|most| most.saturating_mul(choices));
+        let context = targets().map(|target| target.spec.context_length.map(u64::from));
+        let context = context.reduce(|a, b| Some(a?.max(b?))).flatten();
+        let room = context.map(|context| context.saturating_mul(choices));
+        let output_bound = match (generates, most, room) {
+            (false, ..) => 0,
+            (true, Some(most), Some(room)) => most.min(room),
+            (true, Some(most), None) => most,
+            (true, None, Some(room)) => room,
+            (true, None, None) => UNKNOWN_BOUND.saturating_mul(choices),
+        };
+        let output = if generates { learned.estimate(key, &endpoint.id) } else { 0 };
+        Self {
+            input,
+            output: output.min(output_bound),
+            input_bound,
+            output_bound,
+            generates,
+            unbounded: generates && most.is_none() && context.is_none(),
+            prices,
+        }
     }
-    let most = needs.max_output_tokens.map(|most| most.saturating_mul(needs.choices.max(1).into()));
-    let output = learned.estimate(key, endpoint.id.as_ref());
-    (input, most.map_or(output, |most| output.min(most)))
+
+    fn claim(&self, rule: &BudgetRule, time_ms: i64) -> Claim {
+        let amount = |input: u64, output: u64| {
+            if rule.is_money() {
+                self.prices.cost(input, output)
+            } else {
+                input.saturating_add(output)
+            }
+        };
+        let bound = amount(self.input_bound, self.output_bound);
+        let least = if self.generates { amount(self.input_bound, self.output) } else { bound };
+        Claim { time_ms, estimate: amount(self.input, self.output), bound, least }
+    }
+
+    /// The output tokens that a grant leaves room for, where a bound has to be put on the call.
+    fn most_output(&self, rule: &BudgetRule, claim: &Claim, grant: &Grant) -> Option<u64> {
+        let lowered = grant.bound < claim.bound || self.unbounded;
+        if !lowered || !self.generates || !rule.is_hard() {
+            return None;
+        }
+        let most = if rule.is_money() {
+            self.prices.output_for(grant.bound, self.input_bound)
+        } else {
+            grant.bound.saturating_sub(self.input_bound)
+        };
+        Some(most.min(self.output_bound))
+    }
 }
 
 /// Whether calls of this kind are answered with tokens.

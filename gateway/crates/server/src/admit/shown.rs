@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use towpath_policy::{Ask, Counted, Full, LimitRule, Moment, Standing, rfc3339};
+use towpath_policy::{
+    Ask, BudgetRule, Counted, Exhausted, Full, LimitRule, Moment, Standing, rfc3339,
+};
+use towpath_wire::routing::Period;
 use towpath_wire::usage::CallerDialect;
 
 use crate::clock;
@@ -14,6 +17,9 @@ use crate::exchange::Exchange;
 
 /// Client libraries honour no longer wait, and give up instead.
 pub const MOST_RETRY_AFTER_S: u64 = 120;
+
+/// When to come back for what calls in flight hold: most of them end within seconds.
+const HELD_RETRY_AFTER_S: u32 = 2;
 
 const REQUESTS: [Counted; 2] = [Counted::RequestsPerSecond, Counted::RequestsPerMinute];
 const TOKENS: [Counted; 1] = [Counted::TokensPerMinute];
@@ -189,6 +195,76 @@ pub fn limited(rule: &LimitRule, full: &Full, ask: &Ask, exchange: &Exchange) ->
     let mut refusal = Refusal::new(Code::RateLimitExceeded, detail).fix(whom_to_ask(exchange));
     refusal.retry_after_s = u32::try_from(seconds).ok();
     refusal
+}
+
+/// Warn of soft budgets that are nearly or wholly used.
+pub fn warnings<'r>(
+    budgets: impl Iterator<Item = &'r BudgetRule>,
+    now_ms: i64,
+    headers: &mut HeaderMap,
+) {
+    for rule in budgets {
+        let Some(share) = rule.warning(now_ms) else { continue };
+        let reset = rfc3339(rule.standing(now_ms).resets_at_ms);
+        let text = format!("{}; used={share}%; reset={reset}", budget_name(rule));
+        if let Ok(text) = HeaderValue::try_from(text) {
+            headers.append("x-towpath-budget-warning", text);
+        }
+    }
+}
+
+/// The refusal of a call by a hard budget.
+pub fn exhausted(rule: &BudgetRule, exhausted: &Exhausted, exchange: &Exchange) -> Refusal {
+    let label = &rule.budget.label;
+    let amount = if rule.is_money() {
+        let platform = exchange.live.table.platform();
+        money(rule.amount(), platform.map_or("", |platform| &platform.currency))
+    } else {
+        format!("{} tokens", grouped(rule.amount()))
+    };
+    let per = per(rule.budget.period);
+    let until = rfc3339(exhausted.until_ms);
+    let mut refusal = if exhausted.held {
+        let detail = format!(
+            "Calls in flight may use what is left of the {amount} per {per} that {label} has; there is room again when they end"
+        );
+        let mut refusal = Refusal::new(Code::BudgetReserved, detail);
+        refusal.retry_after_s = Some(HELD_RETRY_AFTER_S);
+        refusal
+    } else {
+        let detail = format!(
+            "{label} used the {amount} it has per {per}, or has too little left for this call; the next {per} begins at {until}"
+        );
+        let mut refusal = Refusal::new(Code::InsufficientQuota, detail).never_retry();
+        if let Ok(until) = HeaderValue::try_from(until) {
+            refusal.headers().insert("x-towpath-retry-at", until);
+        }
+        refusal
+    };
+    if let Ok(name) = HeaderValue::try_from(budget_name(rule)) {
+        refusal.headers().insert("x-towpath-limit", name);
+    }
+    refusal.fix(whom_to_ask(exchange))
+}
+
+fn budget_name(rule: &BudgetRule) -> String {
+    let what = if rule.is_money() { "money" } else { "tokens" };
+    format!("{} {what} per {}", rule.budget.label, per(rule.budget.period))
+}
+
+fn per(period: Period) -> &'static str {
+    match period {
+        Period::Day => "day",
+        Period::Week => "week",
+        Period::Month => "month",
+    }
+}
+
+/// An amount of nano-units, to the hundredth: `25.00 EUR`; small ones to the last digit that counts.
+fn money(nano: u64, currency: &str) -> String {
+    let part = format!("{:09}", nano % 1_000_000_000);
+    let digits = part.trim_end_matches('0').len().max(2);
+    format!("{}.{} {currency}", grouped(nano / 1_000_000_000), &part[..digits])
 }
 
 /// Who uses it up, and who can give more.

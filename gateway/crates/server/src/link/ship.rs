@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use towpath_wire::link::{MAX_USAGE_BATCH, UsageAck, UsageBatch};
-use towpath_wire::signals::{EndpointSignal, LimitSignal, ReplicaSignal, Signals, TargetSignal};
+use towpath_wire::signals::{
+    BudgetSignal, EndpointSignal, LimitSignal, ReplicaSignal, Signals, TargetSignal,
+};
 
 use crate::clock;
 use crate::link::{Backoff, Link, LinkError};
@@ -69,6 +71,8 @@ async fn batch(shared: &Shared, link: &Link) -> Result<usize, LinkError> {
         let message = format!("{} is acknowledged, {first} to {last} were sent", ack.acknowledged);
         return Err(LinkError::Malformed(message));
     }
+    // Before the journal forgets the records that these states speak for.
+    shared.budgets.hear(&shared.live.load().table, &ack.budgets);
     shared.journal.acknowledge(ack.acknowledged);
     shared.metrics.shipped_records.fetch_add(count as u64, Ordering::Relaxed);
     Ok(count)
@@ -100,7 +104,7 @@ async fn signal(shared: &Shared, link: &Link) {
         endpoints: endpoints(shared),
         targets: targets(shared),
         limits: limits(shared),
-        budgets: BTreeMap::new(),
+        budgets: budgets(shared),
     };
     // Losing one costs time, never truth.
     let _ = link.post::<serde_json::Value>("/link/v1/signals", &signals, SIGNAL_EVERY).await;
@@ -167,6 +171,22 @@ fn limits(shared: &Shared) -> BTreeMap<String, LimitSignal> {
             requests_left: taken.requests_left,
             tokens_left: taken.tokens_left,
             refused: taken.refused,
+        };
+        Some((rule.id.to_string(), signal))
+    });
+    used.collect()
+}
+
+/// Where the budgets stand that were used since the last signal.
+fn budgets(shared: &Shared) -> BTreeMap<String, BudgetSignal> {
+    let now_ms = clock::now_ms();
+    let live = shared.live.load();
+    let used = live.table.budgets().filter_map(|rule| {
+        let standing = rule.taken(now_ms)?;
+        let signal = BudgetSignal {
+            reserved: standing.reserved,
+            unshipped: standing.unshipped,
+            refused: standing.refused,
         };
         Some((rule.id.to_string(), signal))
     });

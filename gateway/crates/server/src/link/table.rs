@@ -25,8 +25,11 @@ const WAIT: Duration = Duration::from_secs(25);
 /// The folder cannot be read.
 pub fn restore(store: &mut Store, secrets: &Secrets) -> Result<(Live, Position), StoreError> {
     let stored = store.load()?;
-    let position =
-        Position { revocations: stored.revocations_to, wants_snapshot: stored.other_version };
+    let position = Position {
+        revocations: stored.revocations_to,
+        budgets: 0,
+        wants_snapshot: stored.other_version,
+    };
     let (table, whole) = rebuild(&stored);
     if let Err(refused) = whole {
         log::event(Level::Warning, "table.restored_in_part", &[("cause", &refused)]);
@@ -38,6 +41,8 @@ pub fn restore(store: &mut Store, secrets: &Secrets) -> Result<(Live, Position),
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Position {
     pub revocations: u64,
+    /// Of budgets; after a start all are asked for.
+    pub budgets: u64,
     pub wants_snapshot: bool,
 }
 
@@ -74,7 +79,7 @@ pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: 
             gateway_id: shared.gateway_id.clone(),
             gateway_version: env!("CARGO_PKG_VERSION").to_owned(),
             after,
-            budgets_after: 0,
+            budgets_after: position.budgets,
             revocations_after: position.revocations,
             refused: refused.clone(),
             wait_ms: u32::try_from(WAIT.as_millis()).unwrap_or(u32::MAX),
@@ -84,7 +89,11 @@ pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: 
                 if !std::mem::replace(&mut reachable, true) {
                     log::event(Level::Info, "control.reached", &[]);
                 }
+                let (budgets, budgets_to) = (reply.budgets.clone(), reply.budgets_to);
                 take(shared, &mut store, &mut position, reply);
+                // After the table, which may have brought the budgets.
+                shared.budgets.hear(&shared.live.load().table, &budgets);
+                position.budgets = budgets_to;
                 let refusal =
                     shared.table_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 // A table that is refused again and again must not make a loop without pauses.
@@ -143,6 +152,14 @@ fn take(shared: &Shared, store: &mut Store, position: &mut Position, reply: Rout
     }
     position.wants_snapshot &= reply.snapshot.is_none();
     *shared.table_refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    match (&reply.snapshot, &reply.batch) {
+        (Some(_), _) => shared.budgets.teach(next.budgets()),
+        (None, Some(batch)) => {
+            let named = batch.upserts.iter().filter(|entity| entity.kind == "budget");
+            shared.budgets.teach(named.filter_map(|entity| next.budget(&entity.id)));
+        }
+        (None, None) => {}
+    }
     install(shared, next);
     log::event(
         Level::Info,

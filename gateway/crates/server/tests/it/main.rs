@@ -10,6 +10,7 @@
 
 mod bad_input;
 mod bounds;
+mod budgets;
 mod cache;
 mod calls;
 mod dialects;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{grouped, span};
+use super::{grouped, money, span};
 
 #[test]
 fn durations_are_written_as_client_libraries_read_them() {
@@ -20,4 +20,11 @@ fn thousands_stand_apart() {
         [7, 999, 1_000, 60_000, 1_234_567].map(grouped),
         ["7", "999", "1,000", "60,000", "1,234,567"]
     );
+}
+
+#[test]
+fn money_is_written_to_the_hundredth_or_as_small_as_it_is() {
+    let shown = [25_000_000_000, 1_234_567_800_000_000, 20_000, 0].map(|nano| money(nano, "EUR"));
+
+    assert_eq!(shown, ["25.00 EUR", "1,234,567.80 EUR", "0.00002 EUR", "0.00 EUR"]);
 }

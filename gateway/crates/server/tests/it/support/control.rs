@@ -1,5 +1,6 @@
 //! A control plane that speaks the link and nothing else: hands out tables, keeps usage.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use towpath_wire::budget::BudgetState;
 use towpath_wire::link::{Refusal, RoutingPoll, RoutingReply, UsageAck, UsageBatch};
 use towpath_wire::routing::{Batch, Envelope, Revocation, Snapshot, TABLE_VERSION};
 use towpath_wire::signals::Signals;
@@ -29,6 +31,9 @@ struct State {
     refused: Option<Refusal>,
     applied: u64,
     polls: Vec<RoutingPoll>,
+    /// Token budgets that are kept count of, by id, and how often that changed.
+    budgets: BTreeMap<String, BudgetState>,
+    budgets_to: u64,
     /// Answer every call with this status.
     sick: Option<u16>,
 }
@@ -88,6 +93,21 @@ impl Control {
         self.change(|state| state.sick = status);
     }
 
+    /// Keep count of a token budget that every call counts towards, from this much on.
+    pub fn budget(&self, id: &str, period_start_ms: i64, used: u64) {
+        let budget = id.to_owned();
+        let state = BudgetState { budget, period_start_ms, used, as_of: BTreeMap::new() };
+        self.change(|all| {
+            all.budgets.insert(id.to_owned(), state);
+            all.budgets_to += 1;
+        });
+    }
+
+    /// What the ledger has of a budget.
+    pub fn used(&self, id: &str) -> u64 {
+        self.state.lock().unwrap().budgets[id].used
+    }
+
     pub fn records(&self) -> Vec<UsageRecord> {
         self.state.lock().unwrap().records.clone()
     }
@@ -141,8 +161,20 @@ impl Control {
             "/link/v1/usage" => {
                 let batch: UsageBatch = serde_json::from_slice(&body).unwrap();
                 let acknowledged = batch.records.last().unwrap().sequence;
-                self.change(|state| state.records.extend(batch.records));
-                reply(200, &UsageAck { acknowledged, budgets: Vec::new() })
+                let budgets = self.change(|state| {
+                    for budget in state.budgets.values_mut() {
+                        let as_of = budget.as_of.entry(batch.gateway_id.clone()).or_default();
+                        for record in batch.records.iter().filter(|r| r.sequence > *as_of) {
+                            budget.used += record.input_tokens.unwrap_or(0);
+                            budget.used += record.output_tokens.unwrap_or(0);
+                        }
+                        *as_of = acknowledged.max(*as_of);
+                    }
+                    state.budgets_to += u64::from(!state.budgets.is_empty());
+                    state.records.extend(batch.records);
+                    state.budgets.values().cloned().collect()
+                });
+                reply(200, &UsageAck { acknowledged, budgets })
             }
             "/link/v1/signals" => {
                 let signals: Signals = serde_json::from_slice(&body).unwrap();
@@ -185,8 +217,14 @@ impl Control {
             let batch = state.batches.iter().find(|batch| batch.from == poll.after);
             reply.batch = batch.filter(|batch| Some(batch.to) != refused).cloned();
         }
-        let empty =
-            reply.revocations.is_empty() && reply.snapshot.is_none() && reply.batch.is_none();
+        if poll.budgets_after < state.budgets_to {
+            reply.budgets = state.budgets.values().cloned().collect();
+        }
+        reply.budgets_to = state.budgets_to;
+        let empty = reply.budgets.is_empty()
+            && reply.revocations.is_empty()
+            && reply.snapshot.is_none()
+            && reply.batch.is_none();
         (!empty).then_some(reply)
     }
 }
