@@ -247,6 +247,7 @@ impl Books {
         };
         let sequence = self.slot.take().map_or(0, |slot| slot.close(&outcome));
         self.measure(status, latency, overhead_us);
+        self.tell(ended, status, code, latency);
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(Used {
                 input_tokens: self.progress.input_tokens,
@@ -293,6 +294,7 @@ impl Books {
         journal.append(&record).map_err(|error| journal_refusal(&error))?;
         self.ended = true;
         self.measure(Some(200), latency, overhead_us);
+        self.tell(Ended::Complete, Some(200), None, latency);
         Ok(())
     }
 
@@ -304,6 +306,7 @@ impl Books {
         let shared = &self.exchange.worker.shared;
         shared.refusals.book(&shared.journal, &shared.metrics, record);
         self.measure(status, latency, overhead_us);
+        self.tell(ended, status, Some(code), latency);
         self.reservation = None;
     }
 
@@ -372,6 +375,44 @@ impl Books {
             error_code: code.map(str::to_owned),
             count: 1,
         }
+    }
+
+    /// Write the call's line into the access log, where there is one.
+    fn tell(&self, ended: Ended, status: Option<u16>, code: Option<&str>, latency: Duration) {
+        let exchange = &self.exchange;
+        let log = &exchange.worker.shared.access;
+        if !log.wanted() {
+            return;
+        }
+        let key = exchange.key.as_ref();
+        let progress = &self.progress;
+        log.line(&serde_json::json!({
+            "time_ms": exchange.time_ms,
+            "request_id": exchange.id,
+            "client_request_id": exchange.client_request_id,
+            "trace_id": exchange.trace.id,
+            "peer": exchange.peer,
+            "team": exchange.team.as_deref(),
+            "project": key.map(|key| &*key.project),
+            "key_id": key.map(|key| &*key.id),
+            "operation": exchange.operation,
+            "dialect": exchange.dialect,
+            "stream": exchange.stream,
+            "endpoint": exchange.endpoint,
+            "target": self.asked(),
+            "decision": self.decision,
+            "status": status,
+            "ended": ended,
+            "error_code": code,
+            "attempts": progress.attempts,
+            "cache": self.cache,
+            "input_tokens": progress.input_tokens,
+            "output_tokens": progress.output_tokens,
+            "cost_nano": progress.cost_nano,
+            "latency_ms": clock::ms(latency),
+            "first_byte_ms": progress.first_byte_ms,
+            "overhead_us": self.overhead_us(),
+        }));
     }
 
     fn measure(&self, status: Option<u16>, latency: Duration, overhead_us: u64) {

@@ -167,6 +167,8 @@ limits! {
     upstream_idle_ms = 4_000, 1 => 3_600_000;
     /// Memory for kept answers, of endpoints that keep them; 0 keeps none.
     cache_max_bytes = 64 * MIB, 0 => 1_024 * 1_024 * MIB;
+    /// Size at which the access log's file is put aside; the one before that is gone.
+    access_log_max_bytes = 64 * MIB, 4_096 => 1_024 * 1_024 * MIB;
     /// Longest time for a TLS handshake.
     tls_handshake_ms = 10_000, 10 => 600_000;
     /// How long calls in flight may go on after the signal to stop.

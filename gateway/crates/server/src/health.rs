@@ -53,6 +53,7 @@ pub fn metrics(shared: &Shared) -> Response<Outgoing> {
             body_memory_bytes: shared.memory.used() as u64,
             table_revision: live.table.revision(),
             table_keys: live.table.key_count() as u64,
+            access_log_lost: shared.access.lost(),
             cache_bytes: shared.cache.used(),
             journal_used_bytes: journal.used_bytes,
             journal_max_bytes: journal.max_bytes,

@@ -10,6 +10,7 @@ pub mod process;
 pub mod revoke;
 pub mod validate;
 
+mod access;
 mod account;
 mod admit;
 mod authenticate;

@@ -19,6 +19,7 @@ use towpath_policy::Table;
 use towpath_upstream::{Address, Egress, Own, Pool, Roots, Settings, Tls};
 use towpath_wire::routing::Snapshot;
 
+use crate::access::AccessLog;
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
 use crate::cache::Cache;
@@ -52,6 +53,8 @@ pub enum StartError {
     Table { path: PathBuf, reason: String },
     #[error("the listener's address {}", config::in_the_clear(.0))]
     InTheClear(SocketAddr),
+    #[error("cannot write the access log: {source}")]
+    AccessLog { source: io::Error },
     #[error("cannot speak TLS: {0}")]
     Tls(#[source] TlsError),
     #[error("cannot read the certificate authorities: {0}")]
@@ -78,7 +81,9 @@ impl StartError {
                 error,
                 OpenError::Setting { .. } | OpenError::Other { .. } | OpenError::Foreign { .. }
             ),
-            Self::Listen { .. } | Self::Store(_) | Self::Runtime(_) => false,
+            Self::AccessLog { .. } | Self::Listen { .. } | Self::Store(_) | Self::Runtime(_) => {
+                false
+            }
         }
     }
 
@@ -102,6 +107,9 @@ impl StartError {
                 "Correct the file; `towpath-gateway validate` judges its entities."
             }
             Self::Roots(_) => "Check `upstream_ca_file`: it must be a file of PEM certificates.",
+            Self::AccessLog { .. } => {
+                "Make the file that `access_log` names writable for this user, or name another."
+            }
             Self::InTheClear(_) => {
                 "Give `--tls-cert` and `--tls-key`, or `--insecure` behind a proxy that speaks TLS."
             }
@@ -246,6 +254,7 @@ async fn serve(
     let _ = joined.await;
     shared.refusals.flush(&shared.journal, &shared.metrics, i64::MAX);
     shared.contact.close();
+    shared.access.close();
     // Only what is on disk is shipped.
     if let Err(error) = shared.journal.flush() {
         log::event(Level::Error, "journal.not_synced", &[("cause", &error)]);
@@ -309,6 +318,8 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         Some(path) => (given(path, &secrets)?, Position::default()),
         None => link::restore(&mut store, &secrets).map_err(StartError::Store)?,
     };
+    let place = config.texts.access_log.as_deref();
+    let access = AccessLog::open(place, limits.access_log_max_bytes);
     let handshake = Duration::from_millis(limits.tls_handshake_ms);
     let door = config.tls.clone().map(|files| Door::open(files, handshake)).transpose();
     let budgets = config.data.join("budgets.jsonl");
@@ -336,6 +347,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         draining: AtomicBool::new(false),
         table_refusal: Mutex::default(),
         throttle: Throttle::default(),
+        access: access.map_err(|source| StartError::AccessLog { source })?,
         cache: Cache::new(limits.cache_max_bytes),
         contact: match config.table {
             Some(_) => Contact::default(),

@@ -13,6 +13,7 @@ use towpath_upstream::{Address, Egress, Pool};
 use towpath_wire::link::Refusal as TableRefusal;
 use towpath_wire::routing::Operation;
 
+use crate::access::AccessLog;
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
 use crate::cache::Cache;
@@ -52,6 +53,7 @@ pub struct Shared {
     pub table_refusal: Mutex<Option<TableRefusal>>,
     pub throttle: Throttle,
     pub contact: Contact,
+    pub access: AccessLog,
     pub cache: Cache,
 }
 

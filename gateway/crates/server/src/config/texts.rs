@@ -50,6 +50,8 @@ texts! {
     tls_client_ca_file;
     /// Whether callers show a certificate: `off`, `optional` or `required`; default: `required` with `tls_client_ca_file`, else `off`.
     tls_client_auth;
+    /// Where calls are logged, one JSON line each: a file, or `-` for standard output; default: nowhere.
+    access_log;
 }
 
 /// Whether callers show a certificate.

@@ -10,6 +10,7 @@ fn gauges() -> Gauges {
         in_flight: 3,
         body_memory_bytes: 0,
         cache_bytes: 0,
+        access_log_lost: 0,
         table_revision: 7,
         table_keys: 1,
         journal_used_bytes: 0,

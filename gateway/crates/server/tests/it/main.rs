@@ -8,6 +8,7 @@
     reason = "all of it is tests, helpers included"
 )]
 
+mod access;
 mod bad_input;
 mod bounds;
 mod budgets;
