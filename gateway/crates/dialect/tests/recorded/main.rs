@@ -4,8 +4,10 @@
 
 use bytes::Bytes;
 use towpath_dialect::{
-    Answer, End, FaultCode, StreamMeter, StreamRules, UpstreamFault, Usage, UsageChunk,
+    Answer, End, FaultCode, MessagesRequest, Receiver, Request, ResponsesRequest, Stamp,
+    StreamMeter, StreamRules, UpstreamFault, Usage, UsageChunk,
 };
+use towpath_wire::routing::{Dialect, Operation};
 
 const CHAT_STREAM: &str = include_str!("llama_cpp/chat.sse");
 const COMPLETION_STREAM: &str = include_str!("llama_cpp/completion.sse");
@@ -104,4 +106,39 @@ fn recorded_errors_reach_the_caller_as_codes() {
         (wrong_type.code, wrong_type.message.as_str()),
         (FaultCode::UpstreamRefused, "Expected 'content' to be a string or an array")
     );
+}
+
+/// A recorded stream as callers of the other dialects get it, in chunks of `size` bytes.
+#[expect(clippy::unwrap_used, reason = "a helper of tests")]
+fn told(body: &str, read: fn(Bytes) -> Request, size: usize) -> (String, Option<Usage>) {
+    let request = read(Bytes::copy_from_slice(body.as_bytes()));
+    let sent = request.for_target(&Receiver::new(Dialect::Openai, "m")).unwrap();
+    let stamp = || Stamp { id: "0".to_owned(), created_s: 0 };
+    let mut follower = sent.reply.follow(false, stamp);
+    let mut out = Vec::new();
+    for chunk in CHAT_STREAM.as_bytes().chunks(size) {
+        let fed = follower.feed(Bytes::copy_from_slice(chunk));
+        assert_eq!(fed.fault, None);
+        out.extend_from_slice(&fed.out);
+    }
+    out.extend_from_slice(&follower.finish(End::Clean).unwrap());
+    (String::from_utf8(out).unwrap(), follower.usage())
+}
+
+#[test]
+fn a_recorded_chat_is_told_as_messages_and_as_a_response() {
+    let messages =
+        r#"{"model":"m","max_tokens":6,"messages":[{"role":"user","content":"x"}],"stream":true}"#;
+    let responses = r#"{"model":"m","input":"x","stream":true}"#;
+    let read_messages =
+        |body| Request::Messages(MessagesRequest::read(Operation::Chat, body).unwrap());
+    let read_responses = |body| Request::Responses(ResponsesRequest::read(body).unwrap());
+    for size in [1, 7, 1 << 20] {
+        let (events, usage) = told(messages, read_messages, size);
+        assert_eq!(events, include_str!("llama_cpp/chat.as_messages.sse"));
+        assert_eq!(usage, Some(used(33, 6)));
+        let (events, usage) = told(responses, read_responses, size);
+        assert_eq!(events, include_str!("llama_cpp/chat.as_response.sse"));
+        assert_eq!(usage, Some(used(33, 6)));
+    }
 }
