@@ -64,6 +64,8 @@ fn a_peak_rises_at_once_and_is_forgotten() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// Keys are shared out as the weights say.
     #[test]
     fn sticky_shares_follow_weights(a in 1..50_u32, b in 1..50_u32, seed: u64) {

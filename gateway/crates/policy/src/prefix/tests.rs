@@ -13,7 +13,9 @@ fn seats(in_flight: &[u32]) -> Vec<Seat> {
 }
 
 fn text(seed: u64, length: usize) -> Vec<u8> {
-    seed.to_le_bytes().into_iter().cycle().take(length).collect()
+    let mut text = seed.to_le_bytes().repeat(length.div_ceil(8));
+    text.truncate(length);
+    text
 }
 
 fn pick(prefixes: &mut Prefixes, prompt: &[u8], in_flight: &[u32], random: u64) -> usize {
@@ -88,6 +90,8 @@ fn memory_is_bounded() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// No replica gets a call by its prefix that would put it more than a quarter above the mean, rounded
     /// up, and the least busy is always within that bound, so that somebody gets it.
     #[test]
