@@ -1,8 +1,10 @@
-"""Limits and blocks on the whole platform: in force with the answer that sets them."""
+"""Limits, budgets and blocks on the whole platform: in force with the answer that sets them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
+import ledger
 import pytest
 from fake_upstream import FakeUpstream
 from towpath_up import Up, eventually
@@ -93,3 +95,64 @@ def test_what_is_blocked_is_refused_with_the_answer_and_let_go_with_the_next(wor
     assert blocked.status_code == 403
     assert "it leaks its prompt" in blocked.text
     assert free.status_code == 200
+
+
+def used(world: World, budget: str) -> int:
+    """Return what the ledger says of a budget once it has all records of the gateway."""
+    state: dict[str, Any] = {}
+
+    def shipped() -> bool:
+        nonlocal state
+        with world.up.api() as api:
+            answer = api.get(f"/budgets/{budget}/state")
+        if answer.status_code == 503:
+            return False  # the control plane comes back
+        assert answer.status_code == 200, answer.text
+        state = answer.json()
+        return state["used"] > 0 and state["unshipped"] == state["reserved"] == 0
+
+    eventually(shipped, "ledger with every record")
+    return state["used"]
+
+
+def spent(world: World) -> int:
+    """Return the tokens of all records."""
+    with world.up.api() as api:
+        records = ledger.everything(api)
+    return sum((one["input_tokens"] or 0) + (one["output_tokens"] or 0) for one in records)
+
+
+def exhaust(world: World) -> tuple[str, list[httpx2.Response]]:
+    """Set a hard budget and call from many threads until nobody gets through."""
+    budget = world.create("/budgets", project="care/chat", tokens=400, period="month", mode="hard")
+    with ThreadPoolExecutor(16) as threads:
+        answers = list(threads.map(lambda _: world.call(max_tokens=6), range(120)))
+    return budget["id"], answers
+
+
+def test_a_hard_budget_is_never_over_however_many_call(world):
+    budget, answers = exhaust(world)
+
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = [answer for answer in answers if answer.status_code == 429][-1]
+    assert refused.json()["error"]["code"] == "insufficient_quota"
+    assert refused.headers["x-should-retry"] == "false"
+    assert "retry-after" not in refused.headers
+    assert "x-towpath-retry-at" in refused.headers
+    assert 0 < used(world, budget) <= 400
+    assert used(world, budget) == spent(world)
+
+
+def test_a_hard_budget_outlives_both_of_its_keepers(world):
+    """Neither the gateway's sudden end nor the control plane's renews it or counts twice."""
+    budget, _ = exhaust(world)
+    before = used(world, budget)
+
+    for part in ("gateway", "control"):
+        former = world.up.kill(part)
+        world.up.replaced(part, former)
+        world.up.ready()
+        again = [world.call(max_tokens=400).status_code for _ in range(3)]
+        assert again == [429, 429, 429], part
+
+    assert used(world, budget) == before == spent(world) <= 400
