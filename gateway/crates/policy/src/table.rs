@@ -147,6 +147,11 @@ impl Table {
         self.projects.get(id).map(Arc::as_ref)
     }
 
+    /// A project to hold on to: the same value as long as nothing of it changes.
+    pub fn shared_project(&self, id: &str) -> Option<&Arc<Project>> {
+        self.projects.get(id)
+    }
+
     pub fn team(&self, id: &str) -> Option<&Team> {
         self.teams.get(id).map(Arc::as_ref)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue};
 use towpath_dialect::Stamp;
 use towpath_policy::{Id, Key};
-use towpath_wire::routing::{DataClass, Operation};
+use towpath_wire::routing::{BodyLogMode, DataClass, Operation};
 use towpath_wire::usage::{CallerDialect, MAX_LABELS};
 
 use crate::errors::{Code, Refusal, Shape};
@@ -122,6 +122,12 @@ impl Exchange {
     pub fn stamp(&self) -> Stamp {
         let id = self.id.split_once('_').map_or(self.id.as_str(), |(_, id)| id);
         Stamp { id: id.to_owned(), created_s: self.time_ms / 1_000 }
+    }
+
+    /// Whether the caller's project wants nothing in its records but what money needs.
+    pub fn is_quiet(&self) -> bool {
+        let project = self.key.as_ref().and_then(|key| self.live.table.project(&key.project));
+        project.is_some_and(|project| project.body_log.mode == BodyLogMode::None)
     }
 
     /// Read labels and data class.

@@ -15,6 +15,7 @@ mod account;
 mod admit;
 mod authenticate;
 mod authorise;
+mod bodies;
 mod cache;
 mod clock;
 mod contact;

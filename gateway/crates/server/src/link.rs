@@ -144,11 +144,13 @@ pub async fn run(
     let shipping = ship::usage(shared, link);
     let signalling = ship::signals(shared, link);
     let waking = ship::wakes(shared, link);
+    let logging = ship::bodies(shared, link);
     tokio::select! {
         () = polling => {}
         () = shipping => {}
         () = signalling => {}
         () = waking => {}
+        () = logging => {}
         _ = stop.changed() => {}
     }
 }

@@ -142,6 +142,8 @@ pub struct Metrics {
     pub connections: AtomicU64,
     pub unrecorded_refusals: AtomicU64,
     pub shipped_records: AtomicU64,
+    /// Requests whose bodies were to be logged and were not.
+    pub lost_bodies: AtomicU64,
     pub table_refusals: AtomicU64,
     pub budget_refusals: AtomicU64,
     /// Calls refused by limits, in the order of [`Counted::ALL`].
@@ -156,6 +158,7 @@ impl Default for Metrics {
             connections: AtomicU64::new(0),
             unrecorded_refusals: AtomicU64::new(0),
             shipped_records: AtomicU64::new(0),
+            lost_bodies: AtomicU64::new(0),
             table_refusals: AtomicU64::new(0),
             budget_refusals: AtomicU64::new(0),
             limited: Default::default(),
@@ -228,6 +231,11 @@ impl Metrics {
                 "towpath_gateway_usage_shipped_total",
                 "Usage records the control plane acknowledged.",
                 &self.shipped_records,
+            ),
+            (
+                "towpath_gateway_bodies_lost_total",
+                "Requests whose bodies were to be logged and found no room, or were not taken.",
+                &self.lost_bodies,
             ),
             (
                 "towpath_gateway_tables_refused_total",

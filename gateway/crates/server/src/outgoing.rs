@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::admit::Lease;
+use crate::bodies::Tap;
 
 /// The answer ends here without its end: the connection is closed so that the caller sees a cut.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -22,6 +23,8 @@ pub struct Outgoing {
     content: Content,
     /// Memory the content is accounted to until it has left.
     _lease: Option<Lease>,
+    /// Copies what leaves, where bodies are logged.
+    tap: Option<Tap>,
 }
 
 enum Content {
@@ -33,20 +36,25 @@ enum Content {
 
 impl Outgoing {
     pub fn whole(bytes: Bytes) -> Self {
-        Self { content: Content::Whole(Some(bytes)), _lease: None }
+        Self { content: Content::Whole(Some(bytes)), _lease: None, tap: None }
     }
 
     pub fn leased(bytes: Bytes, lease: Lease) -> Self {
-        Self { content: Content::Whole(Some(bytes)), _lease: Some(lease) }
+        Self { content: Content::Whole(Some(bytes)), _lease: Some(lease), tap: None }
     }
 
     /// Bytes and then trailers, over HTTP/2.
     pub fn trailed(bytes: Bytes, lease: Option<Lease>, trailers: HeaderMap) -> Self {
-        Self { content: Content::Trailed(Some(bytes), Some(trailers)), _lease: lease }
+        Self { content: Content::Trailed(Some(bytes), Some(trailers)), _lease: lease, tap: None }
     }
 
     pub fn stream(chunks: impl Stream<Item = Result<Bytes, Cut>> + 'static) -> Self {
-        Self { content: Content::Stream(Box::pin(chunks)), _lease: None }
+        Self { content: Content::Stream(Box::pin(chunks)), _lease: None, tap: None }
+    }
+
+    /// The same body, copied as it leaves.
+    pub fn tapped(self, tap: Tap) -> Self {
+        Self { tap: Some(tap), ..self }
     }
 }
 
@@ -58,18 +66,21 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        match &mut self.content {
-            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        let frame = match &mut self.content {
+            Content::Whole(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
             Content::Trailed(bytes, trailers) => {
                 let data = bytes.take().filter(|bytes| !bytes.is_empty()).map(Frame::data);
-                let frame = data.or_else(|| trailers.take().map(Frame::trailers));
-                Poll::Ready(frame.map(Ok))
+                data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok)
             }
             Content::Stream(chunks) => {
-                let chunk = ready!(chunks.as_mut().poll_next(context));
-                Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+                ready!(chunks.as_mut().poll_next(context)).map(|chunk| chunk.map(Frame::data))
             }
+        };
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        if let (Some(tap), Some(bytes)) = (&mut self.tap, data) {
+            tap.piece(bytes);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

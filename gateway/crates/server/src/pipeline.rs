@@ -25,7 +25,7 @@ use crate::kserve::{self, Described, Wants};
 use crate::outgoing::Outgoing;
 use crate::relay::{self, Asked, Failure, Job, Looked};
 use crate::shared::Worker;
-use crate::{grpc, intake, models};
+use crate::{bodies, grpc, intake, models};
 
 /// Longest name of a model that is kept in records; endpoint names have at most 63.
 const NAME: usize = 128;
@@ -158,7 +158,12 @@ fn enter(exchange: &mut Exchange, asks: &Asks, parts: &Parts) -> Result<(), Refu
     if matches!(asks, Asks::Grpc(_)) {
         exchange.patience = grpc::timeout(&parts.headers)?;
     }
-    exchange.read_context(&parts.headers)
+    exchange.read_context(&parts.headers)?;
+    if exchange.is_quiet() {
+        exchange.labels.clear();
+        exchange.client_request_id = None;
+    }
+    Ok(())
 }
 
 async fn called(
@@ -175,6 +180,21 @@ async fn called(
         Ok(read) => read,
         Err(refusal) => return refused(account, &refusal),
     };
+    let tap = bodies::tap(&account.exchange, &parts.headers, &body);
+    let response = answered(account, asks, parts, body, lease).await;
+    match tap {
+        Some(tap) => tap.answer(response),
+        None => response,
+    }
+}
+
+async fn answered(
+    mut account: Account,
+    asks: Asks,
+    parts: &Parts,
+    body: Bytes,
+    lease: Lease,
+) -> Response<Outgoing> {
     let job = match prepare(&mut account, asks, &parts.headers, body, lease) {
         Ok(job) => job,
         Err(refusal) => return refused(account, &refusal),
@@ -284,7 +304,8 @@ fn prepare(
 /// Note on the exchange what a request to a model says of itself.
 fn understood(exchange: &mut Exchange, request: ModelRequest) -> (String, Asked) {
     exchange.stream = request.stream();
-    let user = request.user().filter(|user| user.len() <= USER);
+    let quiet = exchange.is_quiet();
+    let user = request.user().filter(|user| user.len() <= USER && !quiet);
     exchange.user = user.map(|user| exchange.worker.shared.secrets.pseudonym(user));
     (request.model().to_owned(), Asked::Model(request))
 }

@@ -22,6 +22,7 @@ use towpath_wire::routing::Snapshot;
 use crate::access::AccessLog;
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
+use crate::bodies::Bodies;
 use crate::cache::Cache;
 use crate::config::{self, Config};
 use crate::contact::Contact;
@@ -341,6 +342,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         admission: Admission::default(),
         budgets,
         memory: Arc::new(BodyMemory::new(limits.body_memory_bytes)),
+        bodies: Bodies::default(),
         metrics: Metrics::default(),
         secrets,
         api,

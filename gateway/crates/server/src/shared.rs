@@ -16,6 +16,7 @@ use towpath_wire::routing::Operation;
 use crate::access::AccessLog;
 use crate::account::Refusals;
 use crate::admit::{Admission, BodyMemory, Calls};
+use crate::bodies::Bodies;
 use crate::cache::Cache;
 use crate::config::Limits;
 use crate::contact::Contact;
@@ -44,6 +45,7 @@ pub struct Shared {
     pub admission: Admission,
     pub budgets: Budgets,
     pub memory: Arc<BodyMemory>,
+    pub bodies: Bodies,
     pub metrics: Metrics,
     pub secrets: Secrets,
     pub api: Option<Address>,

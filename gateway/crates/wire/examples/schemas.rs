@@ -31,5 +31,6 @@ fn main() -> std::io::Result<()> {
     write("routing.schema.json", schema_for!(Routing))?;
     write("budget.schema.json", schema_for!(BudgetState))?;
     write("usage.schema.json", schema_for!(Usage))?;
+    write("bodies.schema.json", schema_for!(link::BodyBatch))?;
     write("signals.schema.json", schema_for!(Signals))
 }

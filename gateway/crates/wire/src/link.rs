@@ -5,6 +5,7 @@
 //! | `POST /link/v1/routing` | [`RoutingPoll`] | [`RoutingReply`], held up to `wait_ms` while there is nothing new |
 //! | `POST /link/v1/usage` | [`UsageBatch`] | [`UsageAck`] |
 //! | `POST /link/v1/signals` | `Signals` | 204 |
+//! | `POST /link/v1/bodies` | [`BodyBatch`] | 204 |
 //!
 //! Every call carries `Authorization: Bearer <link credential>`.
 
@@ -83,4 +84,46 @@ pub struct UsageAck {
     /// forgets the records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<BudgetState>,
+}
+
+/// Most bodies in one [`BodyBatch`].
+pub const MAX_BODY_BATCH: usize = 64;
+
+/// Bodies of requests and answers of projects that log them. They are kept in memory alone until they
+/// are shipped: a crash loses some, and so does a control plane that is away for long.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct BodyBatch {
+    pub gateway_id: String,
+    /// Requests since the last batch whose bodies were not kept, for want of memory.
+    #[serde(default)]
+    pub lost: u64,
+    pub bodies: Vec<LoggedBodies>,
+}
+
+/// What one request sent and was answered, redacted. Headers are never part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoggedBodies {
+    /// Id of the usage record.
+    pub request_id: String,
+    pub time_ms: i64,
+    /// Id of the project.
+    pub project: String,
+    pub request: LoggedBody,
+    /// HTTP status of the answer.
+    pub status: u16,
+    pub response: LoggedBody,
+}
+
+/// One body, as far as it was kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoggedBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Its text; bytes that are no UTF-8 are replaced.
+    pub text: String,
+    /// Size of the whole body as it was sent.
+    pub bytes: u64,
+    /// Whether `text` ends before the body did.
+    #[serde(default)]
+    pub truncated: bool,
 }

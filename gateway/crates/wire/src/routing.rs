@@ -133,6 +133,45 @@ pub struct Project {
     pub name: String,
     /// Id of the team.
     pub team: String,
+    #[serde(default, skip_serializing_if = "BodyLog::is_default")]
+    pub body_log: BodyLog,
+}
+
+/// What is kept of a project's requests beyond what money needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BodyLog {
+    #[serde(default)]
+    pub mode: BodyLogMode,
+    /// What is taken out of bodies before they leave the gateway, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redact: Vec<Redaction>,
+}
+
+impl BodyLog {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How much of a request is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyLogMode {
+    /// The usage record without `user`, `labels` and the caller's own request id.
+    None,
+    /// The whole usage record.
+    #[default]
+    Metadata,
+    /// That, and the bodies of request and answer.
+    Full,
+}
+
+/// Text that is replaced by `[redacted:<name>]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Redaction {
+    pub name: String,
+    /// A regular expression without look-around and back-references, matched in linear time.
+    pub pattern: String,
 }
 
 /// What a caller may do with a key beyond calling models.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_wire::routing::{self, Allow, Envelope, Fallback, Subject, Value};
 
 use super::{Key, Kind, Reference, Refused, Table, refuse};
-use crate::{Blocks, BudgetRule, Id, LimitRule, Tiers, check};
+use crate::{Blocks, BudgetRule, Id, LimitRule, Redactor, Tiers, check};
 
 /// A table under construction: dropped unless every check passes.
 pub(super) struct Change {
@@ -187,6 +187,7 @@ impl Change {
                 next.teams.insert_mut(id, Arc::new(team));
             }
             Value::Project(project) => {
+                Redactor::new(&project.body_log.redact)?;
                 let name = (Id::from(project.team.as_str()), project.name.clone());
                 if let Some(other) = next.project_names.get(&name) {
                     return Err(format!("project `{other}` is called `{}` too", project.name));

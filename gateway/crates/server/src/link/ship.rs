@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use towpath_wire::link::{MAX_USAGE_BATCH, UsageAck, UsageBatch};
+use towpath_wire::link::{BodyBatch, MAX_USAGE_BATCH, UsageAck, UsageBatch};
 use towpath_wire::signals::{
     BudgetSignal, EndpointSignal, LimitSignal, ReplicaSignal, Signals, TargetSignal,
 };
 
+use crate::bodies::{Redactors, Shipment};
 use crate::clock;
 use crate::link::{Backoff, Link, LinkError};
 use crate::log::{self, Level};
@@ -51,7 +52,15 @@ pub async fn usage(shared: &Shared, link: &Link) {
 
 /// Ship everything there is, until it is gone or the time is.
 pub async fn rest(shared: &Shared, link: &Link) {
-    let all = async { while batch(shared, link).await.is_ok_and(|shipped| shipped > 0) {} };
+    let all = async {
+        while batch(shared, link).await.is_ok_and(|shipped| shipped > 0) {}
+        let mut redactors = Redactors::default();
+        while let Some(shipment) = shared.bodies.take(&mut redactors) {
+            if body_batch(shared, link, &shipment).await.is_err() {
+                break;
+            }
+        }
+    };
     // What is left is shipped by the next start.
     let _ = tokio::time::timeout(REST_WAIT, all).await;
 }
@@ -76,6 +85,49 @@ async fn batch(shared: &Shared, link: &Link) -> Result<usize, LinkError> {
     shared.journal.acknowledge(ack.acknowledged);
     shared.metrics.shipped_records.fetch_add(count as u64, Ordering::Relaxed);
     Ok(count)
+}
+
+/// Ship logged bodies as they come. They wait in memory while the control plane is away; a message that it
+/// does not take is given up, so that it does not keep others from being taken.
+pub async fn bodies(shared: &Shared, link: &Link) {
+    let mut redactors = Redactors::default();
+    let mut backoff = Backoff::new();
+    loop {
+        let Some(shipment) = shared.bodies.take(&mut redactors) else {
+            shared.bodies.arrived().await;
+            continue;
+        };
+        if shipment.lost > 0 {
+            log::event(Level::Warning, "bodies.lost", &[("requests", &shipment.lost)]);
+        }
+        loop {
+            match body_batch(shared, link, &shipment).await {
+                Ok(()) => {
+                    backoff.reset();
+                    break;
+                }
+                Err(LinkError::Status(status)) if (400..500).contains(&status) => {
+                    log::event(Level::Error, "bodies.refused", &[("status", &status)]);
+                    shipment.give_up(&shared.metrics);
+                    break;
+                }
+                Err(_) => backoff.pause().await,
+            }
+        }
+    }
+}
+
+async fn body_batch(
+    shared: &Shared,
+    link: &Link,
+    shipment: &Shipment<'_>,
+) -> Result<(), LinkError> {
+    let batch = BodyBatch {
+        gateway_id: shared.gateway_id.clone(),
+        lost: shipment.lost,
+        bodies: shipment.bodies.clone(),
+    };
+    link.post::<serde_json::Value>("/link/v1/bodies", &batch, STORE_WAIT).await.map(|_| ())
 }
 
 /// Say every second how busy the endpoints are. A lost signal is not repeated.

@@ -10,6 +10,7 @@
 
 mod access;
 mod bad_input;
+mod bodies;
 mod bounds;
 mod budgets;
 mod cache;

@@ -14,7 +14,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towpath_wire::budget::BudgetState;
-use towpath_wire::link::{Refusal, RoutingPoll, RoutingReply, UsageAck, UsageBatch};
+use towpath_wire::link::{
+    BodyBatch, LoggedBodies, Refusal, RoutingPoll, RoutingReply, UsageAck, UsageBatch,
+};
 use towpath_wire::routing::{Batch, Envelope, Revocation, Snapshot, TABLE_VERSION};
 use towpath_wire::signals::Signals;
 use towpath_wire::usage::UsageRecord;
@@ -28,6 +30,7 @@ struct State {
     revocations: Vec<Revocation>,
     records: Vec<UsageRecord>,
     signals: Vec<Signals>,
+    bodies: Vec<BodyBatch>,
     refused: Option<Refusal>,
     applied: u64,
     polls: Vec<RoutingPoll>,
@@ -124,6 +127,17 @@ impl Control {
         self.state.lock().unwrap().signals.clone()
     }
 
+    /// What was logged of bodies.
+    pub fn bodies(&self) -> Vec<LoggedBodies> {
+        let state = self.state.lock().unwrap();
+        state.bodies.iter().flat_map(|batch| batch.bodies.clone()).collect()
+    }
+
+    /// Requests whose bodies were lost.
+    pub fn lost_bodies(&self) -> u64 {
+        self.state.lock().unwrap().bodies.iter().map(|batch| batch.lost).sum()
+    }
+
     /// Wait until this is so of what the gateway told.
     pub async fn wait_until(&self, condition: impl Fn(&Self) -> bool) {
         let mut changed = self.changed.subscribe();
@@ -179,6 +193,11 @@ impl Control {
             "/link/v1/signals" => {
                 let signals: Signals = serde_json::from_slice(&body).unwrap();
                 self.change(|state| state.signals.push(signals));
+                reply(204, &())
+            }
+            "/link/v1/bodies" => {
+                let batch: BodyBatch = serde_json::from_slice(&body).unwrap();
+                self.change(|state| state.bodies.push(batch));
                 reply(204, &())
             }
             path => panic!("{path} is no path of the link"),
