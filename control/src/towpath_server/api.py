@@ -18,6 +18,7 @@ from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.batches import routes as batches
 from towpath_server.domains.blocks import routes as blocks
+from towpath_server.domains.bodies import routes as bodies
 from towpath_server.domains.budgets import routes as budgets
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.endpoints import routes as endpoints
@@ -62,6 +63,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     prices.router,
     blocks.router,
     nodes.router,
+    bodies.router,
     usage.request_router,
     usage.router,
     audit_routes.router,

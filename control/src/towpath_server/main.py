@@ -37,6 +37,7 @@ from towpath_server.core.folder import DataFolder
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
 from towpath_server.domains.batches.reconcile import BatchLoop, Runner
+from towpath_server.domains.bodies import reconcile as forget
 from towpath_server.domains.budgets.reconcile import Notifier
 from towpath_server.domains.deployments import reconcile
 from towpath_server.gatewaylink.app import Link
@@ -131,7 +132,7 @@ async def compose(settings: Settings) -> Composition:
         validator=validator,
         registry=registry,
         webhook=webhook,
-        link=Link(db, kinds, watch, gateways, credential),
+        link=Link(db, kinds, watch, gateways, credential, bodies=facilities.bodies),
         replicas=LocalReplicas(
             facilities.folder, Limits(grace_s=compute.stop_timeout_s, log_bytes=compute.log_bytes)
         ),
@@ -231,6 +232,8 @@ class ControlPlane:
             loops.create_task(bootstrap.settle(parts.db, parts.watch))
             holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
             loops.create_task(self._run_batches(holder))
+            forgetting = forget.loop(parts.db, parts.facilities.bodies, holder=holder)
+            loops.create_task(forgetting.run())
             if parts.settings.compute.enabled:
                 await parts.replicas.start()
                 loop = reconcile.loop(parts.db, parts.facilities, parts.replicas, holder=holder)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from towpath_server.adapters.facilities import Facilities
 from towpath_server.core.secret import Secret
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.catalog import catalog
@@ -78,9 +79,10 @@ def watch(db) -> Watch:
 
 
 @pytest.fixture
-async def link(db, watch, gateways) -> AsyncIterator[httpx2.AsyncClient]:
+async def link(db, watch, gateways, settings) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the link that has the credential."""
-    app = Link(db, catalog("EUR"), watch, gateways, Secret(CREDENTIAL)).app()
+    credential, bodies = Secret(CREDENTIAL), Facilities.of(settings).bodies
+    app = Link(db, catalog("EUR"), watch, gateways, credential, bodies=bodies).app()
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app),
         base_url="http://link.test",

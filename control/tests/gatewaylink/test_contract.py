@@ -29,7 +29,7 @@ from towpath_server.domains.endpoints.models.serving import (
 )
 from towpath_server.domains.keys.models import Environment, Key, Kind, Priority, StandIn
 from towpath_server.domains.limits.models import Limit, Owner, Rate, Rules, Setter, Subject
-from towpath_server.domains.projects.models import Project
+from towpath_server.domains.projects.models import BodyLog, BodyMode, Project, Redaction
 from towpath_server.domains.providers.models import Credential
 from towpath_server.domains.teams.models import Team
 from towpath_server.gatewaylink import entities, schemas
@@ -85,6 +85,9 @@ def allowed(document: dict[str, Any], part: dict[str, Any]) -> set[str] | None:
         (schemas.UsageBatch, "usage", "UsageBatch"),
         (schemas.RoutingPoll, "routing", "RoutingPoll"),
         (schemas.Refusal, "routing", "Refusal"),
+        (schemas.BodyBatch, "bodies", None),
+        (schemas.LoggedBodies, "bodies", "LoggedBodies"),
+        (schemas.LoggedBody, "bodies", "LoggedBody"),
         (schemas.EndpointSignal, "signals", "EndpointSignal"),
         (schemas.Signals, "signals", None),
     ],
@@ -168,6 +171,16 @@ EXAMPLES = [
     Entity("team", "team_1", entities.team(Team("team_1", 1, 0, 0, "care", 3))),
     Entity(
         "project", "prj_1", entities.project(Project("prj_1", 1, 0, 0, "team_1", "chat", "care"))
+    ),
+    Entity(
+        "project",
+        "prj_2",
+        entities.project(
+            Project(
+                *("prj_2", 1, 0, 0, "team_1", "logged", "care"),
+                body_log=BodyLog(BodyMode.FULL, (Redaction("card", r"\d{16}"),), 30),
+            )
+        ),
     ),
     Entity("key", "key_1", entities.key(FULL_KEY)),
     Entity(

@@ -19,6 +19,8 @@ class Facilities:
     compute: ComputeSettings
     files: FolderStore
     """What callers upload and batches answer; apart from models, so that no sweep meets one."""
+    bodies: FolderStore
+    """Logged bodies of requests, sealed."""
     batches: BatchSettings
     runtimes_dir: Path | None = None
     """Further runtime descriptions, beside those that are shipped."""
@@ -32,6 +34,7 @@ class Facilities:
             artifacts=FolderStore(folder.artifacts, max_file_bytes=settings.api.upload_bytes),
             compute=settings.compute,
             files=FolderStore(folder.files),
+            bodies=FolderStore(folder.bodies),
             batches=settings.batches,
             runtimes_dir=settings.runtimes_dir,
         )

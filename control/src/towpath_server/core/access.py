@@ -81,6 +81,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "batch": {_R: _SEE | {Role.SCOPE_INVOKE}, _C: {Role.SCOPE_INVOKE}, _U: _CALL},
         "usage": {_R: _SEE},
         "request": {_R: _SEE},
+        "body": {_R: _DEVELOPER},
     }.items()
 }
 

@@ -47,6 +47,11 @@ class DataFolder:
         return self.root / "files"
 
     @property
+    def bodies(self) -> Path:
+        """Logged bodies of requests, sealed."""
+        return self.root / "bodies"
+
+    @property
     def gateway(self) -> Path:
         """The gateway's own folder, which only the gateway opens."""
         return self.root / "gateway"
@@ -97,6 +102,7 @@ class DataFolder:
             self.database.parent,
             self.artifacts,
             self.files,
+            self.bodies,
             self.gateway,
             self.replicas,
             self.logs,

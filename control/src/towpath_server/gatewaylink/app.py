@@ -11,16 +11,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.core import log as logging
 from towpath_server.core.db import Database
 from towpath_server.core.errors import Kind, TowpathError, Unavailable
 from towpath_server.core.secret import Secret
+from towpath_server.domains.bodies import service as bodies
+from towpath_server.domains.bodies.models import Logged
 from towpath_server.domains.budgets.models import News as BudgetNews
 from towpath_server.domains.budgets.service import books
 from towpath_server.gatewaylink import budgets, routing
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.routing import Catalog, News
-from towpath_server.gatewaylink.schemas import RoutingPoll, Signals, UsageBatch
+from towpath_server.gatewaylink.schemas import BodyBatch, RoutingPoll, Signals, UsageBatch
 from towpath_server.gatewaylink.usage import Intake
 from towpath_server.gatewaylink.watch import Watch
 
@@ -69,7 +72,14 @@ class Link:
     """What gateways ask and tell."""
 
     def __init__(
-        self, db: Database, catalog: Catalog, watch: Watch, gateways: Gateways, credential: Secret
+        self,
+        db: Database,
+        catalog: Catalog,
+        watch: Watch,
+        gateways: Gateways,
+        credential: Secret,
+        *,
+        bodies: FolderStore,
     ) -> None:
         self._db = db
         self._catalog = catalog
@@ -78,6 +88,7 @@ class Link:
         self._credential = credential.reveal().encode()
         self._intake = Intake(db)
         watch.count = self._connected
+        self._bodies_store = bodies
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -86,6 +97,7 @@ class Link:
                 Route("/link/v1/routing", self._guarded(self._routing), methods=["POST"]),
                 Route("/link/v1/usage", self._guarded(self._usage), methods=["POST"]),
                 Route("/link/v1/signals", self._guarded(self._signals), methods=["POST"]),
+                Route("/link/v1/bodies", self._guarded(self._bodies), methods=["POST"]),
             ]
         )
 
@@ -160,6 +172,22 @@ class Link:
 
     async def _signals(self, request: Request) -> Response:
         self._gateways.take(await _read(request, Signals))
+        return Response(status_code=204)
+
+    async def _bodies(self, request: Request) -> Response:
+        batch = await _read(request, BodyBatch)
+        if batch.lost:
+            log.warning("bodies.lost", gateway=batch.gateway_id, requests=batch.lost)
+        found = [
+            Logged(
+                one.request_id,
+                one.time_ms,
+                one.project,
+                one.model_dump(include={"status", "request", "response"}),
+            )
+            for one in batch.bodies
+        ]
+        await bodies.keep(self._db, self._bodies_store, found)
         return Response(status_code=204)
 
     def _guarded(

@@ -14,7 +14,7 @@ from towpath_server.domains.budgets.models import Budget, Unit
 from towpath_server.domains.endpoints.models import Replica, RoutedEndpoint, RoutedTarget
 from towpath_server.domains.keys.models import Key, StandIn
 from towpath_server.domains.limits.models import RATES, Limit
-from towpath_server.domains.projects.models import Project
+from towpath_server.domains.projects.models import BodyMode, Project
 from towpath_server.domains.providers.models import Credential
 from towpath_server.domains.teams.models import Team
 
@@ -30,7 +30,14 @@ def team(found: Team) -> Value:
 
 def project(found: Project) -> Value:
     """Write a project."""
-    return {"name": found.name, "team": found.team_id}
+    value: Value = {"name": found.name, "team": found.team_id}
+    log = found.body_log
+    if log.mode is not BodyMode.METADATA or log.redact:
+        value["body_log"] = {
+            "mode": log.mode.value,
+            "redact": [{"name": one.name, "pattern": one.pattern} for one in log.redact],
+        }
+    return value
 
 
 def key(found: Key | StandIn) -> Value:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 USAGE_VERSION = 1
 MAX_USAGE_BATCH = 1_000
 MAX_LABELS = 8
+MAX_BODY_BATCH = 64
 
 # Rust counts in u64 and the databases in signed 64 bits; no real figure is beyond these.
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -121,6 +122,34 @@ class UsageBatch(_Up):
 
     gateway_id: Id
     records: Annotated[list[UsageRecord], Field(max_length=MAX_USAGE_BATCH)]
+
+
+class LoggedBody(_Up):
+    """One body, redacted, as far as it was kept."""
+
+    content_type: str | None = None
+    text: str
+    bytes: Count
+    truncated: bool = False
+
+
+class LoggedBodies(_Up):
+    """What one request sent and was answered."""
+
+    request_id: Id
+    time_ms: Milliseconds
+    project: Id
+    request: LoggedBody
+    status: Annotated[int, Field(ge=0, le=65_535)]
+    response: LoggedBody
+
+
+class BodyBatch(_Up):
+    """Bodies of projects that log them."""
+
+    gateway_id: Id
+    lost: Count = 0
+    bodies: Annotated[list[LoggedBodies], Field(max_length=MAX_BODY_BATCH)]
 
 
 class EndpointSignal(_Up):

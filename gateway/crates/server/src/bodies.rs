@@ -19,6 +19,9 @@ use crate::shared::Shared;
 
 /// Projects whose rules are kept compiled; beyond it, they are compiled afresh.
 const MAX_REDACTORS: usize = 1_000;
+/// Bytes of one message, unless a single request has more: as JSON it may grow sixfold, and the control
+/// plane takes 16 MiB.
+const SHIPMENT: usize = 2 << 20;
 /// Longest content type that is kept.
 const CONTENT_TYPE: usize = 128;
 
@@ -161,7 +164,12 @@ impl Bodies {
     pub fn take<'b>(&'b self, redactors: &mut Redactors) -> Option<Shipment<'b>> {
         let taken: Vec<Kept> = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = waiting.len().min(MAX_BODY_BATCH);
+            let mut bytes = 0;
+            let fits = waiting.iter().take(MAX_BODY_BATCH).take_while(|kept| {
+                bytes += kept.held();
+                bytes <= SHIPMENT
+            });
+            let count = fits.count().max(1).min(waiting.len());
             waiting.drain(..count).collect()
         };
         let lost = self.lost.swap(0, Ordering::Relaxed);

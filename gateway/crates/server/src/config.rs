@@ -154,7 +154,7 @@ limits! {
     /// Largest plain answer of an upstream.
     answer_max_bytes = 32 * MIB, 1_024 => 1_024 * MIB;
     /// Most bytes that are logged of one body, where a project logs bodies.
-    body_log_max_bytes = 256 * 1_024, 1_024 => 1_024 * MIB;
+    body_log_max_bytes = 256 * 1_024, 1_024 => MIB;
     /// Memory for all logged bodies until they are shipped; what finds no room is not logged.
     body_log_memory_bytes = 32 * MIB, 1_024 => 1_024 * 1_024 * MIB;
     /// Most bytes of the usage journal; when it is full, calls get 503.

@@ -1,6 +1,32 @@
 """What projects and applications are."""
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, field
+
+
+class BodyMode(enum.StrEnum):
+    """How much of a project's requests is kept."""
+
+    NONE = "none"
+    METADATA = "metadata"
+    FULL = "full"
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """What is taken out of bodies, and the name that stands in its place."""
+
+    name: str
+    pattern: str
+
+
+@dataclass(frozen=True)
+class BodyLog:
+    """What is kept of a project's requests beyond what money needs, and for how long."""
+
+    mode: BodyMode = BodyMode.METADATA
+    redact: tuple[Redaction, ...] = ()
+    days: int = 7
 
 
 @dataclass(frozen=True)
@@ -15,6 +41,7 @@ class Project:
     name: str
     team_name: str = ""
     """The name of its team as it is now."""
+    body_log: BodyLog = field(default_factory=BodyLog)
 
     @property
     def path(self) -> str:

@@ -54,8 +54,15 @@ async def get(project: Ref, caller: Caller, tx: ReadTx) -> ProjectOut:
 async def update(
     project: Ref, body: ProjectUpdate, caller: Caller, tx: WriteTx, if_match: IfMatch
 ) -> ProjectOut:
-    """Rename a project."""
-    changed = await projects.update(tx, caller, project, name=body.name, if_match=if_match)
+    """Rename a project, or change what is kept of its requests."""
+    changed = await projects.update(
+        tx,
+        caller,
+        project,
+        name=body.name,
+        body_log=body.body_log.model() if body.body_log else None,
+        if_match=if_match,
+    )
     return ProjectOut.of(changed)
 
 

@@ -1,6 +1,6 @@
 """Queries of projects and applications."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,28 +11,34 @@ from towpath_server.core import queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.projects.models import Application, Project
+from towpath_server.domains.projects.models import (
+    Application,
+    BodyLog,
+    BodyMode,
+    Project,
+    Redaction,
+)
 from towpath_server.domains.projects.tables import applications, projects
 
 
 async def insert(tx: Tx, project: Project) -> None:
     """Add a project."""
     values: dict[str, Any] = asdict(project)
-    del values["team_name"]
+    del values["team_name"], values["body_log"]
     await tx.execute(projects.insert().values(**values))
 
 
 async def get(tx: Tx, id: str) -> Project | None:  # noqa: A002
     """Find a project by id."""
     row = (await tx.execute(select(projects).where(projects.c.id == id))).first()
-    return Project(**row._asdict()) if row else None
+    return _project(row) if row else None
 
 
 async def find(tx: Tx, team: str, name: str) -> Project | None:
     """Find a team's project by name."""
     query = select(projects).where(projects.c.team_id == team, projects.c.name == name)
     row = (await tx.execute(query)).first()
-    return Project(**row._asdict()) if row else None
+    return _project(row) if row else None
 
 
 async def page(tx: Tx, reach: Reach, window: Window, *, team: str | None) -> list[Project]:
@@ -42,7 +48,7 @@ async def page(tx: Tx, reach: Reach, window: Window, *, team: str | None) -> lis
     if team is not None:
         query = query.where(projects.c.team_id == team)
     rows = await tx.execute(queries.windowed(query, window, projects.c.id))
-    return [Project(**row._asdict()) for row in rows]
+    return [_project(row) for row in rows]
 
 
 async def rows(
@@ -54,7 +60,7 @@ async def rows(
         query = query.where(projects.c.id > after).order_by(projects.c.id).limit(limit)
     else:
         query = query.where(projects.c.id.in_(sorted(wanted)))
-    return [Project(**row._asdict()) for row in await tx.execute(query)]
+    return [_project(row) for row in await tx.execute(query)]
 
 
 async def names_in(tx: Tx, team: str, limit: int) -> list[str]:
@@ -63,9 +69,12 @@ async def names_in(tx: Tx, team: str, limit: int) -> list[str]:
     return list((await tx.execute(query)).scalars())
 
 
-async def rename(tx: Tx, project: Project, name: str) -> None:
-    """Change the name."""
-    await queries.change(tx, projects, project.id, project.revision, {"name": name})
+async def change(tx: Tx, project: Project, values: Mapping[str, Any]) -> None:
+    """Change name or body log."""
+    written = dict(values)
+    if "body_log" in written:
+        written["body_log"] = asdict(written["body_log"])
+    await queries.change(tx, projects, project.id, project.revision, written)
 
 
 async def delete(tx: Tx, project: Project) -> None:
@@ -122,3 +131,12 @@ async def change_application(tx: Tx, application: Application, values: dict[str,
 async def delete_application(tx: Tx, application: Application) -> None:
     """Remove an application."""
     await queries.remove(tx, applications, application.id, application.revision)
+
+
+def _project(row: Any) -> Project:
+    values = row._asdict()
+    found = values.pop("body_log")
+    if found is None:
+        return Project(**values)
+    redact = tuple(Redaction(**one) for one in found["redact"])
+    return Project(**values, body_log=BodyLog(BodyMode(found["mode"]), redact, found["days"]))

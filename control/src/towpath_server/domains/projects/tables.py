@@ -1,6 +1,6 @@
 """Tables of projects and applications."""
 
-from sqlalchemy import Column, Index, String, Table, Text, UniqueConstraint
+from sqlalchemy import JSON, Column, Index, String, Table, Text, UniqueConstraint
 
 from towpath_server.core import queries
 from towpath_server.core.db import metadata
@@ -11,6 +11,8 @@ projects = Table(
     *queries.resource(),
     Column("team_id", String(64), nullable=False),
     Column("name", String(63), nullable=False),
+    # none: the default, as every project begins
+    Column("body_log", JSON(none_as_null=True)),
     UniqueConstraint("team_id", "name"),
 )
 

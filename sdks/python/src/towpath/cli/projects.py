@@ -65,6 +65,31 @@ def rename(current: Session, project: str, name: str, as_json: bool) -> None:
     listing.resource(current.client().projects.update(project, name=name), as_json=as_json)
 
 
+@command.command("body-log")
+@click.argument("project", metavar="TEAM/NAME")
+@click.argument("mode", type=click.Choice(["none", "metadata", "full"]))
+@click.option("--redact", metavar="NAME=PATTERN", multiple=True, help="Take out of bodies.")
+@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="Keep.")
+@json_option
+@session
+def body_log(
+    current: Session, *, project: str, mode: str, redact: tuple[str, ...], days: int, as_json: bool
+) -> None:
+    """Set what is kept of requests."""
+    rules = [_rule(text) for text in redact]
+    setting = {"mode": mode, "redact": rules, "retention_days": days}
+    changed = current.client().projects.update(project, body_log=setting)
+    then = "One request's bodies: `towpath requests show ID --bodies`" if mode == "full" else None
+    listing.resource(changed, as_json=as_json, fields=("path", "body_log"), then=then)
+
+
+def _rule(text: str) -> dict[str, str]:
+    name, separator, pattern = text.partition("=")
+    if not separator or not name or not pattern:
+        raise Misuse(f"`{text}` is not `NAME=PATTERN`", fix="`--redact 'card=[0-9]{16}'`")
+    return {"name": name, "pattern": pattern}
+
+
 @command.command()
 @click.argument("project", metavar="TEAM/NAME")
 @json_option

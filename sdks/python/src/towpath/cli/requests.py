@@ -10,7 +10,7 @@ from towpath.cli.group import Noun
 from towpath.cli.output import Column
 from towpath.cli.session import Session, json_option, limit_option, session
 from towpath.generated.client import Towpath
-from towpath.types import RequestRecord
+from towpath.types import RequestBodies, RequestRecord
 
 # A live tail asks this often; the log itself is behind by up to 0.1 s.
 FOLLOW_S = 1.0
@@ -114,10 +114,14 @@ def tail_line(record: RequestRecord) -> str:
 
 @command.command()
 @click.argument("request_id", metavar="ID")
+@click.option("--bodies", is_flag=True, help="What it sent and was answered, where it is logged.")
 @json_option
 @session
-def show(current: Session, request_id: str, as_json: bool) -> None:
+def show(current: Session, request_id: str, bodies: bool, as_json: bool) -> None:
     """Show one request, by the id that its caller saw."""
+    if bodies:
+        show_bodies(current.client().requests.bodies(request_id), as_json=as_json)
+        return
     record = current.client().requests.get(request_id)
     if as_json:
         output.document(record.to_dict())
@@ -136,6 +140,19 @@ def show(current: Session, request_id: str, as_json: bool) -> None:
         output.data(f"{'decision':<9} {output.clean(decided(record))}")
     output.data(f"{'took':<9} {timing(record)}")
     output.data(f"{'ended':<9} {how(record)}")
+
+
+def show_bodies(found: RequestBodies, *, as_json: bool) -> None:
+    """Write both bodies of a request as they were, redacted."""
+    if as_json:
+        output.document(found.to_dict())
+        return
+    for name, body in (("request", found.request), ("response", found.response)):
+        cut = ", cut off" if body.truncated else ""
+        status = f"status {found.status}, " if name == "response" else ""
+        output.note(f"{name}: {status}{body.bytes} bytes{cut}")
+        for line in body.text.splitlines():
+            output.data(output.clean(line))
 
 
 def served(record: RequestRecord) -> str:

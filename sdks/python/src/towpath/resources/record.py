@@ -5,7 +5,7 @@ from typing import Any
 
 from towpath.paging import AsyncPages
 from towpath.resources.noun import AsyncCaller, AsyncNoun, pages
-from towpath.types import AuditEvent, RequestRecord, UsageReport
+from towpath.types import AuditEvent, RequestBodies, RequestRecord, UsageReport
 
 
 class AsyncRequests(AsyncNoun[RequestRecord]):
@@ -13,6 +13,16 @@ class AsyncRequests(AsyncNoun[RequestRecord]):
 
     _path = "/api/v1/requests"
     _kind = RequestRecord
+
+    async def bodies(self, request: str) -> RequestBodies:
+        """
+        Return what a request sent and was answered, where its project logs bodies.
+
+        Raises:
+            NotFoundError: None are kept, or this caller may not read them.
+        """
+        path = self._at(request, "bodies")
+        return RequestBodies.of(*await self._client.call("GET", path))
 
     def list(
         self,

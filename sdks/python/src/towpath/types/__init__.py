@@ -45,6 +45,8 @@ from towpath.types.organisation import Token as Token
 from towpath.types.organisation import User as User
 from towpath.types.record import Actor as Actor
 from towpath.types.record import AuditEvent as AuditEvent
+from towpath.types.record import LoggedBody as LoggedBody
+from towpath.types.record import RequestBodies as RequestBodies
 from towpath.types.record import RequestRecord as RequestRecord
 from towpath.types.record import UsageLine as UsageLine
 from towpath.types.record import UsageReport as UsageReport

@@ -1,7 +1,7 @@
 """Who may call."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from towpath.types.resource import Environment, Resource
 
@@ -19,6 +19,7 @@ class Project(Resource):
     name: str
     team: str
     path: str
+    body_log: dict[str, Any] | None
 
 
 class Application(Resource):

@@ -68,6 +68,26 @@ class RequestRecord(Model):
     count: int
 
 
+class LoggedBody(Model):
+    """One body, redacted by its project's rules; `truncated` when `text` ends before it did."""
+
+    content_type: str | None
+    text: str
+    bytes: int
+    truncated: bool
+
+
+class RequestBodies(Model):
+    """What one request sent and was answered."""
+
+    request_id: str
+    time: datetime
+    project: str
+    status: int
+    request: LoggedBody
+    response: LoggedBody
+
+
 class UsageLine(Model):
     """Sums of one group; the fields that were grouped by are set."""
 

@@ -1,7 +1,8 @@
 """Rules of projects (here) and their applications (`service.applications`)."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 from towpath_server.core import ids as new_ids
 from towpath_server.core import revision, uses
@@ -11,7 +12,7 @@ from towpath_server.core.errors import NameTaken, NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.projects import store
-from towpath_server.domains.projects.models import Project
+from towpath_server.domains.projects.models import BodyLog, Project
 from towpath_server.domains.teams import service as teams
 
 _SHOWN = 5  # names of projects that keep a team from being deleted
@@ -99,10 +100,16 @@ async def list(  # noqa: A001
 
 
 async def update(
-    tx: Tx, caller: Principal, ref: str, *, name: str | None, if_match: int | None
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    *,
+    name: str | None,
+    body_log: BodyLog | None = None,
+    if_match: int | None,
 ) -> Project:
     """
-    Rename a project.
+    Rename a project, or change what is kept of its requests.
 
     Raises:
         NotFound: There is none that the caller may see.
@@ -112,14 +119,23 @@ async def update(
     """
     project = await resolve(tx, caller, ref, verb=Verb.UPDATE)
     revision.match(if_match, project.revision)
-    if name is None or name == project.name:
+    news: dict[str, Any] = {}
+    if name is not None and name != project.name:
+        await _ensure_free(tx, project.team_id, project.team_name, name)
+        news["name"] = name
+    if body_log is not None and body_log != project.body_log:
+        news["body_log"] = body_log
+    if not news:
         return project
-    await _ensure_free(tx, project.team_id, project.team_name, name)
-    await store.rename(tx, project, name)
+    await store.change(tx, project, news)
     await revision.bump(tx, "project", project.id)
-    await uses.renamed(tx, "project", project.id)
-    changed = replace(project, name=name, revision=project.revision + 1, updated_at_ms=tx.now_ms)
-    await _audit(tx, caller, "project.updated", changed)
+    if "name" in news:
+        await uses.renamed(tx, "project", project.id)
+    changed = replace(project, **news, revision=project.revision + 1, updated_at_ms=tx.now_ms)
+    shown = {
+        name: asdict(value) if isinstance(value, BodyLog) else value for name, value in news.items()
+    }
+    await _audit(tx, caller, "project.updated", changed, **shown)
     return changed
 
 
@@ -177,7 +193,9 @@ async def _ensure_free(tx: Tx, team_id: str, team_name: str, name: str) -> None:
         raise NameTaken("project", name, owner=f"team `{team_name}`")
 
 
-async def _audit(tx: Tx, caller: Principal, action: str, project: Project) -> None:
+async def _audit(
+    tx: Tx, caller: Principal, action: str, project: Project, **changes: object
+) -> None:
     await audit.append(
         tx,
         caller,
@@ -185,5 +203,5 @@ async def _audit(tx: Tx, caller: Principal, action: str, project: Project) -> No
         noun="project",
         id=project.id,
         team=project.team_id,
-        changes={"name": project.name},
+        changes={"name": project.name, **changes},
     )

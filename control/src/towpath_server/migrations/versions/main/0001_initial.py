@@ -379,6 +379,7 @@ def upgrade() -> None:
         sa.Column("updated_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("team_id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("body_log", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
         sa.UniqueConstraint("team_id", "name", name=op.f("uq_projects_team_id_name")),
     )
@@ -403,6 +404,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_providers")),
         sa.UniqueConstraint("credential_id", name=op.f("uq_providers_credential_id")),
         sa.UniqueConstraint("name", name=op.f("uq_providers_name")),
+    )
+    op.create_table(
+        "request_bodies",
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.String(length=80), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_request_bodies")),
+    )
+    op.create_index(op.f("ix_request_bodies_digest"), "request_bodies", ["digest"], unique=False)
+    op.create_index(
+        op.f("ix_request_bodies_project_id_at_ms"),
+        "request_bodies",
+        ["project_id", "at_ms"],
+        unique=False,
     )
     op.create_table(
         "routing_changes",

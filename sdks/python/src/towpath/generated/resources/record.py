@@ -5,7 +5,7 @@ from typing import Any
 
 from towpath.generated.paging import Pages
 from towpath.generated.resources.noun import Caller, Noun, pages
-from towpath.types import AuditEvent, RequestRecord, UsageReport
+from towpath.types import AuditEvent, RequestBodies, RequestRecord, UsageReport
 
 
 class Requests(Noun[RequestRecord]):
@@ -13,6 +13,16 @@ class Requests(Noun[RequestRecord]):
 
     _path = "/api/v1/requests"
     _kind = RequestRecord
+
+    def bodies(self, request: str) -> RequestBodies:
+        """
+        Return what a request sent and was answered, where its project logs bodies.
+
+        Raises:
+            NotFoundError: None are kept, or this caller may not read them.
+        """
+        path = self._at(request, "bodies")
+        return RequestBodies.of(*self._client.call("GET", path))
 
     def list(
         self,
