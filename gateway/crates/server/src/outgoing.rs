@@ -24,7 +24,7 @@ pub struct Outgoing {
     /// Memory the content is accounted to until it has left.
     _lease: Option<Lease>,
     /// Copies what leaves, where bodies are logged.
-    tap: Option<Tap>,
+    tap: Option<Box<Tap>>,
 }
 
 enum Content {
@@ -54,7 +54,7 @@ impl Outgoing {
 
     /// The same body, copied as it leaves.
     pub fn tapped(self, tap: Tap) -> Self {
-        Self { tap: Some(tap), ..self }
+        Self { tap: Some(Box::new(tap)), ..self }
     }
 }
 
