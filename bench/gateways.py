@@ -80,6 +80,13 @@ def release_binary() -> Path:
     return ROOT / "target" / "release" / "towpath-gateway"
 
 
+LIMITS = {
+    "requests_per_second": {"limit": 10_000_000},
+    "tokens_per_minute": {"limit": 10**13},
+    "concurrency": 1_000_000,
+}
+
+
 def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
     """Build a table with one priced provider model and as many keys as asked; the first one is `KEY`."""
 
@@ -96,11 +103,19 @@ def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
             "target", "tgt_bench", name="bench", kind="provider", dialect="openai", provider="bench",
             upstream_model="gpt-4o-mini", operations=["chat"], prices=["prc_bench"],
             replicas=[{"id": "rep_bench", "address": f"http://127.0.0.1:{upstream}/v1"}],
+            max_data_class="internal",
         ),
         entity(
             "endpoint", "end_bench", name="gpt-4o-mini", environment="sandbox", project="prj_bench",
             visibility="organization", callers=["sandbox"], targets=[{"target": "tgt_bench", "weight": 1}],
         ),
+        # Large enough to let everything through: what is measured is their being counted.
+        *(
+            entity("limit", f"lim_{kind}", label=f"{kind} of the bench", subject={kind: subject}, **LIMITS)
+            for kind, subject in (("key", f"key_{0:026d}"), ("project", "prj_bench"), ("endpoint", "end_bench"))
+        ),
+        entity("budget", "bgt_tokens", label="the project", subject={"project": "prj_bench"}, tokens=10**15, period="month", mode="hard"),
+        entity("budget", "bgt_money", label="the team", subject={"team": "team_bench"}, cost_nano=10**18, period="month", mode="soft"),
     ]  # fmt: skip
     entities += [
         entity(
@@ -116,9 +131,10 @@ def towpath_with(keys: int) -> Gateway:
     """The gateway with so many keys in its table."""
     return Gateway(
         f"towpath, {keys:,} keys",
-        f"{keys:,} keys, access, price, metering, durable journal with sync, metrics; shipping off",
+        f"{keys:,} keys, access, 3 limits, 2 budgets, data rule, price, metering, durable journal with sync, "
+        "metrics; shipping off",
         functools.partial(towpath, keys=keys),
-        (f"Authorization: Bearer {KEY}",),
+        (f"Authorization: Bearer {KEY}", "x-towpath-data-class: internal"),
     )
 
 

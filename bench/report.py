@@ -26,6 +26,15 @@ def table(result: dict) -> str:
         f"| {name} | {row['rps']:,.0f} | {ratio:.2f} | {row['gateway_us_per_request']:.1f} | {row['lat_us']['p50']:,.0f} | {row['lat_us']['p99']:,.0f} |"
         for name, row, ratio in full
     ]
+    lines += [
+        "",
+        "| prompt | towpath requests/s | × nginx | CPU µs/request |",
+        "|---|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {name.removeprefix('kb')} KB | {row['towpath']['rps']:,.0f} | {row['x_nginx']:.2f} | {row['towpath']['gateway_us_per_request']:.1f} |"
+        for name, row in gateway["sizes"].items()
+    ]
     direct = next(row for row in gateway["one_core"] if row["name"] == "direct")
     lines += [
         "",
@@ -53,7 +62,12 @@ def table(result: dict) -> str:
         "|---|---:|---:|",
     ]
     after = f"after {gateway['after_requests']:,} more requests, none shipped"
-    moments = (("idle", "idle"), (after, "after"), ("after 500 streams", "streams"))
+    moments = (
+        ("idle", "idle"),
+        (after, "after"),
+        ("after 500 streams", "streams"),
+        ("with 2,000 open streams", "open_streams"),
+    )
     lines += [
         f"| {said} | {gateway[f'memory_{when}_mb']['own']} | {gateway[f'memory_{when}_mb']['resident']} |"
         for said, when in moments

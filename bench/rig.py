@@ -94,6 +94,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
+# Bytes of a prompt, by the name of its body: those of real applications are long.
+SIZES = {"kb1": 1_000, "kb50": 50_000, "kb400": 400_000}
+
+
 class Rig:
     """One gateway between a running upstream and the generator."""
 
@@ -109,6 +113,8 @@ class Rig:
             "s1": {"stream": True, "seed": 1},
             "s10": {"stream": True, "seed": 10},
         }
+        for name, size in SIZES.items():
+            bodies[name] = {"messages": [{"role": "user", "content": "lorem " * (size // 6)}]}
         for name, extra in bodies.items():
             (run / f"{name}.json").write_text(
                 json.dumps({**QUESTION, **extra}, separators=(",", ":")), encoding="utf-8"

@@ -7,6 +7,7 @@ paired ratios (`× nginx`), not a raw figure.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -22,11 +23,12 @@ import ingest
 import shipping
 from gateways import GATEWAYS, ROOT, release_binary, towpath_with
 from report import table
-from rig import Rig, build_tools, memory_mb, rig, upstream
+from rig import SIZES, Rig, build_tools, memory_mb, rig, upstream
 
 RESULTS = ROOT / "bench" / "results"
 TURNS = 5
 MEMORY_REQUESTS = 50_000
+OPEN_STREAMS = 2_000
 
 
 def middle(rows: list[dict], key: str) -> dict:
@@ -99,6 +101,45 @@ def beside(ours: Rig, nginx: Rig) -> dict:
     }
 
 
+def by_size(ours: Rig, nginx: Rig) -> dict[str, dict]:
+    """The same with longer prompts; the pairs of each size beside each other."""
+    found = {}
+    for body in SIZES:
+        pairs = [
+            [running.measure(body, "-c", "64", "-d", "2") for running in (ours, nginx)]
+            for _ in range(TURNS)
+        ]
+        found[body] = {
+            "x_nginx": round(statistics.median(a["rps"] / b["rps"] for a, b in pairs), 3),
+            "towpath": middle([mine for mine, _ in pairs], "rps"),
+            "nginx": middle([theirs for _, theirs in pairs], "rps"),
+        }
+    return found
+
+
+def open_streams(running: Rig) -> dict[str, float]:
+    """Memory while so many streams are open at once: read in the middle of a run."""
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        load = beside.submit(
+            running.load,
+            "s10",
+            "-c",
+            str(OPEN_STREAMS),
+            "-d",
+            "6",
+            "-w",
+            "2",
+            "-g",
+            "2",
+            "-t",
+            "60",
+        )
+        time.sleep(5)
+        memory = memory_mb(running.pids())
+        load.result()
+    return memory
+
+
 def measure_shipping() -> dict:
     """The same with a real control plane behind it, which takes the records while they are made."""
     with (
@@ -115,7 +156,8 @@ def measure_keys() -> list[dict]:
     with contextlib.ExitStack() as stack:
         up = stack.enter_context(upstream())
         rigs = {
-            str(keys): stack.enter_context(rig(towpath_with(keys), up)) for keys in (10, 100_000)
+            str(keys): stack.enter_context(rig(towpath_with(keys), up))
+            for keys in (10, 10_000, 100_000)
         }
         rows = same_core(rigs)
         return [{**row, "memory_mb": memory_mb(rigs[row["name"]].pids())} for row in rows]
@@ -135,6 +177,8 @@ def measure_gateway() -> dict:
         slow = ("-c", "500", "-d", "5", "-w", "2.5", "-g", "1.5", "-t", "40")
         row["slow500"] = [r.measure("s10", *slow) for r in (ours, nginx)]
         row["memory_streams_mb"] = memory_mb(ours.pids())
+        row["memory_open_streams_mb"] = open_streams(ours)
+        row["sizes"] = by_size(ours, nginx)
         return row
 
 
