@@ -148,7 +148,6 @@ def _stand_in(row: Any) -> StandIn:
     values = row._asdict()
     values["sources"] = None if values["sources"] is None else tuple(values["sources"])
     values["environment"] = Environment(values["environment"])
-    values["priority"] = Priority(values["priority"]) if values["priority"] else None
     return StandIn(**values)
 
 
@@ -164,4 +163,5 @@ def _key(row: Any) -> Key:
         values[name] = None if values[name] is None else tuple(values[name])
     values["kind"] = Kind(values["kind"])
     values["environment"] = Environment(values["environment"])
+    values["priority"] = Priority(values["priority"]) if values["priority"] else None
     return Key(**values)
