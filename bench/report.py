@@ -26,15 +26,7 @@ def table(result: dict) -> str:
         f"| {name} | {row['rps']:,.0f} | {ratio:.2f} | {row['gateway_us_per_request']:.1f} | {row['lat_us']['p50']:,.0f} | {row['lat_us']['p99']:,.0f} |"
         for name, row, ratio in full
     ]
-    lines += [
-        "",
-        "| prompt | towpath requests/s | × nginx | CPU µs/request |",
-        "|---|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {name.removeprefix('kb')} KB | {row['towpath']['rps']:,.0f} | {row['x_nginx']:.2f} | {row['towpath']['gateway_us_per_request']:.1f} |"
-        for name, row in gateway["sizes"].items()
-    ]
+    lines += sizes(gateway["sizes"])
     direct = next(row for row in gateway["one_core"] if row["name"] == "direct")
     lines += [
         "",
@@ -88,3 +80,16 @@ def table(result: dict) -> str:
         lines += [f"| {engine} | {rate:,.0f} |" for engine, rate in result["ingest"].items()]
         lines.append("")
     return "\n".join(lines)
+
+
+def sizes(rows: dict[str, dict]) -> list[str]:
+    """Return the part about longer prompts."""
+    return [
+        "",
+        "| prompt | towpath requests/s | × nginx | CPU µs/request |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {name.removeprefix('kb')} KB | {row['towpath']['rps']:,.0f} | {row['x_nginx']:.2f} | {row['towpath']['gateway_us_per_request']:.1f} |"
+            for name, row in rows.items()
+        ),
+    ]

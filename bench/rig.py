@@ -107,7 +107,7 @@ class Rig:
         run = Path(self.scratch.name)
         port = upstream_port if gateway.name == "direct" else free_port()
         self.place = Place(run, port, upstream_port)
-        bodies = {
+        bodies: dict[str, dict[str, object]] = {
             "plain": {},
             "s0": {"stream": True, "seed": 0},
             "s1": {"stream": True, "seed": 1},

@@ -72,7 +72,6 @@ async def test_every_field_reaches_the_gateway(api: Api, db: Database) -> None:
             timeouts={"connect": "500ms", "total": "1m30s", "attempt": "20s"},
             balance={"targets": "peak_ewma", "replicas": "prefix", "sticky": "user"},
             retries={"attempts": 2, "budget_percent": 5},
-            stream_recovery="continue",
             cache={"ttl": "10m"},
             tier=TIER,
         ),
@@ -85,7 +84,6 @@ async def test_every_field_reaches_the_gateway(api: Api, db: Database) -> None:
         "timeouts": {"connect_ms": 500, "total_ms": 90_000, "attempt_ms": 20_000},
         "balance": {"targets": "peak_ewma", "replicas": "prefix", "sticky": "user"},
         "retries": {"attempts": 2, "budget_percent": 5},
-        "stream_recovery": "continue",
         "cache": {"ttl_ms": 600_000},
         "tier": {
             "levels": [{"name": "cheap", "target": small}, {"name": "strong", "target": large}],
@@ -126,6 +124,7 @@ async def test_a_part_that_is_changed_is_replaced_and_others_stay(api: Api, db: 
         {"cache": {}},
         {"cache": {"ttl": "1ms"}},
         {"stream_recovery": "restart"},
+        {"stream_recovery": "continue"},
         {"tier": {"levels": TIER["levels"][:1]}},  # type: ignore[index]
         {"tier": {**TIER, "escalate_on": [{"mean_logprob": 1}]}},
         {"fallback": [{"endpoint": "a", "deployment": "b"}]},

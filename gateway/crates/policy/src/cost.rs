@@ -16,8 +16,6 @@ pub struct Usage {
     pub audio_input: Option<u64>,
     pub reasoning: Option<u64>,
     pub audio_output: Option<u64>,
-    /// Microseconds of one GPU.
-    pub gpu_us: Option<u64>,
 }
 
 /// Price a request in nano-units, rounded half up once over the whole sum.
@@ -26,8 +24,7 @@ pub struct Usage {
 /// nonsense is never paid for more tokens than it says it used.
 /// `None` when nothing was counted: an unknown amount must not look like a free one.
 pub fn cost(price: &Price, usage: &Usage) -> Option<u64> {
-    let gpu = usage.gpu_us.zip(price.gpu_second_nano);
-    if usage.input.is_none() && usage.output.is_none() && gpu.is_none() {
+    if usage.input.is_none() && usage.output.is_none() {
         return None;
     }
     let input = [
@@ -39,12 +36,22 @@ pub fn cost(price: &Price, usage: &Usage) -> Option<u64> {
         (usage.reasoning, price.reasoning_nano_per_million),
         (usage.audio_output, price.audio_output_nano_per_million),
     ];
-    // Millionths of a nano-unit. A GPU-second holds a million microseconds, so both have one scale.
+    // Millionths of a nano-unit.
     let sum = parts(usage.input, price.input_nano_per_million, &input)
         .saturating_add(parts(usage.output, price.output_nano_per_million, &output))
-        .saturating_add(gpu.map_or(0, |(us, nano)| u128::from(us) * u128::from(nano)))
         .saturating_add(u128::from(price.request_nano.unwrap_or(0)) * 1_000_000);
-    Some(u64::try_from(sum.saturating_add(500_000) / 1_000_000).unwrap_or(u64::MAX))
+    Some(rounded(sum))
+}
+
+/// Price a request's time on GPUs, in microseconds of one of them; `None` where they have no price.
+pub fn gpu_cost(price: &Price, gpu_us: u64) -> Option<u64> {
+    // A second holds a million microseconds, so the product is in millionths, too.
+    price.gpu_second_nano.map(|nano| rounded(u128::from(gpu_us) * u128::from(nano)))
+}
+
+/// Millionths of a nano-unit in whole ones, half up.
+fn rounded(millionths: u128) -> u64 {
+    u64::try_from(millionths.saturating_add(500_000) / 1_000_000).unwrap_or(u64::MAX)
 }
 
 /// The dearest of several prices, part by part: what a call cannot cost more than, before its target is

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use towpath_journal::{BeginError, Outcome, Progress, RecordHead, Slot, TargetPart};
-use towpath_policy::{Endpoint, Id, Usage as Priced, cost};
+use towpath_policy::{Endpoint, Id, OnGpu, Usage as Priced, cost, gpu_cost};
 use towpath_wire::routing::{DataClass, Price};
 use towpath_wire::usage::{Cache, CountedBy, Ended, USAGE_VERSION, UsageRecord};
 
@@ -47,6 +47,9 @@ pub struct Books {
     endpoint: Option<Arc<Endpoint>>,
     target: Option<Arc<ReadyTarget>>,
     price: Option<Arc<Price>>,
+    /// On the GPUs of the target that is asked now, and what those before cost.
+    gpu: Option<OnGpu>,
+    gpu_nano: Option<u64>,
     slot: Option<Slot>,
     reservation: Option<Reservation>,
     /// A head that may go out before there is an answer.
@@ -70,6 +73,8 @@ impl Books {
             endpoint: None,
             target: None,
             price: None,
+            gpu: None,
+            gpu_nano: None,
             slot: None,
             reservation: None,
             early: None,
@@ -126,6 +131,9 @@ impl Books {
             self.slot = Some(self.open()?);
         }
         self.progress.attempts += 1;
+        self.leave_gpu();
+        let gpus = target.target.spec.gpus.is_some();
+        self.gpu = gpus.then(|| target.gpu_clock.begin(clock::since_start()));
         let price = target.target.price_at(self.exchange.time_ms);
         self.price = price.map(|(_, price)| Arc::clone(price));
         self.target = Some(Arc::clone(target));
@@ -196,7 +204,19 @@ impl Books {
     /// An answer was not good enough and is thrown away; what it used stays in the books.
     pub fn throw_away(&mut self, usage: &towpath_dialect::Usage, counted_by: CountedBy) {
         self.count(usage, counted_by);
+        self.leave_gpu();
         self.thrown = Thrown { progress: self.progress };
+        self.gpu_nano = None;
+    }
+
+    /// The target that was asked is left: what its GPUs did for this call is booked and priced.
+    fn leave_gpu(&mut self) {
+        let (Some(gpu), Some(target)) = (self.gpu.take(), &self.target) else { return };
+        let used = gpu.end(clock::since_start(), target.target.spec.gpus.unwrap_or(0));
+        self.progress.gpu_us = sum(self.progress.gpu_us, Some(used));
+        let nano = self.price.as_ref().and_then(|price| gpu_cost(price, used));
+        self.gpu_nano = sum(self.gpu_nano, nano);
+        self.progress.cost_nano = sum(self.progress.cost_nano, nano);
     }
 
     /// Replace the counters, in the slot too, and price them.
@@ -219,10 +239,9 @@ impl Books {
             audio_input: usage.audio_input_tokens,
             reasoning: usage.reasoning_tokens,
             audio_output: usage.audio_output_tokens,
-            gpu_us: None,
         };
         let this = self.price.as_ref().and_then(|price| cost(price, &priced));
-        progress.cost_nano = sum(thrown.cost_nano, this);
+        progress.cost_nano = sum(sum(thrown.cost_nano, this), self.gpu_nano);
         let strongest = self.strongest.as_ref().and_then(|price| cost(price, &priced));
         progress.saved_nano = strongest.zip(progress.cost_nano).and_then(|(strongest, paid)| {
             i64::try_from(strongest).ok()?.checked_sub(i64::try_from(paid).ok()?)
@@ -235,6 +254,7 @@ impl Books {
     /// Close the record; returns its sequence, for [`Self::durable`].
     pub fn close(&mut self, ended: Ended, status: Option<u16>, code: Option<&'static str>) -> u64 {
         self.ended = true;
+        self.leave_gpu();
         let latency = self.exchange.started.elapsed();
         let overhead_us = self.overhead_us();
         let outcome = Outcome {

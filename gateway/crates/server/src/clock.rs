@@ -26,3 +26,9 @@ pub fn steady_ms() -> i64 {
     let (start, wall) = START.get_or_init(|| (Instant::now(), now_ms()));
     wall.saturating_add(i64::try_from(start.elapsed().as_millis()).unwrap_or(i64::MAX))
 }
+
+/// What has passed since this was first asked; for clocks that only need differences.
+pub fn since_start() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use towpath_dialect::{BytesPerToken, Quirks};
-use towpath_policy::{Id, IpNet, RetryBudget, Table, Target, replica_tag};
+use towpath_policy::{GpuClock, Id, IpNet, RetryBudget, Table, Target, replica_tag};
 use towpath_upstream::{Address, Tls, path_segment};
 use towpath_wire::routing::{Credential, Dialect, Retries, TargetKind};
 
@@ -35,6 +35,7 @@ pub struct ReadyTarget {
     /// What callers are told of it.
     pub shown: Vec<(HeaderName, HeaderValue)>,
     pub bytes_per_token: Arc<BytesPerToken>,
+    pub gpu_clock: Arc<GpuClock>,
     pub quirks: Quirks,
     pub state: Arc<TargetState>,
     credentials: Vec<Arc<Credential>>,
@@ -266,6 +267,7 @@ impl ReadyTarget {
             infer_path,
             shown,
             bytes_per_token: bytes_per_token.unwrap_or_default(),
+            gpu_clock: former.map(|former| Arc::clone(&former.gpu_clock)).unwrap_or_default(),
             quirks: Quirks::of(&target.spec.quirks),
             state: former.map(|former| Arc::clone(&former.state)).unwrap_or_default(),
             credentials,

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use towpath_wire::routing::Price;
 
-use super::{Dearest, Usage, cost};
+use super::{Dearest, Usage, cost, gpu_cost};
 
 fn price(input: u64, output: u64, cached: Option<u64>) -> Price {
     Price {
@@ -71,9 +71,10 @@ fn parts_that_exceed_their_whole_cost_no_more_than_the_whole_allows() {
 #[test]
 fn a_request_pays_for_being_made_and_for_its_time_on_the_gpu() {
     let price = Price { request_nano: Some(5), gpu_second_nano: Some(1_000), ..price(0, 0, None) };
-    let usage = Usage { gpu_us: Some(1_500_500), ..Usage::default() };
 
-    assert_eq!(cost(&price, &usage), Some(5 + 1_501));
+    assert_eq!(cost(&price, &used(1, 1)), Some(5));
+    assert_eq!(gpu_cost(&price, 1_500_500), Some(1_501));
+    assert_eq!(gpu_cost(&Price::default(), 1_500_500), None);
 }
 
 #[test]

@@ -42,6 +42,30 @@ async fn a_chat_is_answered_and_recorded() {
     assert!(record.latency_ms.is_some() && record.overhead_us.is_some());
 }
 
+/// Its time on the target's GPUs is in the record, and priced beside its tokens.
+#[tokio::test]
+async fn time_on_gpus_is_recorded_and_priced() {
+    let price = json!({
+        "currency": "EUR", "input_nano_per_million": 0, "output_nano_per_million": 0,
+        "request_nano": 7, "gpu_second_nano": 1_000_000_000,
+    });
+    let world = World::with(&[], |base| {
+        vec![
+            tables::entity("price", "prc_gpu", &price),
+            tables::target("m", base, &json!({"gpus": 2, "prices": ["prc_gpu"]})),
+            tables::endpoint("m", &json!({})),
+        ]
+    })
+    .await;
+    let answer = world.gateway.post("/v1/chat/completions", &chat("m")).await;
+    let record = world.control.record(answer.id()).await;
+
+    let gpu_us = record.gpu_us.unwrap();
+    assert!(gpu_us > 0);
+    assert!(gpu_us <= 2 * 1_000 * (record.latency_ms.unwrap() + 1), "{gpu_us}");
+    assert_eq!(record.cost_nano, Some(7 + 1_000 * gpu_us));
+}
+
 #[tokio::test]
 async fn what_the_headers_say_stands_in_the_record() {
     let world = World::with(&[], |base| {
