@@ -23,7 +23,7 @@ from towpath_server.domains.teams.tables import teams
 
 async def add_team(tx: Tx, name: str) -> None:
     values = {"id": f"team_{name}", "revision": 1, "created_at_ms": 1, "updated_at_ms": 1}
-    await tx.execute(insert(teams).values(**values, name=name))
+    await tx.execute(insert(teams).values(**values, name=name, weight=1))
 
 
 async def names(db: Database) -> list[str]:

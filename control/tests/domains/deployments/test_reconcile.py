@@ -133,7 +133,7 @@ async def test_a_change_of_access_or_price_loads_no_model_again(world: World) ->
     assert price.amounts == Amounts(20_000_000, 80_000_000)
     endpoint = (await world.api.get("/endpoints"))["items"][0]
     assert endpoint["access"]["visibility"] == "team"
-    assert endpoint["status"] == {"ready": True, "reason": None}
+    assert endpoint["status"] == {"ready": True, "reason": None, "ejected": []}
 
 
 async def test_a_model_that_crashes_says_why_and_heals(world: World, tmp_path: Path) -> None:
