@@ -40,7 +40,7 @@ async def test_a_fresh_gateway_gets_the_whole_table(db, connect):
 
     await gateway.poll()
 
-    assert gateway.of("team") == {team.id: {"name": "care"}}
+    assert gateway.of("team") == {team.id: {"name": "care", "weight": 1}}
     assert gateway.of("project") == {project.id: {"name": "chat", "team": team.id}}
     assert gateway.of("key") == {
         key.id: {

@@ -352,7 +352,7 @@ async fn small_chunks_carry_the_same_stream() {
 #[tokio::test]
 async fn every_model_named_for_a_fault_has_its_answer_end() {
     let upstream = FakeUpstream::start().await.unwrap();
-    let waits = ["fake-silence", "fake-stall"];
+    let waits = ["fake-silence", "fake-stall", "fake-whitespace"];
     let names =
         crate::named().into_iter().map(|(name, _)| name).filter(|name| !waits.contains(name));
 
