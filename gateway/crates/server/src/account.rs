@@ -15,6 +15,7 @@ use towpath_wire::usage::{Cache, CountedBy, Ended, USAGE_VERSION, UsageRecord};
 
 pub use refusals::Refusals;
 
+use crate::admit::queue::Permit;
 use crate::admit::{Reservation, Used};
 use crate::cache::Place;
 use crate::clock;
@@ -52,6 +53,8 @@ pub struct Books {
     gpu_nano: Option<u64>,
     slot: Option<Slot>,
     reservation: Option<Reservation>,
+    /// Room at a target that takes so many calls at a time.
+    pub permit: Option<Permit>,
     /// A head that may go out before there is an answer.
     pub early: Option<Rc<Early>>,
     /// Time spent waiting for the caller or an upstream.
@@ -77,6 +80,7 @@ impl Books {
             gpu_nano: None,
             slot: None,
             reservation: None,
+            permit: None,
             early: None,
             waited: Duration::ZERO,
             first_event: None,
@@ -268,6 +272,7 @@ impl Books {
         let sequence = self.slot.take().map_or(0, |slot| slot.close(&outcome));
         self.measure(status, latency, overhead_us);
         self.tell(ended, status, code, latency);
+        self.permit = None;
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(Used {
                 input_tokens: self.progress.input_tokens,
@@ -327,6 +332,7 @@ impl Books {
         shared.refusals.book(&shared.journal, &shared.metrics, record);
         self.measure(status, latency, overhead_us);
         self.tell(ended, status, Some(code), latency);
+        self.permit = None;
         self.reservation = None;
     }
 
@@ -388,7 +394,7 @@ impl Books {
             cache: self.cache,
             latency_ms: Some(clock::ms(latency)),
             first_byte_ms: None,
-            queue_ms: None,
+            queue_ms: self.progress.queue_ms,
             cold_start_ms: None,
             overhead_us: Some(overhead_us),
             ended,

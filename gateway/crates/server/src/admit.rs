@@ -1,8 +1,10 @@
 //! Third step, `admit`: what a call takes is reserved before it is made and settled when it ends.
 //!
 //! The process has bounds of its own, on calls in flight and on memory for bodies; `rules` has those of
-//! keys, projects, teams and endpoints, `shown` what callers are told of them.
+//! keys, projects, teams and endpoints, `shown` what callers are told of them, `queue` the wait for targets
+//! that take so many calls at a time.
 
+pub mod queue;
 mod rules;
 mod shown;
 

@@ -31,6 +31,8 @@ pub enum Code {
     LargerThanLimit,
     InsufficientQuota,
     BudgetReserved,
+    QueueFull,
+    QueueTimeout,
     Overloaded,
     JournalFull,
     JournalNoSpace,
@@ -112,6 +114,8 @@ impl Code {
         Self::LargerThanLimit,
         Self::InsufficientQuota,
         Self::BudgetReserved,
+        Self::QueueFull,
+        Self::QueueTimeout,
         Self::Overloaded,
         Self::JournalFull,
         Self::JournalNoSpace,
@@ -156,6 +160,8 @@ impl Code {
             Self::LargerThanLimit => "larger_than_limit",
             Self::InsufficientQuota => "insufficient_quota",
             Self::BudgetReserved => "budget_reserved",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
             Self::Overloaded => "overloaded",
             Self::JournalFull => "journal_full",
             Self::JournalNoSpace => "journal_no_space",
@@ -188,9 +194,11 @@ impl Code {
             Self::RateLimitExceeded
             | Self::LargerThanLimit
             | Self::InsufficientQuota
-            | Self::BudgetReserved => 429,
+            | Self::BudgetReserved
+            | Self::QueueFull => 429,
             Self::InternalError => 500,
-            Self::Overloaded
+            Self::QueueTimeout
+            | Self::Overloaded
             | Self::JournalFull
             | Self::JournalNoSpace
             | Self::JournalFailed
@@ -227,6 +235,8 @@ impl Code {
             Self::LargerThanLimit => "Call larger than its limit",
             Self::InsufficientQuota => "Budget used up",
             Self::BudgetReserved => "Rest of the budget in use",
+            Self::QueueFull => "No place left in the queue",
+            Self::QueueTimeout => "No room in time",
             Self::Overloaded => "Gateway at its limit",
             Self::JournalFull => "Usage journal full",
             Self::JournalNoSpace => "No disk space for the usage journal",
@@ -284,6 +294,12 @@ impl Code {
             }
             Self::BudgetReserved => {
                 "Try again after the time in `Retry-After`, or ask for a lower `max_tokens`."
+            }
+            Self::QueueFull => {
+                "Try again after the time in `Retry-After`, or make fewer calls at a time."
+            }
+            Self::QueueTimeout => {
+                "Try again after the time in `Retry-After`; more replicas, or a higher `max_concurrency`, make more room."
             }
             Self::Overloaded => "Try again after the time in `Retry-After`.",
             Self::JournalFull => {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue};
 use towpath_dialect::Stamp;
 use towpath_policy::{Id, Key};
-use towpath_wire::routing::{BodyLogMode, DataClass, Operation};
+use towpath_wire::routing::{BodyLogMode, DataClass, Operation, Priority};
 use towpath_wire::usage::{CallerDialect, MAX_LABELS};
 
 use crate::errors::{Code, Refusal, Shape};
@@ -43,6 +43,8 @@ pub struct Exchange {
     pub data_class: DataClass,
     /// How hard the caller says its question is, for the rules of tiered endpoints.
     pub difficulty: Option<String>,
+    /// How it stands where calls wait for a target.
+    pub priority: Priority,
     /// Name the caller asked for.
     pub endpoint: Option<String>,
     pub stream: bool,
@@ -90,6 +92,7 @@ impl Exchange {
             labels: Vec::new(),
             data_class: DataClass::Public,
             difficulty: None,
+            priority: Priority::default(),
             endpoint: None,
             stream: false,
             patience: None,
@@ -130,10 +133,17 @@ impl Exchange {
         project.is_some_and(|project| project.body_log.mode == BodyLogMode::None)
     }
 
-    /// Read labels and data class.
+    /// How long the call may still take, of so long in all or of what its caller waits.
+    pub fn left(&self, total_ms: u32) -> Duration {
+        let total = Duration::from_millis(total_ms.into());
+        let total = self.patience.map_or(total, |patience| patience.min(total));
+        total.saturating_sub(self.started.elapsed())
+    }
+
+    /// Read labels, data class, difficulty and priority. The key is known: its priority may be lowered.
     ///
     /// # Errors
-    /// Either header is malformed.
+    /// One of the headers is malformed.
     pub fn read_context(&mut self, headers: &HeaderMap) -> Result<(), Refusal> {
         if let Some(value) = headers.get("x-towpath-data-class") {
             self.data_class = match value.as_bytes() {
@@ -157,6 +167,21 @@ impl Exchange {
                 Refusal::new(Code::InvalidHeader, most)
             })?;
             self.difficulty = Some(text.to_owned());
+        }
+        self.priority = self.key.as_ref().and_then(|key| key.priority).unwrap_or_default();
+        if let Some(value) = headers.get("x-towpath-priority") {
+            let asked = match value.as_bytes() {
+                b"interactive" => Priority::Interactive,
+                b"default" => Priority::Default,
+                b"batch" => Priority::Batch,
+                _ => {
+                    return Err(Refusal::new(
+                        Code::InvalidHeader,
+                        "`x-towpath-priority` is not `interactive`, `default` or `batch`.",
+                    ));
+                }
+            };
+            self.priority = self.priority.min(asked);
         }
         if let Some(value) = headers.get("x-towpath-labels") {
             self.labels = labels(value).map_err(|what| {

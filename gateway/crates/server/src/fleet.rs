@@ -8,6 +8,7 @@ use std::time::Instant;
 use towpath_policy::{Change, Health, HealthRules, Id, Load, PeakEwma, Prefixes};
 use towpath_wire::signals::{Breaker, ReplicaSignal};
 
+use crate::admit::queue::Room;
 use crate::clock;
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
@@ -38,6 +39,8 @@ pub struct TargetState {
     /// When a call last would have gone to it, had it been awake.
     wanted_at_ms: AtomicI64,
     prefixes: Mutex<Prefixes>,
+    /// For targets that take so many calls at a time.
+    pub room: Arc<Room>,
 }
 
 /// How long one call that would have gone to a sleeping target keeps asking for it: two signals.

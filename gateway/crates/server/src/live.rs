@@ -68,6 +68,8 @@ pub struct EndpointState {
     pub in_flight: AtomicU32,
     /// Calls that wait for a model to be woken.
     pub waiting: AtomicU32,
+    /// Calls that wait for room at one of its targets.
+    queued: AtomicU32,
     ended: AtomicU64,
     latency_us: AtomicU64,
     retries: Mutex<Option<RetryBudget>>,
@@ -95,6 +97,21 @@ impl EndpointState {
         let now_ms = clock::steady_ms();
         let mut budget = self.retries.lock().unwrap_or_else(PoisonError::into_inner);
         with(budget.get_or_insert_with(|| RetryBudget::new(rules, now_ms)), now_ms)
+    }
+
+    /// A call begins to wait for room at one of its targets.
+    pub fn joined_queue(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call does not wait for room any longer.
+    pub fn left_queue(&self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Calls that wait for room at one of its targets.
+    pub fn queued(&self) -> u32 {
+        self.queued.load(Ordering::Relaxed)
     }
 
     pub fn ended(&self, took: Duration) {

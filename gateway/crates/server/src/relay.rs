@@ -24,7 +24,7 @@ use towpath_wire::routing::{Dialect, Operation, Timeouts};
 use towpath_wire::usage::Cache;
 
 use crate::account::Account;
-use crate::admit::{Lease, Needs};
+use crate::admit::{Lease, Needs, queue};
 use crate::errors::{Code, Refusal};
 use crate::fleet::{Blame, Visit};
 use crate::live::{ReadyReplica, ReadyTarget};
@@ -37,6 +37,7 @@ use crate::{clock, grpc, kserve};
 pub use early::{Early, answer};
 pub use failure::{Failure, Next};
 pub use kept::{Looked, look};
+pub use overflow::foreseen;
 
 use cascade::Judged;
 use encode::Encoded;
@@ -148,6 +149,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
                 (ready, index)
             }
             Step::Wake(ready) => {
+                account.permit = None;
                 step = match route::wait(&mut account, job, &ready).await {
                     Ok(()) => route.awake(&account.exchange.live, &ready.target.id),
                     Err(failure) => {
@@ -164,6 +166,18 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
         {
             let estimated = plain::estimated(&mut account, job, &ready, request);
             return estimated.map_err(|refusal| (account, Failure::unrecorded(refusal)));
+        }
+        match queue::enter(&mut account, job, &ready).await {
+            Ok(false) => {}
+            Ok(true) => {
+                step = route.anew(&account.exchange.live);
+                continue;
+            }
+            Err(failure) => {
+                failures.add(failure);
+                step = route.next(None);
+                continue;
+            }
         }
         let answered = send(&mut account, job, &ready, index).await;
         let judged = match answered {
@@ -220,7 +234,7 @@ async fn send(
     ready: &Arc<ReadyTarget>,
     index: usize,
 ) -> Result<Answered, Failure> {
-    if let Some(refusal) = overflow::foreseen(job, ready) {
+    if let Some(refusal) = foreseen(job, ready) {
         return Err(Failure::too_long(refusal));
     }
     let salt = salt(account, ready);

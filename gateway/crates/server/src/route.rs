@@ -170,6 +170,19 @@ impl<'r> Route<'r> {
         self.replica().unwrap_or_else(|| self.next(None))
     }
 
+    /// The call has room at the current target after a wait: its replicas are chosen among anew, as they are
+    /// now.
+    pub fn anew(&mut self, live: &Arc<Live>) -> Step {
+        self.live = Arc::clone(live);
+        self.tried.pop();
+        self.current = self.current.take().and_then(|former| {
+            // None: it was taken away or blocked meanwhile.
+            let ready = Arc::clone(self.live.target(&former.ready.target.id)?);
+            Some(Current { ready, attempts: former.attempts.saturating_sub(1), ..former })
+        });
+        self.replica().unwrap_or_else(|| self.next(None))
+    }
+
     /// What the current target was asked is longer than its context: only longer ones may still do.
     pub fn overflowed(&mut self, context_length: Option<u32>) {
         self.candidates.longer_than(context_length.unwrap_or(0));
@@ -225,11 +238,18 @@ impl<'r> Route<'r> {
         let spread = self.spread(&ready.target);
         let random = self.worker.random();
         let now_ms = clock::steady_ms();
+        // A replica has no more than it takes while another one has room.
+        let most = ready.target.spec.max_concurrency.unwrap_or(u32::MAX);
+        let has_room = |replica: &ReadyReplica| replica.state.in_flight() < most;
+        let any_room = ready
+            .replicas
+            .iter()
+            .any(|replica| has_room(replica) && self.takes(current, replica, now_ms));
         let loads = || {
             ready.replicas.iter().map(|replica| {
                 let load = replica.state.load(spread == Spread::PeakEwma);
                 let takes = self.takes(current, replica, now_ms);
-                let weight = u32::from(takes);
+                let weight = u32::from(takes && (has_room(replica) || !any_room));
                 Seat { tag: replica.tag, load: Load { weight, ..load } }
             })
         };

@@ -172,12 +172,13 @@ fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
             .filter_map(|replica| Some((replica.id.to_string(), replica.state.signal()?)))
             .collect();
         let waiting_for_wake = ready.asleep() && ready.state.wanted();
-        if replicas.is_empty() && !waiting_for_wake {
+        let queued = ready.state.room.queued();
+        if replicas.is_empty() && !waiting_for_wake && queued == 0 {
             return None;
         }
         let signal = TargetSignal {
             in_flight: replicas.values().map(|replica| replica.in_flight).sum(),
-            queued: ready.state.waiting.load(Ordering::Relaxed),
+            queued: queued.saturating_add(ready.state.waiting.load(Ordering::Relaxed)),
             replicas,
             waiting_for_wake,
         };
@@ -191,7 +192,7 @@ fn endpoints(shared: &Shared) -> BTreeMap<String, EndpointSignal> {
     let busy = live.endpoints().filter_map(|(id, ready)| {
         let in_flight = ready.state.in_flight.load(Ordering::Relaxed);
         let (ended, latency_us) = ready.state.take();
-        let queued = ready.state.waiting.load(Ordering::Relaxed);
+        let waiting = ready.state.waiting.load(Ordering::Relaxed);
         // A sleeping target of it may be wanted though nobody waits: another one answers meanwhile.
         let wanted = live.table.routes().endpoint(id).is_some_and(|endpoint| {
             let mut targets = endpoint.targets.iter();
@@ -200,7 +201,8 @@ fn endpoints(shared: &Shared) -> BTreeMap<String, EndpointSignal> {
                 ready.is_some_and(|ready| ready.asleep() && ready.state.wanted())
             })
         });
-        let waiting_for_wake = queued > 0 || wanted;
+        let waiting_for_wake = waiting > 0 || wanted;
+        let queued = waiting.saturating_add(ready.state.queued());
         if in_flight == 0 && ended == 0 && !waiting_for_wake {
             return None;
         }

@@ -8,6 +8,7 @@ use towpath_policy::{Refused, Table};
 use towpath_wire::link::{Refusal, RoutingPoll, RoutingReply};
 use towpath_wire::routing::Revocation;
 
+use crate::admit::queue;
 use crate::link::store::{Store, StoreError, Stored};
 use crate::link::{Backoff, Link};
 use crate::live::Live;
@@ -187,6 +188,7 @@ fn install(shared: &Shared, table: Table) {
     }
     shared.egress.allow(&live.egress_allow());
     shared.live.store(Arc::new(live));
+    queue::refit(&shared.live.load(), shared.admission.gateways());
     shared.table_changed.send_modify(|count| *count = count.wrapping_add(1));
 }
 

@@ -18,6 +18,7 @@ struct Replicas {
     in_flight: u64,
     ejections: u64,
     waiting: u64,
+    queued: u64,
 }
 
 /// Append the figures of all targets and endpoints of the table.
@@ -26,6 +27,7 @@ pub fn render(out: &mut String, live: &Live) {
     for ready in live.targets() {
         let sum = targets.entry(ready.target.spec.name.as_str()).or_default();
         sum.waiting += u64::from(ready.state.waiting.load(Ordering::Relaxed));
+        sum.queued += u64::from(ready.state.room.queued());
         for replica in &ready.replicas {
             match replica.state.breaker() {
                 Breaker::Closed => sum.closed += 1,
@@ -46,9 +48,10 @@ pub fn render(out: &mut String, live: &Live) {
         }
     }
     type Figure = fn(&Replicas) -> u64;
-    let figures: [(&str, &str, &str, Figure); 3] = [
+    let figures: [(&str, &str, &str, Figure); 4] = [
         ("in_flight", "gauge", "Calls at a target's replicas.", |sum| sum.in_flight),
         ("waiting", "gauge", "Calls that wait for a target to be woken.", |sum| sum.waiting),
+        ("queued", "gauge", "Calls that wait for room at a target.", |sum| sum.queued),
         ("ejections_total", "counter", "Ejections of a target's present replicas.", |sum| {
             sum.ejections
         }),

@@ -61,8 +61,8 @@ impl Failure {
         Self::refused(refusal)
     }
 
-    /// A model that sleeps was not awake in time.
-    pub fn waking(refusal: Refusal) -> Self {
+    /// A target was waited for in vain: it was not awake, or had no room, in time.
+    pub fn waited(refusal: Refusal) -> Self {
         Self { refusal, ended: Ended::Timeout, next: Next::Target, blame: Blame::None }
     }
 

@@ -77,7 +77,7 @@ pub async fn wait(
         Ok(waiting) => waiting,
         Err(others) => {
             let how = format!("is being woken, and {others} calls wait for it already");
-            return Err(Failure::waking(over(ready, &rules, &how)));
+            return Err(Failure::waited(over(ready, &rules, &how)));
         }
     };
     // Those who join are told of by the signals of every second.
@@ -85,9 +85,7 @@ pub async fn wait(
         shared.wake.notify_one();
     }
     let start = Instant::now();
-    let total = Duration::from_millis(job.endpoint.spec.timeouts.total_ms.into());
-    let total = account.exchange.patience.map_or(total, |patience| patience.min(total));
-    let left = total.saturating_sub(account.exchange.started.elapsed());
+    let left = account.exchange.left(job.endpoint.spec.timeouts.total_ms);
     let patience = Duration::from_millis(rules.max_wait_ms.into()).min(left);
     let woken = tokio::time::timeout(patience, async {
         loop {
@@ -116,7 +114,7 @@ pub async fn wait(
         Ok(None) => "was taken away while it was woken".to_owned(),
         Err(_) => format!("was not awake after {waited_ms} ms"),
     };
-    Err(Failure::waking(over(ready, &rules, &how)))
+    Err(Failure::waited(over(ready, &rules, &how)))
 }
 
 /// The wait is over: when to come back.

@@ -37,6 +37,8 @@ struct State {
     /// Token budgets that are kept count of, by id, and how often that changed.
     budgets: BTreeMap<String, BudgetState>,
     budgets_to: u64,
+    /// Gateways that are connected; 0: one.
+    gateways: u32,
     /// Answer every call with this status.
     sick: Option<u16>,
 }
@@ -94,6 +96,11 @@ impl Control {
 
     pub fn sick(&self, status: Option<u16>) {
         self.change(|state| state.sick = status);
+    }
+
+    /// From the next change of the table on gateways are told that they are so many.
+    pub fn gateways(&self, count: u32) {
+        self.change(|state| state.gateways = count);
     }
 
     /// Keep count of a token budget that every call counts towards, from this much on.
@@ -228,6 +235,7 @@ impl Control {
         let state = self.state.lock().unwrap();
         let known = usize::try_from(poll.revocations_after).unwrap();
         let mut reply = empty(state.revocations.len() as u64);
+        reply.gateways = state.gateways.max(1);
         reply.revocations = state.revocations.get(known..).unwrap_or_default().to_vec();
         let refused = poll.refused.as_ref().map(|refused| refused.revision);
         if poll.after == 0 {
