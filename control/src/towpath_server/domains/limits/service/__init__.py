@@ -131,41 +131,6 @@ async def routed(
     return await _worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
 
 
-@uses.falls_with("key")
-async def _of_key(tx: Tx, id_: str) -> None:
-    await _fall(tx, "key", id_)
-
-
-@uses.falls_with("project")
-async def _of_project(tx: Tx, id_: str) -> None:
-    await _fall(tx, "project", id_)
-
-
-@uses.falls_with("team")
-async def _of_team(tx: Tx, id_: str) -> None:
-    await _fall(tx, "team", id_)
-
-
-@uses.falls_with("endpoint")
-async def _of_endpoint(tx: Tx, id_: str) -> None:
-    await _fall(tx, "endpoint", id_)
-
-
-@uses.words_of("key")
-async def _key_renamed(tx: Tx, id_: str) -> None:
-    await _bump_worded(tx, "key", id_)
-
-
-@uses.words_of("project")
-async def _project_renamed(tx: Tx, id_: str) -> None:
-    await _bump_worded(tx, "project", id_)
-
-
-@uses.words_of("team")
-async def _team_renamed(tx: Tx, id_: str) -> None:
-    await _bump_worded(tx, "team", id_)
-
-
 @uses.passes_on("key")
 async def _inherit(tx: Tx, former: str, successor: str) -> None:
     """Hold the key that replaces another to the same limits: a rotation frees nobody."""
@@ -196,6 +161,9 @@ async def _fall(tx: Tx, part: str, id_: str) -> None:
 async def _bump_worded(tx: Tx, part: str, id_: str) -> None:
     for limit_id in await store.worded_by(tx, part, id_):
         await revision.bump(tx, "limit", limit_id)
+
+
+subjects.follow(_fall, _bump_worded)
 
 
 async def _worded(tx: Tx, found: Sequence[Limit]) -> Any:

@@ -6,8 +6,9 @@ to less, also on an endpoint of somebody else. A rule of an endpoint alone holds
 callers, so that it takes who administers its owner. Foreign things are not found.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
+from towpath_server.core import uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, Forbidden, InvalidRequest
@@ -160,3 +161,29 @@ def _plain(name: str) -> str:
     """Make a key's name fit one line of a header."""
     text = "".join(letter if letter.isprintable() else " " for letter in name)
     return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"
+
+
+PartFollower = Callable[[Tx, str, str], Awaitable[None]]
+"""What is to be done when a part of a subject (its kind, its id) changes."""
+
+
+def follow(fall: PartFollower, reword: PartFollower) -> None:
+    """
+    Let what has a subject follow its parts.
+
+    Args:
+        fall: Removes what names a part that is being deleted.
+        reword: Tells the gateways of what is worded by a part that is renamed.
+    """
+
+    def register(part: str) -> None:
+        @uses.falls_with(part)
+        async def _gone(tx: Tx, id_: str) -> None:
+            await fall(tx, part, id_)
+
+        @uses.words_of(part)
+        async def _renamed(tx: Tx, id_: str) -> None:
+            await reword(tx, part, id_)
+
+    for part in PARTS:
+        register(part)
