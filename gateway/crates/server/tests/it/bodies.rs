@@ -144,7 +144,7 @@ async fn what_finds_no_room_is_lost_counted_and_said_and_calls_go_on() {
 
     assert_eq!((answer.status.as_u16(), world.control.lost_bodies()), (200, 1));
     assert!(metrics.contains("towpath_gateway_bodies_lost_total 1\n"));
-    assert!(world.gateway.log().contains("bodies.lost"));
+    world.gateway.logged("bodies.lost").await;
     assert_eq!(world.control.bodies().len(), 1);
 }
 

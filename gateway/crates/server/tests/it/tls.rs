@@ -265,7 +265,7 @@ async fn a_new_certificate_is_taken_under_load_without_a_failed_call() {
     for worker in load {
         assert_eq!(worker.await.unwrap(), Vec::<String>::new());
     }
-    assert!(world.gateway.log().contains("certificate.not_loaded"));
+    world.gateway.logged("certificate.not_loaded").await;
 }
 
 #[tokio::test]

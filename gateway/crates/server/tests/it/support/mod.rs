@@ -86,6 +86,17 @@ impl Gateway {
         self.log.lock().unwrap().clone()
     }
 
+    /// Until the log names this event: lines are written behind the answers they belong to.
+    pub async fn logged(&self, event: &str) {
+        let seen = async {
+            while !self.log().contains(event) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), seen).await;
+        assert!(waited.is_ok(), "no {event} in {}", self.log());
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
