@@ -277,7 +277,7 @@ class ControlPlane:
         While the database is away, try again, and let API and supervisor say so.
 
         Raises:
-            DatabaseNewer: Trying again cannot help.
+            DatabaseNewer, DatabaseForeign: Trying again cannot help.
         """
         parts = self._parts
         retry_s = _FIRST_RETRY_S

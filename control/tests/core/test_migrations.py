@@ -1,25 +1,38 @@
-"""Migrations: they agree with the tables, and refuse a database of a later version."""
+"""Migrations: they agree with the tables, never change, and refuse databases they did not make."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
-from databases import Templates
+from databases import SECRET_KEY, Templates
 from sqlalchemy import text
 
 from towpath_server import migrations
 from towpath_server.core.clock import SystemClock
 from towpath_server.core.db import Database
+from towpath_server.core.folder import DataFolder
 from towpath_server.core.seal import Sealer
-from towpath_server.migrations import DatabaseNewer, DatabaseOlder
+from towpath_server.main import EXIT_NOT_STARTABLE, main
+from towpath_server.migrations import DatabaseForeign, DatabaseNewer, DatabaseOlder
 
 
 @pytest.mark.parametrize("chain", ["main", "ledger"])
 async def test_the_migrations_make_exactly_the_tables(db: Database, chain: str) -> None:
-    """Where this fails: `python -m towpath_server.migrations generate`."""
+    """Where this fails: `python -m towpath_server.migrations new NAME`."""
     async with db.schema_change(ledger=chain == "ledger") as connection:
         found = await connection.run_sync(migrations.differences, chain)
 
     assert list(found) == []
+
+
+def test_a_migration_that_databases_were_made_with_never_changes() -> None:
+    """
+    Forward only: what is sealed stays to the byte, and what is new is sealed with its commit.
+
+    Where this fails: put the old text back, and say what else is to change in a further migration;
+    for a new one `python -m towpath_server.migrations seal`.
+    """
+    assert migrations.digests() == migrations.sealed()
 
 
 async def test_upgrading_twice_does_nothing(db: Database) -> None:
@@ -54,3 +67,55 @@ async def test_a_later_database_is_refused_and_left_alone(
             await migrations.check(db)
 
     assert "version" in (refused.value.fix or "")
+
+
+OTHER_BUILDS = {
+    "the table `blocks` is missing": "DROP TABLE blocks",
+    "`teams.weight` is missing": "ALTER TABLE teams DROP COLUMN weight",
+    "`teams.colour` is mandatory there": "ALTER TABLE teams RENAME COLUMN weight TO colour",
+    "table admin_keys already exists": "DELETE FROM alembic_version",
+}
+
+
+@pytest.mark.parametrize("what", OTHER_BUILDS)
+async def test_a_database_of_another_build_is_refused_with_what_is_wrong(
+    what: str, templates: Templates, tmp_path: Path
+) -> None:
+    """A revision's name is no proof: before the first release its migration was rewritten."""
+    async with templates.database("sqlite", tmp_path) as db:
+        async with db.schema_change() as connection:
+            await connection.execute(text(OTHER_BUILDS[what]))
+
+        with pytest.raises(DatabaseForeign) as refused:
+            await migrations.upgrade(db)
+
+    assert what in refused.value.detail
+    assert "empty data folder" in (refused.value.fix or "")
+
+
+async def test_tables_and_indexes_that_somebody_added_are_theirs(db: Database) -> None:
+    async with db.schema_change() as connection:
+        await connection.execute(text("CREATE TABLE ours (id INTEGER NOT NULL)"))
+        await connection.execute(text("CREATE INDEX ours_too ON teams (name)"))
+    try:
+        assert await migrations.upgrade(db) == []
+    finally:
+        async with db.schema_change() as connection:
+            await connection.execute(text("DROP INDEX ours_too"))
+            await connection.execute(text("DROP TABLE ours"))
+
+
+async def test_the_program_says_so_and_does_not_try_again(
+    templates: Templates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    monkeypatch.setenv("TOWPATH_SECRET_KEY", SECRET_KEY.reveal())
+    place = DataFolder.at(tmp_path).database
+    async with templates.database("sqlite", place.parent) as db, db.schema_change() as connection:
+        await connection.execute(text("ALTER TABLE teams DROP COLUMN weight"))
+
+    code = await asyncio.to_thread(main, ["migrate", "--data", str(tmp_path)])
+
+    said = capfd.readouterr().err
+    assert code == EXIT_NOT_STARTABLE
+    assert said.startswith("error: The main database says it is at revision `")
+    assert "\n\nfix: Start with an empty data folder" in said

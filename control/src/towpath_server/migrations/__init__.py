@@ -1,10 +1,11 @@
 """
 Migrations, forward only: one chain for the main database, one for the ledger.
 
-While nothing is released there is one migration per chain, generated from the tables
-(`python -m towpath_server.migrations generate`).
+A migration that databases were made with is never changed again: `SEALED` holds the digest of each,
+and a change of the tables is a further migration (`python -m towpath_server.migrations new NAME`).
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,14 +15,18 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from towpath_server.core.db import LEDGER_SCHEMA, Database, ledger_metadata, metadata
 from towpath_server.core.errors import Kind, TowpathError
+from towpath_server.migrations.tables import named, stumbling_blocks
 
 HERE = Path(__file__).parent
+SEALED = HERE / "versions" / "sealed.sha256"
+"""Digests of the migrations that may not change any more, as `sha256sum` writes them."""
 CHAINS: dict[str, MetaData] = {"main": metadata, "ledger": ledger_metadata}
 
-# Any number of ours: control planes that start together on PostgreSQL migrate one after another.
+# Any number of ours.
 _ADVISORY_LOCK = 7_305_808_869
 _LOCK_TIMEOUT_MS = 10_000  # a migration that waits for a busy table gives up rather than block all
 
@@ -34,17 +39,45 @@ class DatabaseNewer(TowpathError):
     title = "Database newer than the program"
 
 
+class DatabaseForeign(TowpathError):
+    """The database was made by a build that was never released, or changed by hand."""
+
+    code = "database_foreign"
+    kind = Kind.CONFLICT
+    title = "Database of another build"
+
+    def __init__(self, chain: str, revision: str | None, what: str) -> None:
+        super().__init__(
+            f"The {chain} database says it is at revision `{revision or 'none'}`, but its tables "
+            f"are not those of that revision: {what}. A build that was never released made it, or "
+            "it was changed by hand. Nothing was changed.",
+            fix="Start with an empty data folder (`--data`) or database (`TOWPATH_DATABASE_URL`), "
+            "restore a backup of a released version, or go back to the build that made it.",
+        )
+
+
 async def upgrade(db: Database) -> list[str]:
     """
     Bring both chains to their heads and return what was done; nothing to do is no work.
 
+    A chain that cannot be brought to its head stays as it was.
+
     Raises:
         DatabaseNewer: A later version of the program has been here.
+        DatabaseForeign: The tables are not those that the migrations make.
     """
     done: list[str] = []
     for chain in CHAINS:
-        async with db.schema_change(ledger=chain == "ledger") as connection:
-            done += await connection.run_sync(_upgrade, chain)
+        current: str | None = None
+        try:
+            async with db.schema_change(ledger=chain == "ledger") as connection:
+                await connection.run_sync(_claim, chain)
+                current = await connection.run_sync(_known, chain)
+                done += await connection.run_sync(_upgrade, chain, current)
+        except (OperationalError, ProgrammingError) as error:
+            # Not the database's own trouble, or it would have other words: a migration met tables
+            # that it was not written for.
+            raise DatabaseForeign(chain, current, str(error.orig)) from error
     return done
 
 
@@ -90,23 +123,43 @@ def config(chain: str, connection: Connection | None = None) -> Config:
     return settings
 
 
+def digests() -> dict[str, str]:
+    """Return the digest of every migration by its path below `versions`."""
+    versions = HERE / "versions"
+    return {
+        path.relative_to(versions).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(versions.glob("*/[0-9]*.py"))
+    }
+
+
+def sealed() -> dict[str, str]:
+    """Return the digest that every sealed migration must have."""
+    lines = SEALED.read_text(encoding="utf-8").splitlines()
+    return {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
+
+
 def script(chain: str) -> ScriptDirectory:
     """Return the migrations of a chain."""
     return ScriptDirectory.from_config(config(chain))
 
 
-def _upgrade(connection: Connection, chain: str) -> list[str]:
+def _claim(connection: Connection, chain: str) -> None:
+    """Let control planes that start together migrate one after another."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
         connection.execute(text(f"SET LOCAL lock_timeout = {_LOCK_TIMEOUT_MS}"))
         if chain == "ledger":
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {LEDGER_SCHEMA}"))
-    current = _known(connection, chain)
+
+
+def _upgrade(connection: Connection, chain: str, current: str | None) -> list[str]:
     head = script(chain).get_current_head()
-    if current == head:
-        return []
-    command.upgrade(config(chain, connection), "head")
-    return [f"{chain}: {current or 'empty'} to {head}"]
+    if current != head:
+        command.upgrade(config(chain, connection), "head")
+    blocks = stumbling_blocks(connection, CHAINS[chain])
+    if blocks:
+        raise DatabaseForeign(chain, current, named(blocks))
+    return [] if current == head else [f"{chain}: {current or 'empty'} to {head}"]
 
 
 def _known(connection: Connection, chain: str) -> str | None:

@@ -1,11 +1,16 @@
-"""`python -m towpath_server.migrations generate`: write the initial migrations from the tables."""
+"""
+`python -m towpath_server.migrations new NAME | seal`: for whoever changes tables.
+
+`new` writes what brings a database from the last migration to the tables in the code; `seal` notes
+the digests of migrations that are new, once they are formatted and reviewed. From then on they
+stay as they are.
+"""
 
 import argparse
 import asyncio
 import importlib
 import importlib.util
 import pkgutil
-import shutil
 import sys
 import tempfile
 
@@ -16,7 +21,7 @@ from towpath_server.core.clock import SystemClock
 from towpath_server.core.db import Database
 from towpath_server.core.seal import MIN_KEY_LENGTH, Sealer
 from towpath_server.core.secret import Secret
-from towpath_server.migrations import CHAINS, HERE, config
+from towpath_server.migrations import CHAINS, HERE, SEALED, config, differences, digests, sealed
 
 
 def import_tables() -> None:
@@ -30,8 +35,8 @@ def import_tables() -> None:
             importlib.import_module(f"{domain.name}.tables")
 
 
-async def generate() -> None:
-    """Write `0001_initial` of each chain afresh."""
+async def new(name: str) -> None:
+    """Write a migration for each chain whose tables changed since its last one."""
     import_tables()
     with tempfile.TemporaryDirectory() as folder:
         sealer = Sealer(Secret("0" * MIN_KEY_LENGTH))
@@ -39,31 +44,52 @@ async def generate() -> None:
         db = await Database.open(url, None, SystemClock(), sealer=sealer)
         for chain in CHAINS:
             async with db.schema_change(ledger=chain == "ledger") as connection:
-                await connection.run_sync(_generate, chain)
+                await connection.run_sync(_write, chain, name)
         await db.close()
 
 
-def _generate(connection: Connection, chain: str) -> None:
+def _write(connection: Connection, chain: str, name: str) -> None:
+    settings = config(chain, connection)
+    command.upgrade(settings, "head")
+    if not differences(connection, chain):
+        return
     versions = HERE / "versions" / chain
-    shutil.rmtree(versions, ignore_errors=True)
-    versions.mkdir(parents=True)
-    command.revision(
-        config(chain, connection), message="initial", rev_id="0001_initial", autogenerate=True
-    )
-    written = versions / "0001_initial_initial.py"
+    number = 1 + max(int(path.name[:4]) for path in versions.glob("[0-9]*.py"))
+    revision = f"{number:04}_{name}"
+    command.revision(settings, message=name.replace("_", " "), rev_id=revision, autogenerate=True)
+    written = next(versions.glob(f"{revision}_*.py"))
     lines = written.read_text().splitlines(keepends=True)
-    target = versions / "0001_initial.py"
+    target = versions / f"{revision}.py"
     target.write_text("".join(line for line in lines if "# ###" not in line))
     written.unlink()
-    sys.stdout.write(f"wrote {target}; `make fmt` formats it\n")
+    sys.stdout.write(f"wrote {target}; read it, `make fmt`, then `seal`\n")
+
+
+def seal() -> None:
+    """
+    Note the digests of migrations that have none yet.
+
+    Raises:
+        SystemExit: One that is sealed was changed.
+    """
+    now, fixed = digests(), sealed()
+    changed = [path for path, digest in fixed.items() if now.get(path) != digest]
+    if changed:
+        sys.exit(f"error: sealed migrations were changed: {', '.join(changed)}")
+    SEALED.write_text("".join(f"{digest}  {path}\n" for path, digest in now.items()))
 
 
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m towpath_server.migrations")
-    parser.add_argument("command", choices=["generate"])
-    parser.parse_args()
-    asyncio.run(generate())
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("new").add_argument("name", metavar="NAME")
+    commands.add_parser("seal")
+    options = parser.parse_args()
+    if options.command == "seal":
+        seal()
+    else:
+        asyncio.run(new(options.name))
 
 
 if __name__ == "__main__":
