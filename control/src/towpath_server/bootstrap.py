@@ -61,12 +61,13 @@ class Say(Protocol):
 async def first_start(db: Database, settings: Settings, facilities: Facilities, say: Say) -> None:
     """Create what a platform must have, and on an empty database the demo; once is enough."""
     async with db.write() as tx:
-        await platform.declare(
-            tx,
-            name=settings.organization,
-            currency=settings.currency,
-            egress_allow=settings.egress_allow,
+        declared = platform.Declared(
+            settings.organization,
+            settings.currency,
+            settings.egress_allow,
+            settings.max_table_age.in_ms(),
         )
+        await platform.declare(tx, declared)
         admin = await users.ensure_admin_key(tx, settings.admin_key)
         told: dict[str, object] = {"admin_key": admin.reveal()} if admin else {}
         if settings.demo and not await teams.exists(tx):

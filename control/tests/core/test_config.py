@@ -113,3 +113,23 @@ def test_networks_are_separated_by_commas_and_checked(
     assert from_variable == ("127.0.0.0/8", "fd00::/8")
     with pytest.raises(SettingsInvalid, match=r"TOWPATH_EGRESS_ALLOW .* 'everything'"):
         load(file)
+
+
+def test_how_old_rules_may_be_is_a_duration_by_data_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "towpath.toml"
+    file.write_text('max_table_age = {confidential = "10m"}\n')
+    never = load(None).max_table_age.in_ms()
+    monkeypatch.setenv("TOWPATH_MAX_TABLE_AGE__RESTRICTED", "1m30s")
+    both = load(file).max_table_age.in_ms()
+    monkeypatch.setenv("TOWPATH_MAX_TABLE_AGE__RESTRICTED", "4s")
+    monkeypatch.setenv("TOWPATH_MAX_TABLE_AGE__SECRET", "1m")
+
+    assert never == {}
+    assert both == {"confidential": 600_000, "restricted": 90_000}
+    with pytest.raises(SettingsInvalid) as refused:
+        load(None)
+    assert "TOWPATH_MAX_TABLE_AGE__RESTRICTED" in refused.value.detail
+    assert "at least 5s" in refused.value.detail
+    assert "`max_table_age.secret`" in refused.value.detail

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from alembic import command
 from databases import SECRET_KEY, Templates
 from sqlalchemy import text
 
@@ -53,6 +54,32 @@ async def test_an_empty_database_is_brought_to_the_head(tmp_path: Path, sealer: 
     await db.close()
 
 
+REVISIONS = [
+    (chain, entry.revision)
+    for chain in migrations.CHAINS
+    for entry in migrations.script(chain).walk_revisions()
+    if not entry.is_head
+]
+
+
+@pytest.mark.parametrize(("chain", "revision"), REVISIONS)
+async def test_a_database_of_any_former_revision_is_brought_to_the_head(
+    chain: str, revision: str, tmp_path: Path, sealer: Sealer
+) -> None:
+    db = await Database.open(f"sqlite:///{tmp_path}/towpath.db", None, SystemClock(), sealer=sealer)
+    async with db.schema_change(ledger=chain == "ledger") as connection:
+        await connection.run_sync(
+            lambda bare: command.upgrade(migrations.config(chain, bare), revision)
+        )
+
+    done = await migrations.upgrade(db)
+
+    head = migrations.script(chain).get_current_head()
+    assert f"{chain}: {revision} to {head}" in done
+    await migrations.check(db)
+    await db.close()
+
+
 @pytest.mark.parametrize("chain", ["main", "ledger"])
 async def test_a_later_database_is_refused_and_left_alone(
     chain: str, templates: Templates, tmp_path: Path
@@ -74,6 +101,7 @@ OTHER_BUILDS = {
     "`teams.weight` is missing": "ALTER TABLE teams DROP COLUMN weight",
     "`teams.colour` is mandatory there": "ALTER TABLE teams RENAME COLUMN weight TO colour",
     "table admin_keys already exists": "DELETE FROM alembic_version",
+    "duplicate column name": "UPDATE alembic_version SET version_num = '0001_initial'",
 }
 
 

@@ -166,7 +166,15 @@ FULL_SERVING = Serving(
 EXAMPLES = [
     Entity("platform", "platform", entities.platform(name="C", currency="EUR", ready_when=[])),
     Entity(
-        "platform", "platform", entities.platform(name="C", currency="EUR", ready_when=["end_1"])
+        "platform",
+        "platform",
+        entities.platform(
+            name="C",
+            currency="EUR",
+            ready_when=["end_1"],
+            egress_allow=["127.0.0.0/8"],
+            max_table_age_ms={"restricted": 5_000},
+        ),
     ),
     Entity("team", "team_1", entities.team(Team("team_1", 1, 0, 0, "care", 3))),
     Entity(

@@ -162,13 +162,13 @@ async def test_a_gateway_that_is_too_far_behind_gets_a_snapshot(db, connect):
 async def test_the_platform_is_declared_once_and_again_when_it_changes(db, connect):
     gateway = connect()
     async with db.write() as tx:
-        await platform.declare(tx, name="Canal & Co", currency="EUR")
+        await platform.declare(tx, platform.Declared("Canal & Co", "EUR"))
     await gateway.poll()
     async with db.write() as tx:
-        await platform.declare(tx, name="Canal & Co", currency="EUR")
+        await platform.declare(tx, platform.Declared("Canal & Co", "EUR"))
     same = await gateway.poll()
     async with db.write() as tx:
-        await platform.declare(tx, name="Canal & Co", currency="CHF")
+        await platform.declare(tx, platform.Declared("Canal & Co", "CHF"))
     await gateway.poll()
 
     assert same == {"revocations_to": 0}
@@ -179,22 +179,50 @@ async def test_networks_that_may_be_called_reach_the_gateways_when_they_change(d
     gateway = connect()
     known = {"name": "Canal & Co", "currency": "EUR"}
     async with db.write() as tx:
-        await platform.declare(tx, **known)
+        await platform.declare(tx, platform.Declared(**known))
     await gateway.poll()
     async with db.write() as tx:
-        await platform.declare(tx, **known, egress_allow=("127.0.0.0/8", "10.0.0.0/8"))
+        await platform.declare(
+            tx, platform.Declared(**known, egress_allow=("127.0.0.0/8", "10.0.0.0/8"))
+        )
     await gateway.poll()
     listed = gateway.of("platform")
     async with db.write() as tx:
-        await platform.declare(tx, **known, egress_allow=("10.0.0.0/8", "127.0.0.0/8"))
+        await platform.declare(
+            tx, platform.Declared(**known, egress_allow=("10.0.0.0/8", "127.0.0.0/8"))
+        )
     same = await gateway.poll()
     async with db.write() as tx:
-        await platform.declare(tx, **known)
+        await platform.declare(tx, platform.Declared(**known))
     await gateway.poll()
 
     assert listed == {"platform": known | {"egress_allow": ["10.0.0.0/8", "127.0.0.0/8"]}}
     assert same == {"revocations_to": 0}
     assert gateway.of("platform") == {"platform": known}
+
+
+async def test_how_old_the_table_may_be_reaches_the_gateways_when_it_changes(db, connect):
+    gateway = connect()
+    known = {"name": "Canal & Co", "currency": "EUR"}
+    ages = {"confidential": 600_000, "restricted": 60_000}
+    async with db.write() as tx:
+        await platform.declare(tx, platform.Declared(**known))
+    await gateway.poll()
+    never = gateway.of("platform")
+    async with db.write() as tx:
+        await platform.declare(tx, platform.Declared(**known, max_table_age_ms=ages))
+    await gateway.poll()
+    set_ = gateway.of("platform")
+    async with db.write() as tx:
+        await platform.declare(tx, platform.Declared(**known, max_table_age_ms=ages))
+    same = await gateway.poll()
+    async with db.write() as tx:
+        await platform.declare(tx, platform.Declared(**known))
+    await gateway.poll()
+
+    assert never == gateway.of("platform") == {"platform": known}
+    assert set_ == {"platform": known | {"max_table_age_ms": ages}}
+    assert same == {"revocations_to": 0}
 
 
 operations = st.lists(

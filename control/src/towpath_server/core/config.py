@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -20,7 +27,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from towpath_server.core import egress, suggest
+from towpath_server.core import durations, egress, suggest
 from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathError
 from towpath_server.core.seal import MIN_KEY_LENGTH
 from towpath_server.core.secret import Secret
@@ -91,6 +98,47 @@ class ApiSettings(BaseModel):
         le=10_000,
         description="How long a change waits for the gateways before it answers `pending`.",
     )
+
+
+# Below this a healthy control plane's pauses would refuse calls; the gateways refuse it, too.
+_LEAST_TABLE_AGE_MS = 5_000
+
+
+def _table_age(text: str) -> str:
+    if durations.to_ms(text) < _LEAST_TABLE_AGE_MS:
+        raise ValueError(f"must be at least {durations.from_ms(_LEAST_TABLE_AGE_MS)}")
+    return text
+
+
+TableAge = Annotated[str, Field(max_length=32), AfterValidator(_table_age)]
+
+
+class TableAgeSettings(BaseModel):
+    """
+    How long gateways serve a class of data without contact to the control plane.
+
+    Default: for ever. What is too old for a class is too old for the more sensitive ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    public: TableAge | None = Field(
+        None,
+        description="How long a gateway that does not reach the control plane goes on with calls "
+        "of any data, such as `24h`; then they get 503 `table_stale`. Default: for ever.",
+    )
+    internal: TableAge | None = Field(
+        None, description="The same for calls with `internal` data and more sensitive ones."
+    )
+    confidential: TableAge | None = Field(
+        None, description="The same for `confidential` and `restricted` data."
+    )
+    restricted: TableAge | None = Field(None, description="The same for `restricted` data.")
+
+    def in_ms(self) -> dict[str, int]:
+        """Return the ages that are set, in milliseconds."""
+        given = self.model_dump(exclude_none=True)
+        return {name: durations.to_ms(text) for name, text in given.items()}
 
 
 class BatchSettings(BaseModel):
@@ -191,6 +239,9 @@ class Settings(BaseSettings):
         default_factory=tuple,
         description="Networks (CIDR, with commas between) that servers adopted by URL and "
         "providers may be in, though the rules for outgoing calls forbid it: `127.0.0.0/8`.",
+    )
+    max_table_age: TableAgeSettings = Field(
+        default_factory=TableAgeSettings, description="How old the gateways' rules may be."
     )
     demo: bool = Field(default=True, description="Whether the first start creates the demo.")
     demo_dir: Path | None = Field(

@@ -5,7 +5,7 @@ Pure functions, one per kind; `contracts/routing.schema.json` is what they must 
 holds every one of them against it. A field that has no value is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from towpath_server.core.money import Price
@@ -175,12 +175,21 @@ def _fields(found: RoutedTarget) -> Value | None:
 
 
 def platform(
-    *, name: str, currency: str, ready_when: list[str], egress_allow: Sequence[str] = ()
+    *,
+    name: str,
+    currency: str,
+    ready_when: list[str],
+    egress_allow: Sequence[str] = (),
+    max_table_age_ms: Mapping[str, int] | None = None,
 ) -> Value:
-    """Write what holds for the whole organisation."""
-    value: Value = {"name": name, "currency": currency}
-    value |= {"ready_when": ready_when} if ready_when else {}
-    return value | ({"egress_allow": list(egress_allow)} if egress_allow else {})
+    """Write what holds for the whole organisation; what is empty is left out."""
+    rules: Value = {
+        "ready_when": ready_when,
+        "egress_allow": list(egress_allow),
+        "max_table_age_ms": dict(max_table_age_ms or {}),
+    }
+    given = {field: value for field, value in rules.items() if value}
+    return {"name": name, "currency": currency, **given}
 
 
 def _listed(values: Any) -> list[str] | None:

@@ -1,13 +1,14 @@
 """
 What holds for the whole organisation, as the gateways know it: one row, the entity `platform`.
 
-Name, currency and networks come from the settings and are kept to notice that they changed.
+Name, currency, networks and ages come from the settings and are kept to notice that they changed.
 `ready_when` lists the demo's endpoints until each of them has been ready once: a first start is not
 over before.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
@@ -21,21 +22,31 @@ from towpath_server.gatewaylink.routing import PAGE, Value
 from towpath_server.gatewaylink.tables import platform as platform_row
 
 
-async def declare(tx: Tx, *, name: str, currency: str, egress_allow: Sequence[str] = ()) -> None:
+@dataclass(frozen=True)
+class Declared:
+    """What the settings say of the organisation."""
+
+    name: str
+    currency: str
+    egress_allow: Sequence[str] = ()
+    max_table_age_ms: Mapping[str, int] = field(default_factory=dict)
+    """By data class; empty: gateways serve for ever from what they have."""
+
+
+async def declare(tx: Tx, declared: Declared) -> None:
     """Put what the settings say into the table of the gateways, if it is not there already."""
-    if await providers.declare_egress(tx, egress_allow):
+    if await providers.declare_egress(tx, declared.egress_allow):
         await revision.bump(tx, "platform", entities.PLATFORM_ID)
-    row = (await tx.execute(select(platform_row))).first()
-    if row is not None and (row.name, row.currency) == (name, currency):
+    values = {
+        "name": declared.name,
+        "currency": declared.currency,
+        "max_table_age_ms": json.dumps(declared.max_table_age_ms, sort_keys=True),
+    }
+    row = (await tx.execute(select(platform_row))).mappings().first()
+    if row is not None and values.items() <= row.items():
         return
-    statement = tx.insert(platform_row).values(
-        only=1, name=name, currency=currency, ready_when="[]"
-    )
-    await tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=["only"], set_={"name": name, "currency": currency}
-        )
-    )
+    statement = tx.insert(platform_row).values(only=1, ready_when="[]", **values)
+    await tx.execute(statement.on_conflict_do_update(index_elements=["only"], set_=values))
     await revision.bump(tx, "platform", entities.PLATFORM_ID)
 
 
@@ -83,5 +94,6 @@ async def load(
         currency=row.currency,
         ready_when=json.loads(row.ready_when),
         egress_allow=await providers.egress_allow(tx),
+        max_table_age_ms=json.loads(row.max_table_age_ms or "{}"),
     )
     return [(entities.PLATFORM_ID, value)]

@@ -11,5 +11,9 @@ platform = Table(
     Column("name", String(100), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("ready_when", Text, nullable=False),
+    Column("max_table_age_ms", Text),
 )
-"""`ready_when` is a list of endpoint ids in JSON: it is read and written whole."""
+"""
+Both texts are JSON that is read and written whole: `ready_when` a list of endpoint ids,
+`max_table_age_ms` milliseconds by data class.
+"""
