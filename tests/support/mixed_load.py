@@ -1,7 +1,8 @@
 """
-Callers of every kind at once: whole answers and streams, callers that leave, upstreams that break.
+Callers of every kind at once: whole answers and streams, callers that leave or ask the same again,
+upstreams that break.
 
-Each call carries its id in its prompt, so that what the upstream produced for it can be found in the
+Each call is a trace of its own, so that what the upstream produced for it can be found in the
 upstream's own log, however often and wherever the gateway sent it.
 """
 
@@ -9,6 +10,7 @@ import itertools
 import json
 import random
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +26,11 @@ from load import Call
 HARVEST_EVERY = 4_000
 _STREAM_SHARE = 0.6
 _LEAVES_AFTER = 2
+# So many calls after each other have one prompt in common, where they are of a scene that keeps answers.
+_SAME_PROMPT = 200
+# Of every target, in nano-units a token.
+INPUT_NANO, OUTPUT_NANO = 20, 80
+_PRICE = {"input_per_million": "0.02", "output_per_million": "0.08"}
 
 
 @dataclass(frozen=True)
@@ -32,10 +39,14 @@ class Scene:
 
     endpoint: str
     models: tuple[str, ...]
-    """Of the first target, then of its fallbacks."""
+    """Of the first target, then of those that are there for it."""
     scripts: tuple[dict[str, Any], ...]
     leaves: bool = False
     """The caller goes away after the first tokens of a stream."""
+    beside: bool = False
+    """The other targets share the traffic, instead of being fallbacks."""
+    keeps: bool = False
+    """The endpoint keeps its answers, and callers ask the same again."""
 
 
 SCENES = (
@@ -54,7 +65,15 @@ SCENES = (
         ("lying", "honest"),
         ({"fault": "error_event"}, {"tokens": 7}),
     ),
+    Scene(
+        "retried",
+        ("shaky", "steady"),
+        ({"fault": {"status": {"code": 500}}}, {"tokens": 5}),
+        beside=True,
+    ),
+    Scene("kept", ("kept",), ({"tokens": 6},), keeps=True),
 )
+KEPT_TOKENS = 6
 
 
 @dataclass
@@ -62,7 +81,10 @@ class Sent(Call):
     """One call, and how many tokens its caller was given."""
 
     scene: str = ""
+    trace: str = field(default_factory=lambda: uuid.uuid4().hex)
     relayed: int = 0
+    cache: str = "none"
+    """What the answer's headers said of the cache."""
 
 
 @dataclass
@@ -94,6 +116,7 @@ class MixedLoad:
                         "url": self.upstream.base_url,
                         "dialect": "openai",
                         "model": model + self.suffix,
+                        "prices": [_PRICE],
                     }
                 }
                 for model in scene.models
@@ -102,9 +125,12 @@ class MixedLoad:
                 "name": scene.endpoint,
                 "environment": "sandbox",
                 "project": "care/chat",
-                "targets": [{**first, "weight": 1}],
-                "fallback": others,
+                "targets": [
+                    {**target, "weight": 1} for target in (first, *(others if scene.beside else ()))
+                ],
+                "fallback": [] if scene.beside else others,
                 "access": {"visibility": "project"},
+                **({"cache": {"ttl": "1h"}} if scene.keeps else {}),
             }
 
     @contextmanager
@@ -138,25 +164,32 @@ class MixedLoad:
         scene = chance.choice(SCENES)
         stream = scene.leaves or chance.random() < _STREAM_SHARE
         with self._lock:
-            call = Sent(f"ledger-{next(self._numbers)}{self.suffix}", stream, scene=scene.endpoint)
+            number = next(self._numbers)
+            call = Sent(f"ledger-{number}{self.suffix}", stream, scene=scene.endpoint)
             self.calls.append(call)
+        asked = f"group {number // _SAME_PROMPT}" if scene.keeps else call.id
         try:
-            self._follow(http, scene, call)
+            self._follow(http, scene, call, asked)
         except httpx2.HTTPError as error:
             call.error = repr(error)
         return call
 
-    def _follow(self, http: httpx2.Client, scene: Scene, call: Sent) -> None:
+    def _follow(self, http: httpx2.Client, scene: Scene, call: Sent, asked: str) -> None:
         body = {
             "model": scene.endpoint,
-            "messages": [{"role": "user", "content": f"{call.id} says hello"}],
+            "messages": [{"role": "user", "content": f"{asked} says hello"}],
             "stream": call.stream,
         }
-        headers = {"authorization": f"Bearer {self.key}", "x-request-id": call.id}
+        headers = {
+            "authorization": f"Bearer {self.key}",
+            "x-request-id": call.id,
+            "traceparent": f"00-{call.trace}-{call.trace[:16]}-01",
+        }
         url = f"{self.address}/v1/chat/completions"
         with http.stream("POST", url, json=body, headers=headers) as answer:
             call.status = answer.status_code
             call.request_id = answer.headers.get("x-request-id")
+            call.cache = answer.headers.get("x-towpath-cache", "none")
             if not call.stream or call.status != 200:
                 text = answer.read()
                 call.whole = call.status == 200
@@ -173,8 +206,8 @@ class MixedLoad:
         """Take what the upstream remembers of calls that are over, so that it may forget them."""
         for seen in self.upstream.forget_ended():
             if seen["model"] and seen["model"].endswith(self.suffix):
-                text = json.loads(seen["body"])["messages"][0]["content"]
-                self.produced[text.split()[0]].append(seen)
+                _, trace, *_ = dict(seen["headers"])["traceparent"].split("-")
+                self.produced[trace].append(seen)
 
 
 def _has_content(line: str) -> bool:
