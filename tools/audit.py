@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 
 NOT_CHECKED = 3
+LOCKS = ("requirements.lock", "tests/langchain/packages.lock")
 
 # Words that name a licence under which Towpath may ship, in what packages say of themselves.
 ALLOWED = (
@@ -54,12 +55,14 @@ def python_licences() -> int:
 
 def python_vulnerabilities() -> tuple[int, int]:
     """Return how many locked packages have a known flaw, and how many could not be looked up."""
-    command = [
-        ROOT / ".build/uv/bin/uv", "tool", "run", "--no-python-downloads", "pip-audit", "--format",
-        "json", "--disable-pip", "--require-hashes", "-r", "requirements.lock",
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    found = json.loads(done.stdout)["dependencies"]
+    found = []
+    for lock in LOCKS:
+        command = [
+            ROOT / ".build/uv/bin/uv", "tool", "run", "--no-python-downloads", "pip-audit",
+            "--format", "json", "--disable-pip", "--require-hashes", "-r", lock,
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        found += json.loads(done.stdout)["dependencies"]
     unknown = sum("skip_reason" in package for package in found)
     flawed = [package for package in found if package.get("vulns")]
     for package in flawed:

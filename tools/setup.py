@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 VENV = ROOT / ".venv"
 UV = BUILD / "uv" / "bin" / "uv"
+LANGCHAIN = BUILD / "langchain"
 LOG = BUILD / "setup.log"
 
 # Distributions of this repository, installed without their dependencies: the lock file has those.
@@ -190,6 +191,18 @@ def test_tools() -> str:
     return "installed " + ", ".join(installed) if installed else "postgresql · node · fake upstream"
 
 
+def langchain() -> str:
+    """Install LangChain for the tests, whose parts need other versions than the platform's."""
+    env = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(LANGCHAIN)}
+    fix = "see .build/setup.log; is the Python registry reachable"
+    lock = ROOT / "tests/langchain/packages.lock"
+    if not LANGCHAIN.exists():
+        shell(UV, "venv", "-q", "--python", sys.executable, LANGCHAIN, env=env, fix=fix)
+    shell(UV, "pip", "sync", "-q", "--require-hashes", lock, env=env, fix=fix)
+    locked = lock.read_text(encoding="utf-8")
+    return f"{sum('==' in line for line in locked.splitlines())}, locked"
+
+
 def bench_tools() -> str:
     """Install what measuring needs."""
     installed = install_debian(BENCH_PACKAGES)
@@ -236,6 +249,14 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
                 test_tools,
                 lambda: [*rust, ROOT / "tests/node/package-lock.json"],
                 (Path("/usr/lib/postgresql/15/bin/postgres"),),
+            )
+        )
+        found.append(
+            Step(
+                "langchain",
+                langchain,
+                lambda: [ROOT / "tests/langchain/packages.lock"],
+                (LANGCHAIN,),
             )
         )
     if measuring:

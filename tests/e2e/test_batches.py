@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import towpath_up
 from towpath_up import Up, eventually
 
+NODE = Path(__file__).parents[1] / "node"
 LINES = 20
 
 
@@ -139,3 +142,27 @@ def test_a_wrong_line_fails_the_batch_and_is_named(client: openai.OpenAI) -> Non
     [error] = client.batches.retrieve(batch.id).errors.data
 
     assert (error.code, error.line) == ("invalid_json_line", 2)
+
+
+def test_the_openai_client_for_javascript_runs_a_batch(demo: Up) -> None:
+    node = shutil.which("node")
+    assert node, "`node` is not installed: `make test` installs it"
+    done = subprocess.run(
+        [node, "batches-client.mjs"],
+        cwd=NODE,
+        env={"OPENAI_BASE_URL": f"{demo.address}/v1", "OPENAI_API_KEY": demo.demo_key},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "status": "completed",
+        "counts": {"total": 2, "completed": 2, "failed": 0},
+        "ids": ["line-1", "line-2"],
+        "listed": True,
+        "deleted": True,
+        "refused": {"status": 404, "name": "NotFoundError"},
+    }

@@ -191,8 +191,11 @@ def test_the_clients_for_javascript_work_unchanged(demo):
     got = json.loads(done.stdout)
     assert got["message"]
     assert got["streamed"]
+    assert set(got["told"]) <= {"text", "tool_use"}
+    assert got["told"]
     assert got["counted"] > 0
     assert got["response"]
+    assert got["responseTold"] in {"completed", "incomplete"}
     assert got["responseStreamed"]
     assert got["refused"] == {"status": 404, "name": "NotFoundError", "hasId": True}
 

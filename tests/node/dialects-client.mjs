@@ -14,6 +14,21 @@ let streamed = "";
 stream.on("text", (text) => (streamed += text));
 await stream.finalMessage();
 
+// A small model need not call the tool; what it is told must arrive either way.
+const tool = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+const told = await anthropic.messages
+  .stream({
+    model: "smollm2",
+    max_tokens: 12,
+    tools: [{ name: "look", description: "Look it up.", input_schema: tool }],
+    messages: [
+      ...asked.messages,
+      { role: "assistant", content: [{ type: "tool_use", id: "toolu_1", name: "look", input: { city: "?" } }] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: "toolu_1", content: "It is Paris." }] },
+    ],
+  })
+  .finalMessage();
+
 const { input_tokens: counted } = await anthropic.messages.countTokens(asked);
 
 let refused = null;
@@ -26,6 +41,17 @@ try {
 const input = asked.messages[0].content;
 const response = await openai.responses.create({ model: "smollm2", input, max_output_tokens: 12 });
 
+const responseTold = await openai.responses.create({
+  model: "smollm2",
+  max_output_tokens: 12,
+  tools: [{ type: "function", name: "look", description: "Look it up.", parameters: tool, strict: false }],
+  input: [
+    { role: "user", content: input },
+    { type: "function_call", call_id: "call_1", name: "look", arguments: '{"city":"?"}' },
+    { type: "function_call_output", call_id: "call_1", output: "It is Paris." },
+  ],
+});
+
 let responseStreamed = "";
 const events = await openai.responses.create({ model: "smollm2", input, max_output_tokens: 12, stream: true });
 for await (const event of events) {
@@ -36,9 +62,11 @@ console.log(
   JSON.stringify({
     message: message.content[0].text,
     streamed,
+    told: told.content.map((block) => block.type),
     counted,
     refused,
     response: response.output_text,
+    responseTold: responseTold.status,
     responseStreamed,
   }),
 );
