@@ -20,12 +20,15 @@ LOGS = ROOT / ".build" / "test-logs"
 # Longest a suite may take: a hang ends with its log, not with CI's own limit.
 SUITE_LIMIT_S = 2_400
 
+# What runs side by side: as many as the smallest machine has cores.
+LANES = (("lint", "python"), ("rust", "platform"))
+
 PYTEST = (str(BIN / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 @dataclasses.dataclass(frozen=True)
 class Suite:
-    """One command whose result counts; `lane` names what may run beside it."""
+    """One command whose result counts, and the lane it runs in."""
 
     name: str
     lane: str
@@ -44,7 +47,7 @@ class Outcome:
 
 
 def suites() -> list[Suite]:
-    """List all suites; a lane runs in order, lanes run side by side, `alone` comes last."""
+    """List all suites; each lane runs in order, `LANES` says which of them run side by side."""
     python = str(BIN / "python")
     ci = ("--profile", "ci", "--locked")
     return [
@@ -60,8 +63,8 @@ def suites() -> list[Suite]:
         Suite("tools and docs", "python", (*PYTEST, "tools/tests")),
         Suite("clippy", "rust", ("cargo", "clippy", "-q", *ci, "--workspace", "--all-targets")),
         Suite("gateway", "rust", ("cargo", "test", *ci, "--workspace")),
-        Suite("model servers", "alone", (*PYTEST, "runtimes/tests")),
-        Suite("end to end", "alone", (*PYTEST, "tests")),
+        Suite("model servers", "platform", (*PYTEST, "runtimes/tests")),
+        Suite("end to end", "platform", (*PYTEST, "tests")),
     ]
 
 
@@ -137,15 +140,10 @@ def main() -> int:
     only = reader.parse_args().only
     LOGS.mkdir(parents=True, exist_ok=True)
     chosen = [suite for suite in suites() if only in (None, suite.lane, suite.name)]
-    lanes = {
-        lane: [s for s in chosen if s.lane == lane] for lane in ("lint", "python", "rust", "alone")
-    }
-    outcomes: list[Outcome] = []
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        beside = [lanes["lint"] + lanes["python"], lanes["rust"]]
-        for done in pool.map(lambda lane: [run(suite) for suite in lane], beside):
-            outcomes += done
-    outcomes += [run(suite) for suite in lanes["alone"]]
+    beside = [[suite for suite in chosen if suite.lane in lanes] for lanes in LANES]
+    with concurrent.futures.ThreadPoolExecutor(len(beside)) as pool:
+        done = list(pool.map(lambda lane: [run(suite) for suite in lane], beside))
+    outcomes = [outcome for lane in done for outcome in lane]
     failed = sum(outcome.failed for outcome in outcomes)
     print(f"{sum(outcome.passed for outcome in outcomes)} passed, {failed} failed")
     return 1 if failed or not outcomes else 0

@@ -12,7 +12,8 @@ from databases import SECRET_KEY, Templates
 from fastapi import FastAPI
 from platform_api import ADMIN_KEY, Api
 
-from towpath_server.api import create_app
+from towpath_server.api import furnish
+from towpath_server.api import routed as routed_app
 from towpath_server.core import log
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.config import LogSettings, Settings
@@ -77,11 +78,18 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data=tmp_path, secret_key=SECRET_KEY, admin_key=Secret(ADMIN_KEY))
 
 
+@pytest.fixture(scope="session")
+def routed() -> FastAPI:
+    return routed_app()
+
+
 @pytest.fixture
-async def app(db: Database, settings: Settings) -> FastAPI:
+async def app(db: Database, settings: Settings, routed: FastAPI) -> FastAPI:
+    """The application on this test's database: its routes are every test's."""
     async with db.write() as tx:
         await users.ensure_admin_key(tx, settings.admin_key)
-    return create_app(db, settings)
+    furnish(routed, db, settings)
+    return routed
 
 
 @pytest.fixture

@@ -89,18 +89,29 @@ def create_app(
             also be set later, as `app.state.towpath.applied`.
         board: What the gateways report.
     """
-    app = _mounted()
+    app = routed()
+    furnish(app, db, settings, applied=applied, board=board)
+    return app
+
+
+def furnish(
+    app: FastAPI,
+    db: Database,
+    settings: Settings,
+    *,
+    applied: Callable[[int], Awaitable[bool]] | None = None,
+    board: Board | None = None,
+) -> None:
+    """Give a `routed` application what its routes work on, in place of what it had."""
     app.state.towpath = State(
         db, settings.api, _authenticate, _record_refusal, applied, board or Board()
     )
     app.state.facilities = Facilities.of(settings)
-    app.add_api_route(
-        "/.well-known/towpath", _well_known(settings), include_in_schema=False, methods=["GET"]
-    )
-    return app
+    app.state.settings = settings
 
 
-def _mounted() -> FastAPI:
+def routed() -> FastAPI:
+    """Build all routes, which takes a while: tests do it once and furnish it many times."""
     app = FastAPI(
         title="Towpath",
         version=__version__,
@@ -118,13 +129,14 @@ def _mounted() -> FastAPI:
     contract = edge.router("openapi", "/openapi.json")
     contract.add_api_route("", _contract(app), include_in_schema=False)
     app.include_router(contract, prefix=PREFIX)
+    app.add_api_route("/.well-known/towpath", _well_known, include_in_schema=False, methods=["GET"])
     app.add_middleware(RequestScope)
     return app
 
 
 def openapi_document(app: FastAPI | None = None) -> dict[str, Any]:
     """Return the API's contract, which is committed as `contracts/openapi.json`."""
-    app = app or _mounted()
+    app = app or routed()
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -173,22 +185,20 @@ def _door(request: Request) -> str:
     return f"{scheme}://{host}"
 
 
-def _well_known(settings: Settings) -> Callable[[Request], Awaitable[dict[str, Any]]]:
-    async def towpath(request: Request) -> dict[str, Any]:
-        return {
-            "name": settings.organization,
-            "address": settings.public_url or _door(request),
-            "version": __version__,
-            "api": {"versions": ["v1"], "v1": PREFIX, "openapi": f"{PREFIX}/openapi.json"},
-            "inference": {"openai": "/v1", "kserve": "/v2", "predict": "/v1/models/{name}/predict"},
-            "auth": {
-                "headers": ["authorization", "x-api-key"],
-                "schemes": ["bearer"],
-                "token_pattern": tokens.PATTERN.pattern,
-            },
-        }
-
-    return towpath
+async def _well_known(request: Request) -> dict[str, Any]:
+    settings: Settings = request.app.state.settings
+    return {
+        "name": settings.organization,
+        "address": settings.public_url or _door(request),
+        "version": __version__,
+        "api": {"versions": ["v1"], "v1": PREFIX, "openapi": f"{PREFIX}/openapi.json"},
+        "inference": {"openai": "/v1", "kserve": "/v2", "predict": "/v1/models/{name}/predict"},
+        "auth": {
+            "headers": ["authorization", "x-api-key"],
+            "schemes": ["bearer"],
+            "token_pattern": tokens.PATTERN.pattern,
+        },
+    }
 
 
 def _operation_id(route: APIRoute) -> str:
