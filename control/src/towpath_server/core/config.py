@@ -73,6 +73,13 @@ class ComputeSettings(BaseModel):
         le=1024,
         description="Threads that all model servers share; default: the machine's cores.",
     )
+    gpus: int = Field(
+        default_factory=lambda: len(list(Path("/dev").glob("nvidia[0-9]*"))),
+        ge=0,
+        le=1024,
+        description="GPUs that model servers may ask for; default: those of the machine that "
+        "`/dev/nvidia0` and so on stand for.",
+    )
     stop_timeout_s: float = Field(
         10.0, gt=0, le=600, description="Time a model server gets to end by itself."
     )

@@ -13,7 +13,7 @@ from worlds import World
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.localhost.spec import Backoff, Limits
 from towpath_server.core.clock import FixedClock
-from towpath_server.core.config import Settings
+from towpath_server.core.config import ComputeSettings, Settings
 from towpath_server.core.db import Database
 
 RUNTIME: dict[str, Any] = {
@@ -49,7 +49,8 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
     folder = tmp_path / "runtimes"
     folder.mkdir()
     (folder / "tiny.yaml").write_text(yaml.safe_dump(RUNTIME))
-    return settings.model_copy(update={"runtimes_dir": folder})
+    compute = ComputeSettings(gpus=4)
+    return settings.model_copy(update={"runtimes_dir": folder, "compute": compute})
 
 
 @pytest.fixture

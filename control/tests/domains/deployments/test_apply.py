@@ -98,6 +98,11 @@ async def test_a_refusal_lists_everything_and_leaves_nothing(world: World) -> No
             "does not fit",
         ),
         (
+            {"resources": {"limits": {"nvidia.com/gpu": 3}}, "scaling": {"minReplicas": 2}},
+            "#/spec/resources/limits/nvidia.com~1gpu",
+            "6 GPUs in all, and this machine has 4",
+        ),
+        (
             {"resources": {"requests": {"memory": "2Mi"}, "limits": {"memory": "1Mi"}}},
             "#/spec/resources/limits/memory",
             "below what is requested",
@@ -124,6 +129,21 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(world: W
     assert answer.json()["message"] == "models:/triage/1 on tiny 1.0, 1 replica, 64 MiB requested"
     assert answer.json()["operations"] == ["predict"]
     assert (await world.api.get("/deployments"))["items"] == []
+
+
+async def test_gpus_of_a_replica_reach_the_gateways_with_the_price_of_their_seconds(
+    world: World,
+) -> None:
+    limits = {"limits": {"nvidia.com/gpu": 2}}
+
+    made = await world.deploy(resources=limits, prices=[{"gpuSecond": "0.001"}])
+
+    target = await world.target(made["id"])
+    assert target is not None
+    assert made["gpus"] == target.handling.gpus == 2
+    assert made["prices"][0]["gpu_second"] == "0.001"
+    assert target.prices == (made["prices"][0]["id"],)
+    assert (await world.deploy())["gpus"] is None
 
 
 async def test_the_manifest_is_kept_with_the_content_it_meant(world: World) -> None:

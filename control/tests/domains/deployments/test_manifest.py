@@ -148,10 +148,6 @@ def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
             {"runtime": {"name": "onnx", "env": [{"name": "A", "value": "", "valueFrom": {}}]}},
             "#/spec/runtime/env/0/valueFrom",
         ),
-        (
-            {"resources": {"limits": {"nvidia.com/gpu": 1}}},
-            "#/spec/resources/limits/nvidia.com~1gpu",
-        ),
     ],
 )
 def test_what_is_not_done_yet_is_refused_by_name(spec: dict[str, Any], pointer: str) -> None:
@@ -159,6 +155,25 @@ def test_what_is_not_done_yet_is_refused_by_name(spec: dict[str, Any], pointer: 
 
     assert "is not supported yet" in detail
     assert fix == "Leave it out."
+
+
+def test_gpus_are_counted_as_kubernetes_counts_them() -> None:
+    def with_(**resources: Any) -> Draft:
+        return read(manifest(resources=resources))
+
+    as_number = with_(limits={"nvidia.com/gpu": 2})
+    as_text = with_(requests={"nvidia.com/gpu": 2}, limits={"nvidia.com/gpu": "2"})
+    apart = with_(requests={"nvidia.com/gpu": 1}, limits={"nvidia.com/gpu": 2})
+    alone = with_(requests={"nvidia.com/gpu": 1})
+
+    assert as_number.resources.gpus == as_text.resources.gpus == 2
+    for draft in (apart, alone):
+        assert "different numbers" in draft.findings[0].detail
+        assert draft.findings[0].fix
+    for wrong in (0, "500m", 65):
+        found = findings(manifest(resources={"limits": {"nvidia.com/gpu": wrong}}))
+        detail, _ = found["#/spec/resources/limits/nvidia.com~1gpu"]
+        assert "whole number from 1 to 64" in detail
 
 
 def test_scaling_by_load_is_refused() -> None:

@@ -92,6 +92,8 @@ class Resources:
     cpu_milli: int | None = None
     memory_bytes: int | None = None
     memory_limit_bytes: int | None = None
+    gpus: int | None = None
+    """Of one replica."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ class Serving:
     owned_by: str
     handling: Mapping[str, Any] = field(default_factory=dict)
     """How its replicas are called, as `core.upstream.Handling` writes it."""
+
+    @property
+    def gpus(self) -> int | None:
+        """GPUs of one replica: what a second of it is priced by."""
+        return self.handling.get("gpus")
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def show(current: Session, deployment: str, environment: str | None, as_json: bo
     if as_json:
         output.document(found.to_dict())
         return
-    output.data(f"{found.name} → {found.environment}: {found.phase}    {found.id}")
+    of = "" if found.gpus is None else f", {found.gpus} GPU{'s' * (found.gpus > 1)} a replica"
+    output.data(f"{found.name} → {found.environment}: {found.phase}{of}    {found.id}")
     for condition in found.conditions:
         status = str(condition.status).lower()
         mark = {"true": "✓", "false": "✗"}.get(status, "…")

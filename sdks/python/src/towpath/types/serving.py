@@ -241,6 +241,7 @@ class Deployment(Resource):
     replicas: list[Replica]
     replicas_wanted: int
     replicas_ready: int
+    gpus: int | None
     prices: list[Price]
     manifest: dict[str, Any]
     first_ready_at: datetime | None
@@ -258,6 +259,7 @@ class DeploymentCheck(Model):
     runtime: DeployedRuntime
     operations: list[str]
     replicas_wanted: int
+    gpus: int | None
     prices: list[dict[str, str]]
 
 

@@ -35,6 +35,7 @@ from towpath_server.domains.deployments.schemas.quantity import quantity
 from towpath_server.domains.endpoints.models import AccessDraft, Visibility
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
+MAX_GPUS = 64  # of one replica: more than one machine has
 MAX_REPLICAS = 64  # of one deployment on one machine
 _MAX_MILLISECONDS = 3_600_000
 _SCHEMES = ("models", "file", "s3", "hf", "oci", "https")
@@ -162,6 +163,14 @@ class Amounts(Section):
 
     cpu: str | int | None = None
     memory: str | int | None = None
+    gpus: str | int | None = Field(None, alias="nvidia.com/gpu")
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole(cls, value: str | int | None) -> str | int | None:
+        if value is not None and quantity(value) not in range(1, MAX_GPUS + 1):
+            raise ValueError(f"must be a whole number from 1 to {MAX_GPUS}")
+        return value
 
     @field_validator("cpu", "memory")
     @classmethod
@@ -175,7 +184,7 @@ class ResourceNeeds(Section):
     """What it asks for, and what it may take at most."""
 
     requests: Amounts = Field(default_factory=Amounts)
-    limits: Amounts = Field(default_factory=Amounts)
+    limits: Amounts = Field(default_factory=Amounts, validate_default=True)
 
     @field_validator("limits")
     @classmethod
@@ -186,13 +195,27 @@ class ResourceNeeds(Section):
             )
         return value
 
+    @field_validator("limits")
+    @classmethod
+    def _same_gpus(cls, value: Amounts, info: Any) -> Amounts:
+        requests = info.data.get("requests")
+        asked = requests.gpus if requests else None
+        if asked is not None and (value.gpus is None or quantity(asked) != quantity(value.gpus)):
+            raise ValueError(
+                "and `requests` name different numbers of `nvidia.com/gpu`\n"
+                "GPUs are not shared: write the number under `limits` alone."
+            )
+        return value
+
     def draft(self) -> Resources:
         """Read it."""
         cpu, memory, most = self.requests.cpu, self.requests.memory, self.limits.memory
+        gpus = self.limits.gpus
         return Resources(
             cpu_milli=None if cpu is None else int(quantity(cpu) * 1000),
             memory_bytes=None if memory is None else int(quantity(memory)),
             memory_limit_bytes=None if most is None else int(quantity(most)),
+            gpus=None if gpus is None else int(quantity(gpus)),
         )
 
 
@@ -349,7 +372,7 @@ SECTIONS: Mapping[str, type[Section]] = {
 """The parts of `spec` that this version does."""
 
 LATER: Mapping[str, str] = {
-    "accelerator": "this version serves on CPUs",
+    "accelerator": "a machine's GPUs are taken as alike; `resources.limits` counts them",
     "slo": "service levels are not watched yet",
     "smokeTests": "no requests are sent before traffic yet",
     "gates": "nothing is evaluated before traffic yet",
@@ -358,8 +381,6 @@ LATER: Mapping[str, str] = {
     "overrides": "write one manifest per environment",
     "model.adapters": "adapters are not loaded yet",
     "runtime.env.*.valueFrom": "secrets are not handed to model servers yet",
-    "resources.requests.nvidia.com/gpu": "this version serves on CPUs",
-    "resources.limits.nvidia.com/gpu": "this version serves on CPUs",
     "scaling.metric": "the number of replicas is fixed",
     "scaling.target": "the number of replicas is fixed",
     "scaling.idleTimeout": "models stay loaded",

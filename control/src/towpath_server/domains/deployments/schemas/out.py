@@ -92,6 +92,7 @@ class DeploymentOut(Resource):
     replicas: list[ReplicaOut]
     replicas_wanted: int
     replicas_ready: int
+    gpus: int | None = Field(description="GPUs of one replica.")
     prices: list[PriceOut]
     manifest: dict[str, Any]
     first_ready_at: datetime | None
@@ -123,6 +124,7 @@ class DeploymentOut(Resource):
             replicas=[ReplicaOut.of(replica) for replica in view.replicas],
             replicas_wanted=current.replicas,
             replicas_ready=len(view.exposed),
+            gpus=current.serving.gpus,
             prices=[PriceOut.of(price) for price in view.prices],
             manifest=dict(current.manifest),
             first_ready_at=at_or_none(deployment.first_ready_at_ms),
@@ -142,6 +144,7 @@ class CheckedOut(Out):
     runtime: RuntimeOut
     operations: list[str]
     replicas_wanted: int
+    gpus: int | None = Field(description="GPUs of one replica.")
     prices: list[dict[str, str]]
 
     @classmethod
@@ -162,6 +165,7 @@ class CheckedOut(Out):
             ),
             operations=list(checked.serving.operations),
             replicas_wanted=checked.replicas,
+            gpus=checked.serving.gpus,
             prices=[price.amounts.written() for price in checked.prices],
         )
 

@@ -219,6 +219,11 @@ class _Checker:
         if runtime is not None and given is not None and given > threads:
             detail = f"`--threads={given}` is more than the {threads} that models share here."
             self._add("#/spec/runtime/args", detail, f"At most `--threads={threads}`.")
+        gpus = (needs.gpus or 0) * (self._draft.replicas or 1) if needs else 0
+        if gpus > self._compute.gpus:
+            detail = f"It asks for {gpus} GPUs in all, and this machine has {self._compute.gpus}."
+            fix = "Ask for fewer, or leave it out where the runtime serves on CPUs."
+            self._add("#/spec/resources/limits/nvidia.com~1gpu", detail, fix)
         if needs is None or needs.memory_bytes is None or needs.memory_limit_bytes is None:
             return
         if needs.memory_limit_bytes < needs.memory_bytes:
@@ -352,7 +357,8 @@ class _Checker:
             interval_ms=round((draft.period_s or rule.period_s) * 1000),
             **({"timeout_ms": round(draft.timeout_s * 1000)} if draft.timeout_s else {}),
         )
-        return Handling(max_concurrency=self._draft.max_concurrency, probe=probe)
+        needs = self._draft.resources or Resources()
+        return Handling(max_concurrency=self._draft.max_concurrency, probe=probe, gpus=needs.gpus)
 
 
 def _argument(wanted: RuntimeDraft, name: str) -> int | None:
