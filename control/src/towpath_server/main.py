@@ -21,6 +21,7 @@ from socket import socket
 from fastapi import FastAPI
 
 from towpath_server import bootstrap, migrations, supervisor
+from towpath_server.adapters.egress import EgressClient, own_places
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.gateway.client import GatewayClient, sources_for
 from towpath_server.adapters.localhost.replicas import LocalReplicas
@@ -143,8 +144,11 @@ def _webhook(settings: Settings) -> Webhook | None:
     if settings.webhook_url is None:
         return None
     secret = _required(settings.webhook_secret, "TOWPATH_WEBHOOK_SECRET")
-    allow = [egress.network(network) for network in settings.egress_allow]
-    return Webhook(settings.webhook_url, secret, allow)
+    client = EgressClient(
+        allow=[egress.network(network) for network in settings.egress_allow],
+        own=own_places(settings.host, settings.port),
+    )
+    return Webhook(settings.webhook_url, secret, client)
 
 
 async def open_database(settings: Settings) -> Database:

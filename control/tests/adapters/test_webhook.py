@@ -1,16 +1,15 @@
 """Telling another program: signed, pinned to the address that was checked, tried again for a while."""
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import itertools
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
+from receiver import Receiver
 
+from towpath_server.adapters.egress import EgressClient
 from towpath_server.adapters.webhook import NotDelivered, Webhook
 from towpath_server.core import egress
 from towpath_server.core.access import SYSTEM
@@ -30,33 +29,7 @@ from towpath_server.domains.limits.models import SubjectDraft
 from towpath_server.domains.teams import service as teams
 
 SECRET = Secret("a-webhook-secret-of-more-than-32-characters")
-HERE = [egress.network("127.0.0.0/8")]
-
-
-class Receiver:
-    """A program that takes what it is told, and answers as the test says."""
-
-    def __init__(self, status: str = "204 No Content") -> None:
-        self.status = status
-        self.url = ""
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-
-    @asynccontextmanager
-    async def listening(self) -> AsyncIterator["Receiver"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://localhost:{server.sockets[0].getsockname()[1]}/hook"
-        async with server:
-            yield self
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")[1:-2]
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head)}
-        body = await reader.readexactly(int(headers["content-length"]))
-        self.taken.append((headers, body))
-        more = "location: http://169.254.169.254/\r\n" if self.status.startswith("3") else ""
-        writer.write(f"HTTP/1.1 {self.status}\r\n{more}content-length: 0\r\n\r\n".encode())
-        await writer.drain()
-        writer.close()
+HERE = EgressClient([egress.network("127.0.0.0/8")])
 
 
 async def test_a_message_is_signed_as_standard_webhooks_says():
@@ -83,7 +56,7 @@ async def test_a_message_is_signed_as_standard_webhooks_says():
 )
 async def test_what_lies_inside_is_not_called(url):
     with pytest.raises(NotDelivered, match="may not be called"):
-        await Webhook(url, SECRET).deliver("ntc_1", 1, b"{}")
+        await Webhook(url, SECRET, EgressClient()).deliver("ntc_1", 1, b"{}")
 
 
 @pytest.mark.parametrize("status", ["500 Oops", "302 Found", "404 Not Found"])

@@ -47,6 +47,31 @@ def test_domains_only_touch_each_others_face() -> None:
     assert offences == set()
 
 
+def test_only_the_egress_client_calls_addresses_that_people_write_down() -> None:
+    """The others call the platform's own front door, and model servers that it started."""
+    may = {"adapters/egress.py", "adapters/gateway/client.py", "adapters/localhost/probe.py"}
+    ways = {"httpx2", "http.client", "urllib.request", "open_connection", "create_connection"}
+    found = {
+        path.relative_to(SOURCE).as_posix()
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if ways & set(called(node))
+    }
+
+    assert found == may | {"supervisor/readiness.py"}
+
+
+def called(node: ast.AST) -> Iterator[str]:
+    """Name the modules that a node imports, or the attribute that it uses."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.Attribute):
+        yield node.attr
+
+
 def test_only_the_database_commits() -> None:
     offences = {
         f"{path.relative_to(SOURCE)}:{node.lineno}"

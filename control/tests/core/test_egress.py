@@ -1,42 +1,33 @@
-"""Literal addresses that a URL may not have; the gateway's own tests judge the same list."""
+"""Addresses that may be called; the gateway's own tests read the same list."""
+
+from pathlib import Path
 
 import pytest
 
 from towpath_server.core import egress
 
+LIST = Path(__file__).parents[3] / "gateway" / "crates" / "upstream" / "src" / "egress"
+ADDRESSES = [
+    tuple(line.split(" "))
+    for line in (LIST / "addresses.txt").read_text().splitlines()
+    if not line.startswith("#")
+]
+
+
+@pytest.mark.parametrize(("judgement", "address"), ADDRESSES)
+def test_both_planes_judge_the_same_addresses_alike(judgement: str, address: str) -> None:
+    assert (egress.denied(address, []) is None) == (judgement == "allowed")
+
 
 @pytest.mark.parametrize(
-    "host",
-    [
-        "127.0.0.1",
-        "127.9.9.9",
-        "::1",
-        "::ffff:127.0.0.1",
-        "::127.0.0.1",
-        "64:ff9b::127.0.0.1",
-        "2002:7f00:1::",
-        "0.0.0.0",
-        "0.1.2.3",
-        "::",
-        "169.254.169.254",
-        "fe80::1%eth0",
-        "fd00:ec2::254",
-        "168.63.129.16",
-        "224.0.0.1",
-        "ff02::1",
-        "255.255.255.255",
-        "localhost",
-        "LOCALHOST.",
-        "metadata.google.internal",
-    ],
+    "name", ["localhost", "LOCALHOST.", "x.localhost", "metadata.google.internal", "fe80::1%eth0"]
 )
-def test_what_lies_inside_is_denied_with_a_reason(host: str) -> None:
-    assert egress.denied(host, [])
+def test_names_that_say_what_they_are_are_denied(name: str) -> None:
+    assert egress.denied(name, [])
 
 
-@pytest.mark.parametrize("host", ["10.1.2.3", "192.168.1.1", "fd12::1", "1.1.1.1", "gpu.internal"])
-def test_private_networks_and_names_are_allowed(host: str) -> None:
-    assert egress.denied(host, []) is None
+def test_other_names_are_judged_by_their_addresses() -> None:
+    assert egress.denied("gpu.internal", []) is None
 
 
 def test_a_listed_network_is_allowed_and_no_other() -> None:

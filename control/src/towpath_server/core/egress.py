@@ -1,9 +1,9 @@
 """
-Which literal addresses a URL may have that the gateway is told to call.
+Which addresses may be called, for URLs that somebody wrote down.
 
-The gateway resolves names and judges every address before it connects (`egress.rs`); here only what
-stands in the URL itself is judged, so that a mistake is told when it is made and not at the first
-call. Both must say the same of the same address.
+The gateway judges every address before it connects (`egress.rs`), and so does the control plane's
+own client (`adapters/egress.py`). What stands in a URL itself is judged when it is told, too, so
+that a mistake shows at once. One list of addresses tests both planes.
 """
 
 import ipaddress
@@ -19,7 +19,8 @@ _METADATA = {
 }
 _THIS_NETWORK = ipaddress.ip_network("0.0.0.0/8")
 _RESERVED = ipaddress.ip_network("240.0.0.0/4")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_TRANSLATED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "::ffff:0:0:0/96")))
+"""IPv4 behind NAT64, and behind a stateless translator (SIIT)."""
 
 
 def network(text: str) -> Network:
@@ -33,7 +34,7 @@ def network(text: str) -> Network:
 
 
 def denied(host: str, allow: Sequence[Network]) -> str | None:
-    """Return why a URL may not have this host; none for names, which the gateway looks up."""
+    """Return why a URL may not have this host; none for names, which are looked up later."""
     plain = host.partition("%")[0].rstrip(".").lower()
     try:
         address = _meant(ipaddress.ip_address(plain))
@@ -47,6 +48,12 @@ def denied(host: str, allow: Sequence[Network]) -> str | None:
     if any(address in one for one in allow):
         return None
     return _inside(address)
+
+
+def listed(address: str, allow: Sequence[Network]) -> bool:
+    """Tell whether an address is in one of the networks that go before every other rule."""
+    meant = _meant(ipaddress.ip_address(address.partition("%")[0]))
+    return any(meant in one for one in allow)
 
 
 def _inside(address: Address) -> str | None:
@@ -65,6 +72,7 @@ def _meant(address: Address) -> Address:
     """Return the IPv4 address that stands in one of IPv6's clothes."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64 or (address.packed[:12] == bytes(12) and int(address) > 1):
+    translated = any(address in network for network in _TRANSLATED)
+    if translated or (address.packed[:12] == bytes(12) and int(address) > 1):
         return ipaddress.IPv4Address(address.packed[12:])
     return address.ipv4_mapped or address.sixtofour or address
