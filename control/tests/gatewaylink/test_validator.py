@@ -1,5 +1,6 @@
 """What the gateways would refuse is never committed."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -47,6 +48,78 @@ async def test_a_change_that_the_gateway_would_refuse_is_rolled_back(db, guarded
     async with db.read() as tx:
         assert await teams.find(tx, "care") is None
         assert await revision.current(tx) == 0
+
+
+STATIC = {"url": "http://gpu.internal:8000/v1", "model": "m"}
+TOO_MUCH = {
+    "input_tokens > 4000 && input_token < 9000": ("`input_token` is no fact", "`input_tokens`"),
+    "input_tokens >": ("Rule `long`: line 1, column", "CEL expression"),
+    "labels.all(x, x == 'a')": ("loops", "without loops"),
+    "project.matches('(a+)+$')": ("`matches` is not allowed", "without loops"),
+    "input_tokens + 1": ("neither true nor false", "true or false"),
+    " || ".join(["key==''"] * 90): ("is too large", "192 parts"),
+    "(" * 17 + "stream" + ")" * 17: ("nested too deeply", "small CEL"),
+}
+
+
+async def test_a_rule_that_is_wrong_or_costs_too_much_is_refused_with_its_path(api, guarded):
+    """Who may write a rule must not be able to slow everybody down, and hears of a slip at once."""
+    await api.create("/teams", name="care")
+    await api.create("/projects", team="care", name="chat")
+    targets = [{"static": {**STATIC, "name": name}} for name in ("small", "large")]
+    levels = [{"name": name, "target": name} for name in ("small", "large")]
+    body = {"name": "chat", "environment": "sandbox", "project": "care/chat", "targets": targets}
+
+    for when, (says, fix) in TOO_MUCH.items():
+        rules = [
+            {"name": "fine", "when": "stream", "level": "small"},
+            {"name": "long", "when": when, "level": "large"},
+        ]
+        tier = {"levels": levels, "rules": rules}
+        answer = await api.call("POST", "/endpoints", {**body, "tier": tier}, status=422)
+
+        problem = answer.json()
+        (found,) = problem["errors"]
+        assert (problem["code"], found["pointer"]) == ("table_refused", "#/tier/rules/1/when")
+        assert says in found["detail"]
+        assert fix in found["fix"]
+    assert (await api.get("/endpoints"))["items"] == []
+
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+async def test_the_docs_list_the_facts_that_a_rule_may_use():
+    """The gateway itself says which there are."""
+    guide = (DOCS / "guides" / "routing.md").read_text()
+    (sentence,) = (line for line in guide.splitlines() if line.startswith("A rule is a CEL"))
+    concept = (DOCS / "concepts" / "tiers-and-cache.md").read_text()
+    table = concept.partition("| fact | is |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    tier = {
+        "levels": [{"name": name, "target": name} for name in ("a", "b")],
+        "rules": [{"name": "r", "when": "zzzzzzzz == 1", "level": "a"}],
+    }
+    endpoint = {
+        "name": "m",
+        "environment": "sandbox",
+        "project": "prj_1",
+        "visibility": "project",
+        "callers": ["sandbox"],
+        "targets": [{"target": name, "weight": 1} for name in ("a", "b")],
+        "created_at_ms": 0,
+        "tier": tier,
+    }
+    gateway = Validator(gateway_program.find(), {})
+    try:
+        said = await gateway.refusal([Entity("endpoint", "end_1", endpoint)]) or ""
+    finally:
+        await gateway.close()
+
+    facts = set(said.partition("there is ")[2].split(", "))
+    assert len(facts) > 5
+    assert set(re.findall(r"`(\w+)`", sentence)) == facts
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == facts
 
 
 def program(tmp_path: Path, body: str) -> Path:

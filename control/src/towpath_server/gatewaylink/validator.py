@@ -20,7 +20,13 @@ from towpath_server.gatewaylink.routing import ADVISORY, Catalog, Entity, change
 
 log = logging.get(__name__)
 
-_REASON = re.compile(r"(?P<kind>[a-z]+) `[^`]*`:? (?P<detail>.+)", re.DOTALL)
+_REASON = re.compile(r"(?P<kind>[a-z]+) `(?P<id>[^`]*)`:? (?P<detail>.+)", re.DOTALL)
+_RULE = re.compile(r"\brule `(?P<name>[^`]*)`: ")
+_NEAR = re.compile(r"did you mean `(?P<name>[^`]*)`")
+_EXPRESSION = (
+    "Write one small CEL expression that is true or false, without loops and regular expressions: "
+    "at most 1,024 bytes and 192 parts."
+)
 # What a refusal speaks of, and the field that is declared as; the first that fits.
 _FIELDS: Mapping[str, Sequence[tuple[str, str]]] = {
     "endpoint": (
@@ -82,7 +88,7 @@ class Validator:
                 f"The gateway would not take this change: {reason}.",
                 fix="Correct what it names; if that is not yours to correct, the platform's parts "
                 "have different versions: upgrade them together.",
-                findings=findings(reason),
+                findings=findings(reason, upserts),
             )
 
     async def refusal(self, entities: Sequence[Entity]) -> str | None:
@@ -143,16 +149,29 @@ class Validator:
         await process.wait()
 
 
-def findings(reason: str) -> list[Finding]:
-    """Say which field of the payload a refusal is about, where it tells."""
+def findings(reason: str, refused: Sequence[Entity] = ()) -> list[Finding]:
+    """Say which field of the payload a refusal is about, where it tells, and what to do."""
     match = _REASON.match(reason)
     if match is None:
         return []
     kind, detail = match["kind"], match["detail"]
+    said = f"{detail[:1].upper()}{detail[1:]}."
+    rule = _RULE.search(detail) if kind == "endpoint" else None
+    if rule is not None:
+        entity = next((one for one in refused if one.id == match["id"]), None)
+        return [_of_rule(rule["name"], said, entity)]
     for words, pointer in _FIELDS.get(kind, ()):
         if re.search(words, detail):
-            return [Finding(pointer, f"{detail[:1].upper()}{detail[1:]}.")]
-    return [Finding("#", f"{detail[:1].upper()}{detail[1:]}.")]
+            return [Finding(pointer, said)]
+    return [Finding("#", said)]
+
+
+def _of_rule(name: str, said: str, entity: Entity | None) -> Finding:
+    rules = ((entity.value if entity else {}).get("tier") or {}).get("rules", [])
+    index = next((at for at, rule in enumerate(rules) if rule["name"] == name), None)
+    near = _NEAR.search(said)
+    fix = f"Did you mean `{near['name']}`?" if near else _EXPRESSION
+    return Finding("#/tier" if index is None else f"#/tier/rules/{index}/when", said, fix)
 
 
 async def _exchange(process: asyncio.subprocess.Process, line: bytes) -> dict[str, Any]:
