@@ -115,6 +115,36 @@ def test_files_are_made_listed_read_and_deleted(client: openai.OpenAI) -> None:
     assert refused.value.code == "not_found"
 
 
+def test_lines_may_speak_responses_and_messages(client: openai.OpenAI) -> None:
+    """Each is answered in its own dialect, and what it used is reported."""
+    asked = [{"role": "user", "content": "Count from 1."}]
+    bodies = {
+        "/v1/responses": {"model": "smollm2", "input": asked, "max_output_tokens": 16},
+        "/v1/messages": {"model": "smollm2", "messages": asked, "max_tokens": 16},
+    }
+    made = {}
+    for url, body in bodies.items():
+        line = json.dumps({"custom_id": "a", "method": "POST", "url": url, "body": body})
+        file = client.files.create(file=("in.jsonl", line.encode()), purpose="batch")
+        made[url] = client.batches.create(
+            input_file_id=file.id, endpoint=url, completion_window="24h"
+        ).id
+    answers = {}
+    for url, batch in made.items():
+        eventually(
+            lambda batch=batch: client.batches.retrieve(batch).status == "completed",
+            "the end",
+            within_s=60,
+        )
+        output = client.batches.retrieve(batch).output_file_id
+        answers[url] = json.loads(client.files.content(output).text)["response"]["body"]
+
+    assert answers["/v1/responses"]["object"] == "response"
+    assert answers["/v1/responses"]["usage"]["output_tokens"] >= 1
+    assert answers["/v1/messages"]["type"] == "message"
+    assert answers["/v1/messages"]["usage"]["output_tokens"] >= 1
+
+
 def test_a_batch_is_cancelled_and_listed(client: openai.OpenAI) -> None:
     file = client.files.create(file=("in.jsonl", requests(500, tokens=32)), purpose="batch")
     batch = client.batches.create(

@@ -35,6 +35,7 @@ async def test_a_batch_answers_every_line_once_as_the_key_that_made_it(world: Wo
     assert output[0]["response"]["body"]["choices"][0]["message"]["content"] == "A"
     assert all(one["error"] is None and one["id"].startswith("batch_req_") for one in output)
     assert world.gateway.as_keys == {world.key_id}
+    assert world.gateway.paths == {"/v1/chat/completions"}
     assert world.gateway.headers[0] == {
         "x-towpath-priority": "batch",
         "x-towpath-labels": f"batch={made}",
@@ -84,6 +85,23 @@ async def test_what_wants_room_or_a_gateway_is_waited_for(world: World) -> None:
 
     assert done["request_counts"] == {"total": 3, "completed": 3, "failed": 0}
     assert world.gateway.calls == {"a": 3, "b": 3, "c": 1}
+
+
+@pytest.mark.parametrize("url", ["/v1/responses", "/v1/messages"])
+async def test_lines_call_what_the_batch_names_and_wait_in_every_dialects_words(
+    world: World, url: str
+) -> None:
+    """Anthropic's routes say 529 where others say 503."""
+    body = {"model": "m", "max_tokens": 8, "messages": [{"role": "user", "content": "a"}]}
+    if url == "/v1/responses":
+        body = {"model": "m", "input": "a"}
+    world.gateway.cues = {"a": [refusal(529, "overloaded")]}
+    done = await world.run(await world.batch(line("one", url=url, body=body), endpoint=url))
+
+    assert (done["status"], done["endpoint"]) == ("completed", url)
+    assert done["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
+    assert world.gateway.paths == {url}
+    assert world.gateway.calls == {"a": 2}
 
 
 async def test_a_credential_that_no_gateway_knows_any_more_is_replaced(world: World) -> None:

@@ -26,6 +26,8 @@ _FAULT_PAUSE_S = 1.0
 _AWAY_S = 1.0
 _NO_ROOM_S = 2.0
 _EXHAUSTED_S = 60.0
+# Anthropic's dialect has a status of its own where others have 503.
+_NO_ROOM = frozenset({429, 503, 529})
 _MAX_WAIT_S = 120.0  # no `Retry-After` of ours is above
 _MAX_REFUSED = 10  # fresh credentials that no gateway takes, before something else must be wrong
 
@@ -153,7 +155,7 @@ class Caller:
                 return failed(line, "answer_too_large", "The answer is larger than may be kept.")
             finally:
                 self._throttle.leave()
-            if answer.status in {429, 503}:
+            if answer.status in _NO_ROOM:
                 self._throttle.no_room(_wait_s(answer))
                 continue
             if answer.status == 401 and refused < _MAX_REFUSED:
