@@ -7,8 +7,11 @@ import functools
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import certificates
+from certificates import Certificates
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "tp_sandbox_" + "b" * 32 + "000000"
@@ -19,22 +22,32 @@ events {{ worker_connections 8192; }}
 http {{
   client_body_temp_path {run}/t1; proxy_temp_path {run}/t2; fastcgi_temp_path {run}/t3;
   uwsgi_temp_path {run}/t4; scgi_temp_path {run}/t5;
-  default_type application/json; client_body_buffer_size 256k; access_log off;
+  default_type application/json; client_body_buffer_size 1m; access_log off;
   keepalive_requests 100000000; keepalive_timeout 600;
   upstream up {{ server 127.0.0.1:{upstream}; keepalive 2048; keepalive_requests 100000000; keepalive_timeout 600; }}
-  server {{ listen 127.0.0.1:{port} backlog=4096;
-    location / {{ proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}
+  {http}
+  server {{ listen 127.0.0.1:{port} {listen} backlog=4096;
+    location / {{ {location} proxy_pass {scheme}://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }} }}
 }}
 """
+# Both sides, with what a client of today would negotiate; the upstream's certificate is checked, as ours is.
+NGINX_TLS = """ssl_certificate {chain}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
+  proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl_name {name};"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where one run happens: its scratch folder and ports."""
+    """Where one run happens: its scratch folder and ports, and the certificates where all speak TLS."""
 
     run: Path
     port: int
     upstream: int
+    tls: Certificates | None = None
+
+    @property
+    def upstream_url(self) -> str:
+        """Where the upstream is."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.upstream}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,33 +58,45 @@ class Gateway:
     does: str
     command: Callable[[Place], list[str] | None]
     headers: tuple[str, ...] = ()
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    path: str = "/v1/chat/completions"
+    model: str = "gpt-4o-mini"
+    port_file: str = ""
+    """File of its scratch folder where it says its port, if it cannot be told one."""
+    start_limit_s: float = 30
 
 
 def nothing(_: Place) -> None:
     """The generator calls the upstream itself."""
 
 
-def nginx(place: Place) -> list[str]:
-    """A bare reverse proxy."""
+def nginx(place: Place, http: str = "", location: str = "") -> list[str]:
+    """A reverse proxy, bare unless told more."""
     configuration = place.run / "nginx.conf"
+    tls = place.tls and NGINX_TLS.format(name=certificates.NAME, **vars(place.tls))
     configuration.write_text(
-        NGINX.format(run=place.run, port=place.port, upstream=place.upstream), encoding="utf-8"
-    )
+        NGINX.format(
+            run=place.run, port=place.port, upstream=place.upstream, location=location,
+            listen="ssl" if tls else "", scheme="https" if tls else "http", http=f"{tls or ''} {http}",
+        ),
+        encoding="utf-8",
+    )  # fmt: skip
     return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(configuration)]
 
 
 def towpath(place: Place, keys: int = 1_000) -> list[str]:
     """The gateway on a table from a file, without a control plane."""
     table = place.run / "table.json"
-    table.write_text(json.dumps(routing_table(place.upstream, keys)), encoding="utf-8")
+    table.write_text(json.dumps(routing_table(place, keys)), encoding="utf-8")
     return [*towpath_alone(place), "--table", str(table)]
 
 
 def towpath_alone(place: Place) -> list[str]:
     """The gateway on one core, without saying where its table comes from."""
+    tls = ["--tls-cert", str(place.tls.chain), "--tls-key", str(place.tls.key)] if place.tls else []
     return [
         str(release_binary()), "--data", str(place.run / "gateway"), "--workers", "1",
-        "--listen", f"127.0.0.1:{place.port}",
+        "--listen", f"127.0.0.1:{place.port}", *tls,
     ]  # fmt: skip
 
 
@@ -87,12 +112,13 @@ LIMITS = {
 }
 
 
-def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
+def routing_table(place: Place, keys: int = 1_000) -> dict[str, object]:
     """Build a table with one priced provider model and as many keys as asked; the first one is `KEY`."""
 
     def entity(kind: str, name: str, /, **value: object) -> dict[str, object]:
         return {"kind": kind, "id": name, "value": value}
 
+    authority = {"ca_pem": place.tls.authority.read_text(encoding="utf-8")} if place.tls else {}
     tokens = [KEY, *(f"tp_sandbox_{number:032d}000000" for number in range(1, keys))]
     entities = [
         entity("platform", "platform", name="bench", currency="EUR", egress_allow=["127.0.0.0/8"]),
@@ -102,8 +128,8 @@ def routing_table(upstream: int, keys: int = 1_000) -> dict[str, object]:
         entity(
             "target", "tgt_bench", name="bench", kind="provider", dialect="openai", provider="bench",
             upstream_model="gpt-4o-mini", operations=["chat"], prices=["prc_bench"],
-            replicas=[{"id": "rep_bench", "address": f"http://127.0.0.1:{upstream}/v1"}],
-            max_data_class="internal",
+            replicas=[{"id": "rep_bench", "address": f"{place.upstream_url}/v1"}],
+            max_data_class="internal", **authority,
         ),
         entity(
             "endpoint", "end_bench", name="gpt-4o-mini", environment="sandbox", project="prj_bench",

@@ -7,6 +7,7 @@ one core: then no cross-core wake-up is paid and the software path alone is seen
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -16,7 +17,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import certificates
+from certificates import Certificates
 from gateways import ROOT, Gateway, Place
 
 BIN = ROOT / ".build" / "bench"
@@ -45,7 +49,8 @@ def build_tools() -> None:
         source, binary = ROOT / "bench/src" / f"{name}.c", BIN / name
         if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
             subprocess.run(
-                ["gcc", "-O2", "-Wno-format-truncation", "-o", binary, source], check=True
+                ["gcc", "-O2", "-Wno-format-truncation", "-o", binary, source, "-lssl", "-lcrypto"],
+                check=True,
             )
 
 
@@ -98,15 +103,23 @@ def children(pid: int) -> list[int]:
 SIZES = {"kb1": 1_000, "kb50": 50_000, "kb400": 400_000}
 
 
+class Upstream(NamedTuple):
+    """A running upstream; with certificates all speak TLS."""
+
+    port: int
+    pid: int
+    tls: Certificates | None = None
+
+
 class Rig:
     """One gateway between a running upstream and the generator."""
 
-    def __init__(self, gateway: Gateway, upstream_port: int, upstream_pid: int) -> None:
-        self.gateway, self.upstream_pid = gateway, upstream_pid
-        self.scratch = tempfile.TemporaryDirectory(prefix=f"bench-{gateway.name}-")
+    def __init__(self, gateway: Gateway, up: Upstream) -> None:
+        self.gateway, self.upstream_pid = gateway, up.pid
+        self.scratch = tempfile.TemporaryDirectory(prefix="bench-")
         run = Path(self.scratch.name)
-        port = upstream_port if gateway.name == "direct" else free_port()
-        self.place = Place(run, port, upstream_port)
+        port = up.port if gateway.name == "direct" else free_port()
+        self.place = Place(run, port, up.port, up.tls)
         bodies: dict[str, dict[str, object]] = {
             "plain": {},
             "s0": {"stream": True, "seed": 0},
@@ -114,10 +127,15 @@ class Rig:
             "s10": {"stream": True, "seed": 10},
         }
         for name, size in SIZES.items():
+            # `stream` stands before the prompt, where the upstream finds it without reading all of it.
             bodies[name] = {"messages": [{"role": "user", "content": "lorem " * (size // 6)}]}
         for name, extra in bodies.items():
             (run / f"{name}.json").write_text(
-                json.dumps({**QUESTION, **extra}, separators=(",", ":")), encoding="utf-8"
+                json.dumps(
+                    {"stream": False, **QUESTION, "model": gateway.model, **extra},
+                    separators=(",", ":"),
+                ),
+                encoding="utf-8",
             )
         command = gateway.command(self.place)
         self.process: subprocess.Popen[bytes] | None = None
@@ -125,7 +143,7 @@ class Rig:
             # Room for every record of a run with shipping off.
             env = {
                 **os.environ, "TOWPATH_SECRET_KEY": SECRET_KEY, "TOWPATH_LINK_CREDENTIAL": LINK_CREDENTIAL,
-                "TOWPATH_GATEWAY_JOURNAL_MAX_BYTES": str(4 << 30),
+                "TOWPATH_GATEWAY_JOURNAL_MAX_BYTES": str(4 << 30), **gateway.env,
             }  # fmt: skip
             self.log = (run / "out.log").open("w", encoding="utf-8")
             self.process = subprocess.Popen(
@@ -136,8 +154,11 @@ class Rig:
 
     def await_answer(self) -> None:
         """Call until the first answer comes; raise with the gateway's output if none does."""
-        deadline = time.monotonic() + START_LIMIT_S
+        deadline = time.monotonic() + self.gateway.start_limit_s
+        told = self.place.run / self.gateway.port_file
         while True:
+            if told.is_file() and (port := told.read_text(encoding="utf-8").strip()):
+                self.place = dataclasses.replace(self.place, port=int(port))
             if self.load("plain", "-c", "1", "-n", "1", "-d", "5", "-t", "4").get("ok") == 1:
                 return
             if time.monotonic() > deadline or (self.process and self.process.poll() is not None):
@@ -167,7 +188,8 @@ class Rig:
             "-p",
             str(self.place.port),
             "-u",
-            "/v1/chat/completions",
+            self.gateway.path,
+            *(["-S"] if self.place.tls else []),
         ]
         for header in self.gateway.headers:
             command += ["-H", header]
@@ -210,21 +232,24 @@ class Rig:
 
 
 @contextlib.contextmanager
-def upstream() -> Iterator[tuple[int, int]]:
-    """Run the scripted upstream on core 1; yields its port and process id."""
-    port = free_port()
-    process = subprocess.Popen(["taskset", "-c", "1", str(BIN / "upstream"), str(port), "64"])
-    try:
-        yield port, process.pid
-    finally:
-        process.kill()
-        process.wait()
+def upstream(*, tls: bool = False) -> Iterator[Upstream]:
+    """Run the scripted upstream on core 1."""
+    with tempfile.TemporaryDirectory(prefix="bench-upstream-") as folder:
+        made = certificates.make(Path(folder)) if tls else None
+        port = free_port()
+        command = ["taskset", "-c", "1", str(BIN / "upstream"), str(port), "64"]
+        process = subprocess.Popen([*command, *([made.chain, made.key] if made else [])])
+        try:
+            yield Upstream(port, process.pid, made)
+        finally:
+            process.kill()
+            process.wait()
 
 
 @contextlib.contextmanager
-def rig(gateway: Gateway, up: tuple[int, int]) -> Iterator[Rig]:
+def rig(gateway: Gateway, up: Upstream) -> Iterator[Rig]:
     """Start one gateway and end it."""
-    running = Rig(gateway, *up)
+    running = Rig(gateway, up)
     try:
         yield running
     finally:

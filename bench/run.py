@@ -163,6 +163,31 @@ def measure_keys() -> list[dict]:
         return [{**row, "memory_mb": memory_mb(rigs[row["name"]].pids())} for row in rows]
 
 
+def streams(*running: Rig) -> dict[str, list[dict]]:
+    """64 streams at full speed, and 500 slow ones."""
+    fast = ("-c", "64", "-d", "3", "-w", "0.5")
+    slow = ("-c", "500", "-d", "5", "-w", "2.5", "-g", "1.5", "-t", "40")
+    return {
+        "s0": [r.measure("s0", *fast) for r in running],
+        "slow500": [r.measure("s10", *slow) for r in running],
+    }
+
+
+def measure_tls() -> dict:
+    """The same ratios with TLS on both sides: callers to the gateway, the gateway to the upstream."""
+    with contextlib.ExitStack() as stack:
+        up = stack.enter_context(upstream(tls=True))
+        names = ("towpath", "nginx", "direct")
+        ours, nginx, direct = (stack.enter_context(rig(GATEWAYS[name], up)) for name in names)
+        return {
+            **beside(ours, nginx),
+            "one_core": same_core({"direct": direct, "nginx": nginx, "towpath": ours}),
+            **streams(ours, nginx),
+            "sizes": by_size(ours, nginx),
+            "memory_mb": memory_mb(ours.pids()),
+        }
+
+
 def measure_gateway() -> dict:
     """All measures of the gateway, nginx in turns."""
     with contextlib.ExitStack() as stack:
@@ -173,9 +198,7 @@ def measure_gateway() -> dict:
         row["one_core"] = same_core({"direct": direct, "nginx": nginx, "towpath": ours})
         sent = ours.load("plain", "-c", "64", "-n", str(MEMORY_REQUESTS), "-d", "60")
         row["memory_after_mb"], row["after_requests"] = memory_mb(ours.pids()), sent["ok"]
-        row["s0"] = [r.measure("s0", "-c", "64", "-d", "3", "-w", "0.5") for r in (ours, nginx)]
-        slow = ("-c", "500", "-d", "5", "-w", "2.5", "-g", "1.5", "-t", "40")
-        row["slow500"] = [r.measure("s10", *slow) for r in (ours, nginx)]
+        row |= streams(ours, nginx)
         row["memory_streams_mb"] = memory_mb(ours.pids())
         row["memory_open_streams_mb"] = open_streams(ours)
         row["sizes"] = by_size(ours, nginx)
@@ -195,6 +218,7 @@ def main() -> int:
         "binary_mb": round(release_binary().stat().st_size / 2**20, 1),
         "gateway": measure_gateway(),
     }
+    result["tls"] = measure_tls()
     result["keys"] = measure_keys()
     if not options.skip_ingest:
         result["shipping"] = measure_shipping()

@@ -30,14 +30,17 @@ LOG = BUILD / "setup.log"
 # Distributions of this repository, installed without their dependencies: the lock file has those.
 OWN = ("sdks/python", "runtimes", "control")
 
-# Commands that Debian packages bring, for running and for testing.
+# Commands and files that Debian packages bring, for running, for testing and for measuring.
 RUN_PACKAGES = {"gcc": "gcc", "ld": "binutils"}
 TEST_PACKAGES = {
     "/usr/lib/postgresql/15/bin/postgres": "postgresql",
     "node": "nodejs",
     "npm": "npm",
 }
-BENCH_PACKAGES = {"/usr/sbin/nginx": "nginx-light"}
+BENCH_PACKAGES = {
+    "/usr/sbin/nginx": "nginx-light",
+    "/usr/include/openssl/ssl.h": "libssl-dev",  # generator and upstream speak TLS
+}
 
 
 class StepFailedError(Exception):
@@ -96,8 +99,12 @@ def walk(paths: Iterable[Path]) -> Iterable[Path]:
 
 
 def install_debian(wanted: dict[str, str]) -> list[str]:
-    """Install the Debian packages of commands that are missing."""
-    missing = [package for command, package in wanted.items() if not shutil.which(command)]
+    """Install the Debian packages of commands and files that are missing."""
+    missing = [
+        package
+        for found, package in wanted.items()
+        if not (shutil.which(found) or Path(found).is_file())
+    ]
     if missing:
         sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
         fix = f"install these packages by hand, then try again: {' '.join(missing)}"
@@ -206,7 +213,7 @@ def langchain() -> str:
 def bench_tools() -> str:
     """Install what measuring needs."""
     installed = install_debian(BENCH_PACKAGES)
-    return "installed " + ", ".join(installed) if installed else "nginx"
+    return "installed " + ", ".join(installed) if installed else "nginx · openssl"
 
 
 def steps(*, testing: bool, measuring: bool) -> list[Step]:
@@ -260,7 +267,7 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
             )
         )
     if measuring:
-        found.append(Step("bench tools", bench_tools, list, (Path("/usr/sbin/nginx"),)))
+        found.append(Step("bench tools", bench_tools, list, tuple(map(Path, BENCH_PACKAGES))))
     return found
 
 
