@@ -292,6 +292,13 @@ fn what_asks_for_nothing_is_left_out() {
             {"role": "assistant", "content": "y"},
         ]})
     );
+
+    let body = json!({
+        "model": "m", "input": "x", "store": false, "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": "k", "client_metadata": {"turn": "1"}, "reasoning": {"summary": "auto"},
+    });
+    let (_, told) = sent(&response(&body), &CHAT);
+    assert_eq!(told, json!({"model": "up", "messages": [{"role": "user", "content": "x"}]}));
 }
 
 /// A refusal by a target's own rules names the caller's field.

@@ -9,8 +9,9 @@ use crate::request::RequestError;
 use crate::responses::Echo;
 
 /// Fields that are for the vendor's own bookkeeping or its caches.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
     "model",
+    "client_metadata",
     "stream_options",
     "service_tier",
     "safety_identifier",

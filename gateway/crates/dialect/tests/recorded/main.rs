@@ -1,6 +1,10 @@
 //! Exchanges as real servers had them, recorded byte by byte; one folder per server.
 //!
 //! `llama_cpp`: xllamacpp 2026.10 with SmolLM2-135M-Instruct Q4_1, temperature 0, seed 1.
+//! `agents`: what coding agents sent after their shell tool had run (Claude Code 2.1.197, Codex 0.171.0 without
+//! hosted tools, opencode 1.18.33, pi 0.73.1); long texts are cut to `…`, of tools there is one of each kind.
+
+mod agents;
 
 use bytes::Bytes;
 use towpath_dialect::{
