@@ -49,6 +49,11 @@ bench: ## Measure the gateway beside nginx; results go to bench/results/
 	@python3 tools/setup.py --testing --measuring
 	@$(PY) bench/run.py
 
+.PHONY: bench-peers
+bench-peers: ## Measure other gateways the same way; results go to bench/results/
+	@python3 tools/setup.py --testing --measuring
+	@$(PY) bench/peers.py
+
 .PHONY: soak
 soak: ## Keep the gateway under full load for 30 minutes and watch its memory
 	@python3 tools/setup.py --testing --measuring

@@ -32,11 +32,13 @@ OPEN_STREAMS = 2_000
 
 
 def middle(rows: list[dict], key: str) -> dict:
-    """Return the row in the middle by a dotted key."""
+    """Return the row in the middle by a dotted key; raise when nothing was answered."""
 
     def value(row: dict) -> float:
         found: Any = row
         for part in key.split("."):
+            if found is None:
+                raise RuntimeError("it answered nothing while it was measured")
             found = found[part]
         return float(found)
 

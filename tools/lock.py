@@ -1,4 +1,4 @@
-"""Resolve the lock files anew, the platform's and LangChain's: universal, hashed, no host."""
+"""Resolve the lock files anew: universal, hashed, no host."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = ("towpath", "towpath-server", "towpath-runtimes", "towpath-gateway", "towpath-workspace")
+# What has environments of its own: LangChain for the tests, other gateways for measuring.
+APART = ("tests/langchain", "bench/locks")
 MANIFESTS = ("sdks/python", "runtimes", "control")
 
 
@@ -22,13 +24,15 @@ def resolve(lock: str, *arguments: str) -> int:
 
 
 def main() -> int:
-    """Resolve both."""
+    """Resolve all of them; the first that fails ends it."""
     own = [word for name in OWN for word in ("--no-emit-package", name)]
     manifests = [f"{folder}/pyproject.toml" for folder in MANIFESTS]
     extras = ("--all-extras", "--group", "pyproject.toml:dev")
-    return resolve("requirements.lock", *extras, *own, *manifests) or resolve(
-        "tests/langchain/packages.lock", "tests/langchain/packages.in"
-    )
+    failed = resolve("requirements.lock", *extras, *own, *manifests)
+    for wanted in sorted(path for folder in APART for path in (ROOT / folder).glob("*.in")):
+        lock = wanted.with_suffix(".lock").relative_to(ROOT)
+        failed = failed or resolve(str(lock), str(wanted.relative_to(ROOT)))
+    return failed
 
 
 if __name__ == "__main__":
