@@ -9,7 +9,6 @@ mod answer;
 mod check;
 mod grpc;
 mod parameters;
-mod protobuf;
 mod rest;
 mod tensor;
 

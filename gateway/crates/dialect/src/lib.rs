@@ -17,10 +17,12 @@ mod middle;
 pub mod models;
 mod object;
 pub mod predict;
+pub mod protobuf;
 pub mod quirks;
 pub mod request;
 mod responses;
 pub mod stream;
+mod told;
 mod translation;
 mod typed;
 
@@ -36,3 +38,4 @@ pub use quirks::{Quirk, Quirks};
 pub use request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
 pub use responses::ResponsesRequest;
 pub use stream::{End, Fed, StreamMeter, StreamRules, UsageChunk};
+pub use told::Told;

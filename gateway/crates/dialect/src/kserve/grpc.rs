@@ -7,13 +7,13 @@ use crate::answer::Usage;
 use crate::errors::UpstreamFault;
 use crate::kserve::answer::{Answer, nonsense};
 use crate::kserve::parameters::{Parameters, Value};
-use crate::kserve::protobuf::{
-    Broken, Field, Fields, write_double, write_number, write_sized, write_text, write_varint,
-};
 use crate::kserve::rest::{bounded, refuse_shared_memory, unknown_datatype};
 use crate::kserve::tensor::{Data, Tensor, check_raw, push_text};
 use crate::kserve::{Form, Inference, MAX_DIMENSIONS, PLATFORM, Wanted, usage};
 use crate::predict::{Datatype, Width};
+use crate::protobuf::{
+    Broken, Field, Fields, write_double, write_number, write_sized, write_text, write_varint,
+};
 use crate::request::{RequestCode, RequestError};
 
 /// Bytes before each message: whether it is compressed, and its length.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use towpath_wire::routing::{Signature, TensorSpec};
 
 use super::*;
+use crate::protobuf;
 
 fn spec(name: &str, datatype: &str, shape: &[i64]) -> TensorSpec {
     TensorSpec { name: name.into(), datatype: datatype.into(), shape: shape.to_vec() }

@@ -1,4 +1,5 @@
-//! Protocol buffers, as far as this protocol needs them: fields one by one, each with the bytes it takes.
+//! Protocol buffers, as far as KServe's protocol and OpenTelemetry's need them: fields one by one, each with
+//! the bytes it takes.
 //!
 //! Nothing is built before it is bounded, and what is not read keeps its bytes, so that a message can pass
 //! with one field replaced.
@@ -7,11 +8,11 @@ use bytes::{BufMut, Bytes};
 
 /// The bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Broken;
+pub struct Broken;
 
 /// One field's content, by wire type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub enum Field {
     Varint(u64),
     Fixed64([u8; 8]),
     /// A text, bytes, a message or packed numbers.
@@ -21,7 +22,7 @@ pub(super) enum Field {
 
 /// One field of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Member {
+pub struct Member {
     pub number: u64,
     pub field: Field,
     /// Its bytes, tag included.
@@ -29,19 +30,31 @@ pub(super) struct Member {
 }
 
 impl Field {
-    pub(super) fn text(&self) -> Result<String, Broken> {
+    /// A text.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn text(&self) -> Result<String, Broken> {
         let Self::Sized(bytes) = self else { return Err(Broken) };
         std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Broken)
     }
 
-    pub(super) fn sized(&self) -> Result<&Bytes, Broken> {
+    /// The bytes of a text, a message or packed numbers.
+    ///
+    /// # Errors
+    /// It is a number.
+    pub fn sized(&self) -> Result<&Bytes, Broken> {
         match self {
             Self::Sized(bytes) => Ok(bytes),
             _ => Err(Broken),
         }
     }
 
-    pub(super) fn varint(&self) -> Result<u64, Broken> {
+    /// A number.
+    ///
+    /// # Errors
+    /// It is none of variable length.
+    pub fn varint(&self) -> Result<u64, Broken> {
         match self {
             Self::Varint(number) => Ok(*number),
             _ => Err(Broken),
@@ -51,17 +64,22 @@ impl Field {
 
 /// The fields of a message, in the order they came.
 #[derive(Clone, Debug)]
-pub(super) struct Fields {
+pub struct Fields {
     message: Bytes,
     at: usize,
 }
 
 impl Fields {
-    pub(super) fn of(message: &Bytes) -> Self {
+    pub fn of(message: &Bytes) -> Self {
         Self { message: message.clone(), at: 0 }
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Member>, Broken> {
+    /// The next field; `None` at the end.
+    ///
+    /// # Errors
+    /// What comes is no field.
+    #[expect(clippy::should_implement_trait, reason = "it can fail, and ends with that")]
+    pub fn next(&mut self) -> Result<Option<Member>, Broken> {
         if self.at == self.message.len() {
             return Ok(None);
         }
@@ -90,7 +108,10 @@ impl Fields {
     }
 
     /// The next number of packed ones; `None` at the end.
-    pub(super) fn packed(&mut self) -> Result<Option<u64>, Broken> {
+    ///
+    /// # Errors
+    /// What comes is no number.
+    pub fn packed(&mut self) -> Result<Option<u64>, Broken> {
         if self.at == self.message.len() { Ok(None) } else { self.varint().map(Some) }
     }
 
@@ -120,7 +141,7 @@ impl Fields {
 }
 
 /// Append a number; 0 is written by leaving it out.
-pub(super) fn write_number(number: u64, value: u64, out: &mut Vec<u8>) {
+pub fn write_number(number: u64, value: u64, out: &mut Vec<u8>) {
     if value != 0 {
         write_varint(number << 3, out);
         write_varint(value, out);
@@ -128,26 +149,56 @@ pub(super) fn write_number(number: u64, value: u64, out: &mut Vec<u8>) {
 }
 
 /// Append a text, bytes or a message, even an empty one.
-pub(super) fn write_sized(number: u64, bytes: &[u8], out: &mut Vec<u8>) {
+pub fn write_sized(number: u64, bytes: &[u8], out: &mut Vec<u8>) {
     write_varint(number << 3 | 2, out);
     write_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
 /// Append a text unless it is empty.
-pub(super) fn write_text(number: u64, text: &str, out: &mut Vec<u8>) {
+pub fn write_text(number: u64, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
         write_sized(number, text.as_bytes(), out);
     }
 }
 
 /// Append a double, even zero.
-pub(super) fn write_double(number: u64, value: f64, out: &mut Vec<u8>) {
+pub fn write_double(number: u64, value: f64, out: &mut Vec<u8>) {
     write_varint(number << 3 | 1, out);
     out.put_f64_le(value);
 }
 
-pub(super) fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+/// Append eight bytes, even if they are zero.
+pub fn write_fixed64(number: u64, value: u64, out: &mut Vec<u8>) {
+    write_varint(number << 3 | 1, out);
+    out.put_u64_le(value);
+}
+
+/// Append four bytes, even if they are zero.
+pub fn write_fixed32(number: u64, value: u32, out: &mut Vec<u8>) {
+    write_varint(number << 3 | 5, out);
+    out.put_u32_le(value);
+}
+
+/// Append a message, even an empty one, that `write` appends the fields of.
+pub fn write_message(number: u64, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    write_varint(number << 3 | 2, out);
+    // Its length stands before it and is known behind it: most fit in the one byte that is kept free.
+    let start = out.len();
+    out.push(0);
+    write(out);
+    match u8::try_from(out.len() - start - 1) {
+        Ok(short @ ..0x80) => out[start] = short,
+        _ => {
+            let mut length = Vec::with_capacity(10);
+            write_varint((out.len() - start - 1) as u64, &mut length);
+            out.splice(start..=start, length);
+        }
+    }
+}
+
+/// Append a number, with no tag.
+pub fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
