@@ -2,6 +2,7 @@
 //! last byte leaves; whatever drops the account without closing it is the caller's going away.
 
 mod refusals;
+mod traced;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -141,6 +142,8 @@ impl Books {
         let price = target.target.price_at(self.exchange.time_ms);
         self.price = price.map(|(_, price)| Arc::clone(price));
         self.target = Some(Arc::clone(target));
+        let span = self.exchange.worker.random();
+        self.exchange.trace.attempt(span, self.progress.attempts, target, replica);
         if let Some(slot) = &mut self.slot {
             slot.target(&TargetPart {
                 replica: Some(replica),
@@ -209,6 +212,7 @@ impl Books {
     pub fn throw_away(&mut self, usage: &towpath_dialect::Usage, counted_by: CountedBy) {
         self.count(usage, counted_by);
         self.leave_gpu();
+        self.exchange.trace.attempt_ended(None);
         self.thrown = Thrown { progress: self.progress };
         self.gpu_nano = None;
     }
@@ -272,6 +276,7 @@ impl Books {
         let sequence = self.slot.take().map_or(0, |slot| slot.close(&outcome));
         self.measure(status, latency, overhead_us);
         self.tell(ended, status, code, latency);
+        self.trace(ended, status, code);
         self.permit = None;
         if let Some(reservation) = self.reservation.take() {
             reservation.settle(Used {
@@ -320,6 +325,7 @@ impl Books {
         self.ended = true;
         self.measure(Some(200), latency, overhead_us);
         self.tell(Ended::Complete, Some(200), None, latency);
+        self.trace(Ended::Complete, Some(200), None);
         Ok(())
     }
 
@@ -332,6 +338,7 @@ impl Books {
         shared.refusals.book(&shared.journal, &shared.metrics, record);
         self.measure(status, latency, overhead_us);
         self.tell(ended, status, Some(code), latency);
+        self.trace(ended, status, Some(code));
         self.permit = None;
         self.reservation = None;
     }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::secrets::MIN_SECRET;
 
+mod otlp;
 mod texts;
 
+pub use otlp::{Otlp, OtlpProtocol};
 pub use texts::{ClientAuth, TextSetting, Texts, TlsFiles, list};
 
 /// Everything that was wrong, one line each.
@@ -76,6 +78,8 @@ pub struct Config {
     /// Absent: the listener speaks plain HTTP.
     pub tls: Option<TlsFiles>,
     pub reach: Reach,
+    /// Absent: no spans are recorded.
+    pub otlp: Option<Otlp>,
     pub texts: Texts,
     pub limits: Limits,
 }
@@ -173,6 +177,12 @@ limits! {
     cache_max_bytes = 64 * MIB, 0 => 1_024 * 1_024 * MIB;
     /// Size at which the access log's file is put aside; the one before that is gone.
     access_log_max_bytes = 64 * MIB, 4_096 => 1_024 * 1_024 * MIB;
+    /// Longest time that spans wait for others to be sent with.
+    otlp_interval_ms = 1_000, 1 => 600_000;
+    /// Longest time for the receiver of spans to take a message.
+    otlp_timeout_ms = 10_000, 10 => 600_000;
+    /// Memory for spans until they are sent; what finds no room is lost.
+    otlp_memory_bytes = 8 * MIB, 4_096 => 1_024 * MIB;
     /// Longest time for a TLS handshake.
     tls_handshake_ms = 10_000, 10 => 600_000;
     /// How long calls in flight may go on after the signal to stop.
@@ -269,6 +279,7 @@ pub fn load(
         }
     }
     let tls = texts::tls(&texts, &mut problems);
+    let otlp = otlp::otlp(&texts, &mut problems);
     if let Some(Listen::Address(address)) = &listen
         && tls.is_none()
         && !reach.allows(address)
@@ -298,6 +309,7 @@ pub fn load(
             link_credential,
             tls,
             reach,
+            otlp,
             texts,
             limits,
         }),

@@ -14,6 +14,7 @@ use towpath_wire::usage::{CallerDialect, MAX_LABELS};
 use crate::errors::{Code, Refusal, Shape};
 use crate::live::Live;
 use crate::shared::Worker;
+use crate::telemetry::Trace;
 use crate::{clock, ids};
 
 /// Longest name and value of a label, and longest foreign request id that is kept.
@@ -22,8 +23,6 @@ const LABEL_VALUE: usize = 128;
 const FOREIGN_ID: usize = 128;
 /// Longest declared difficulty: a word.
 const DIFFICULTY: usize = 32;
-/// Longest `tracestate` that is passed on: what the W3C asks for.
-const TRACESTATE: usize = 512;
 
 /// Who asks for what, as far as it is known.
 pub struct Exchange {
@@ -55,15 +54,6 @@ pub struct Exchange {
     pub forwarded: HeaderMap,
 }
 
-/// The distributed trace a request is part of.
-#[derive(Clone, Debug)]
-pub struct Trace {
-    pub id: String,
-    /// For upstreams: the same trace, a span of ours.
-    pub parent: HeaderValue,
-    pub state: Option<HeaderValue>,
-}
-
 impl Exchange {
     pub fn begin(
         worker: &Rc<Worker>,
@@ -86,7 +76,7 @@ impl Exchange {
                 _ => CallerDialect::Openai,
             },
             client_request_id: foreign.map(|id| id.chars().take(FOREIGN_ID).collect()),
-            trace: Trace::of(headers, worker),
+            trace: Trace::of(operation, headers, worker),
             key: None,
             team: None,
             labels: Vec::new(),
@@ -216,36 +206,6 @@ fn labels(value: &HeaderValue) -> Result<Vec<(String, String)>, String> {
         labels.push((name.to_owned(), value.to_owned()));
     }
     Ok(labels)
-}
-
-impl Trace {
-    /// Continue the caller's trace, or start one.
-    fn of(headers: &HeaderMap, worker: &Worker) -> Self {
-        let span = ids::hex(u128::from(worker.random() | 1), 16);
-        let given = headers.get("traceparent").and_then(|parent| parent.to_str().ok());
-        let (id, flags, state) = match given.and_then(parse_parent) {
-            Some((id, flags)) => {
-                let state = headers.get("tracestate").filter(|state| state.len() <= TRACESTATE);
-                (id.to_owned(), flags, state.cloned())
-            }
-            // Not sampled: nothing of ours records it, and upstreams decide for themselves.
-            None => (ids::hex(worker.random_wide() | 1, 32), "00", None),
-        };
-        let parent = HeaderValue::try_from(format!("00-{id}-{span}-{flags}"));
-        Self { id, parent: parent.unwrap_or(HeaderValue::from_static("")), state }
-    }
-}
-
-/// Trace id and flags of a W3C `traceparent`.
-fn parse_parent(text: &str) -> Option<(&str, &str)> {
-    let mut parts = text.split('-');
-    let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let valid = hex(version, 2) && version != "ff" && hex(id, 32) && hex(span, 16) && hex(flags, 2);
-    let zero = |part: &str| part.bytes().all(|b| b == b'0');
-    (valid && !zero(id) && !zero(span)).then_some((id, flags))
 }
 
 #[cfg(test)]

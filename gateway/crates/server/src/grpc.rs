@@ -161,9 +161,14 @@ pub fn dress(headers: &mut HeaderMap, total_ms: u32) {
     }
 }
 
+/// A server's status, from its headers or trailers.
+pub fn status_of(headers: &HeaderMap) -> Option<u16> {
+    headers.get(STATUS)?.to_str().ok()?.parse().ok()
+}
+
 /// What a server's status says, from its headers or trailers; `None` where they have none.
 pub fn outcome(headers: &HeaderMap) -> Option<Result<(), UpstreamFault>> {
-    let status = headers.get(STATUS)?.to_str().ok()?.parse::<u16>().ok()?;
+    let status = status_of(headers)?;
     if status == 0 {
         return Some(Ok(()));
     }

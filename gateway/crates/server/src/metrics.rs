@@ -1,4 +1,4 @@
-//! Figures for Prometheus. The only module that knows the OpenTelemetry GenAI names.
+//! Figures for Prometheus, by OpenTelemetry's names where it has some ([`crate::genai`]).
 //!
 //! Labels have few values: team, endpoint, target and status class; never a key, a user or a request.
 
@@ -13,6 +13,7 @@ use std::time::Duration;
 use towpath_policy::{Counted, Id};
 use towpath_wire::routing::Operation;
 
+use crate::genai::{figure, operation_name};
 use crate::live::Live;
 
 /// Series beyond this many are counted together: memory is bounded whatever the table holds.
@@ -144,6 +145,9 @@ pub struct Metrics {
     pub shipped_records: AtomicU64,
     /// Requests whose bodies were to be logged and were not.
     pub lost_bodies: AtomicU64,
+    /// Spans that the receiver of traces took, and those that it did not get.
+    pub exported_spans: AtomicU64,
+    pub lost_spans: AtomicU64,
     pub table_refusals: AtomicU64,
     pub budget_refusals: AtomicU64,
     /// Calls refused by limits, in the order of [`Counted::ALL`].
@@ -159,6 +163,8 @@ impl Default for Metrics {
             unrecorded_refusals: AtomicU64::new(0),
             shipped_records: AtomicU64::new(0),
             lost_bodies: AtomicU64::new(0),
+            exported_spans: AtomicU64::new(0),
+            lost_spans: AtomicU64::new(0),
             table_refusals: AtomicU64::new(0),
             budget_refusals: AtomicU64::new(0),
             limited: Default::default(),
@@ -238,6 +244,16 @@ impl Metrics {
                 &self.lost_bodies,
             ),
             (
+                "towpath_gateway_spans_exported_total",
+                "Spans that the receiver of traces took.",
+                &self.exported_spans,
+            ),
+            (
+                "towpath_gateway_spans_lost_total",
+                "Spans that found no room, or that the receiver of traces did not take.",
+                &self.lost_spans,
+            ),
+            (
                 "towpath_gateway_tables_refused_total",
                 "Routing tables and batches that were refused.",
                 &self.table_refusals,
@@ -315,32 +331,28 @@ impl Metrics {
             let count = series.requests.load(Ordering::Relaxed);
             let _ = writeln!(out, "towpath_gateway_requests_total{{{text}}} {count}");
         }
-        head(out, "gen_ai_client_token_usage", "counter", "Tokens used.");
+        let name = figure::TOKEN_USAGE;
+        head(out, name, "counter", "Tokens used.");
         for (text, _, series) in &rows {
             for (kind, counter) in
                 [("input", &series.input_tokens), ("output", &series.output_tokens)]
             {
                 let count = counter.load(Ordering::Relaxed);
                 if count > 0 {
-                    let _ = writeln!(
-                        out,
-                        "gen_ai_client_token_usage{{{text},gen_ai_token_type=\"{kind}\"}} {count}"
-                    );
+                    let of = figure::TOKEN_TYPE;
+                    let _ = writeln!(out, "{name}{{{text},{of}=\"{kind}\"}} {count}");
                 }
             }
         }
-        head(out, "gen_ai_server_request_duration_seconds", "histogram", "Time of whole requests.");
+        let name = figure::REQUEST_DURATION;
+        head(out, name, "histogram", "Time of whole requests.");
         for (text, _, series) in rows.iter().filter(|row| row.1.class == 2) {
-            series.duration.write(out, "gen_ai_server_request_duration_seconds", text);
+            series.duration.write(out, name, text);
         }
-        head(
-            out,
-            "gen_ai_server_time_to_first_token_seconds",
-            "histogram",
-            "Time until a stream's first event.",
-        );
+        let name = figure::TIME_TO_FIRST_TOKEN;
+        head(out, name, "histogram", "Time until a stream's first event.");
         for (text, _, series) in rows.iter().filter(|row| row.1.class == 2) {
-            series.first_token.write(out, "gen_ai_server_time_to_first_token_seconds", text);
+            series.first_token.write(out, name, text);
         }
     }
 }
@@ -356,26 +368,13 @@ impl Labels {
             class => format!("{class}xx"),
         };
         format!(
-            "team=\"{}\",endpoint=\"{}\",target=\"{}\",gen_ai_operation_name=\"{}\",status=\"{status}\"",
+            "team=\"{}\",endpoint=\"{}\",target=\"{}\",{}=\"{}\",status=\"{status}\"",
             escaped(&self.team),
             escaped(&self.endpoint),
             escaped(&self.target),
+            figure::OPERATION,
             operation_name(self.operation),
         )
-    }
-}
-
-/// The name OpenTelemetry has for an operation, ours where it has none.
-fn operation_name(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Chat => "chat",
-        Operation::Completions => "text_completion",
-        Operation::Embeddings => "embeddings",
-        Operation::Predict => "predict",
-        Operation::Models => "models",
-        Operation::Rerank => "rerank",
-        Operation::Transcriptions => "transcriptions",
-        Operation::CountTokens => "count_tokens",
     }
 }
 

@@ -304,6 +304,7 @@ fn prepare(
 /// Note on the exchange what a request to a model says of itself.
 fn understood(exchange: &mut Exchange, request: ModelRequest) -> (String, Asked) {
     exchange.stream = request.stream();
+    exchange.trace.asks_at_most(request.max_output_tokens());
     let quiet = exchange.is_quiet();
     let user = request.user().filter(|user| user.len() <= USER && !quiet);
     exchange.user = user.map(|user| exchange.worker.shared.secrets.pseudonym(user));

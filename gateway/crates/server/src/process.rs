@@ -32,6 +32,7 @@ use crate::log::{self, Level, Throttle};
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
 use crate::shared::Shared;
+use crate::telemetry::{Exporter, Telemetry};
 use crate::tls::{Door, TlsError};
 use crate::{clock, ids, listener, prober};
 
@@ -131,6 +132,11 @@ pub fn run(config: &Config) -> Result<(), StartError> {
     let socket = listener::open(&config.listen)
         .map_err(|source| StartError::Listen { listen: format!("{:?}", config.listen), source })?;
     let tls = tls(config)?;
+    let otlp = config.otlp.as_ref().map(|otlp| {
+        let address = address("otlp_endpoint", &otlp.endpoint)?;
+        Ok(Exporter::new(otlp, &address, &shared))
+    });
+    let exporter = otlp.transpose()?;
     let control = config.control.as_deref().map(|text| address("--control", text)).transpose()?;
     let address = socket.local_addr().ok();
     if let Some(address) = address.filter(|it| config.tls.is_none() && !config.reach.allows(it)) {
@@ -155,7 +161,7 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         .build()
         .map_err(StartError::Runtime)?;
     let local = LocalSet::new();
-    let probing = tls.clone();
+    let (probing, exporting) = (tls.clone(), tls.clone());
     let served = local.block_on(&runtime, async {
         let link = match (control, &config.link_credential) {
             (Some(address), Some(credential)) => {
@@ -164,13 +170,26 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             }
             _ => None,
         };
+        let exporting = exporter.map(|exporter| {
+            let pool = pool(&shared, exporting);
+            tokio::task::spawn_local(exporter.run(Arc::clone(&shared), pool))
+        });
         let probing = pool(&shared, probing);
-        serve(&shared, link, store, position, probing, stop, workers).await
+        let served = serve(&shared, link, store, position, probing, stop, workers).await;
+        if let Some(exporting) = exporting {
+            shared.telemetry.close();
+            let _ = tokio::time::timeout(LAST_SPANS, exporting).await;
+            shared.telemetry.tell_all(&shared.metrics);
+        }
+        served
     });
     served?;
     log::event(Level::Info, "gateway.stopped", &[]);
     Ok(())
 }
+
+/// How long the end of the process waits for the last spans to be taken.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 type Thread = thread::JoinHandle<io::Result<()>>;
 
@@ -275,6 +294,7 @@ async fn housekeeping(shared: &Shared) {
         if let Some(door) = &shared.door {
             door.refresh();
         }
+        shared.telemetry.tell(&shared.metrics);
         if let Err(error) = shared.contact.keep() {
             log::event(Level::Error, "table.not_stored", &[("cause", &error)]);
         }
@@ -349,6 +369,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         draining: AtomicBool::new(false),
         table_refusal: Mutex::default(),
         throttle: Throttle::default(),
+        telemetry: Telemetry::new(config.otlp.as_ref(), limits.otlp_memory_bytes),
         access: access.map_err(|source| StartError::AccessLog { source })?,
         cache: Cache::new(limits.cache_max_bytes),
         contact: match config.table {

@@ -199,6 +199,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
             }
             Err(failure) => failure,
         };
+        account.exchange.trace.attempt_ended(Some(failure.refusal.code.code()));
         let next = failure.next;
         if next == Next::Stop {
             return Err((account, failure));
@@ -313,6 +314,7 @@ async fn attempt(
     };
     account.waited_since(sent);
     let reply = reply.map_err(|error| Failure::upstream(&error))?;
+    account.exchange.trace.answered(reply.status.as_u16());
     if reply.status.as_u16() >= 400 {
         return Err(failure::of_status(reply).await);
     }

@@ -25,6 +25,7 @@ use crate::live::Live;
 use crate::log::Throttle;
 use crate::metrics::{Labels, Metrics, Series};
 use crate::secrets::Secrets;
+use crate::telemetry::Telemetry;
 use crate::tls::Door;
 
 /// One per process.
@@ -56,6 +57,7 @@ pub struct Shared {
     pub throttle: Throttle,
     pub contact: Contact,
     pub access: AccessLog,
+    pub telemetry: Telemetry,
     pub cache: Cache,
 }
 

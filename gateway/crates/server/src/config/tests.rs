@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Limits, Listen, load};
+use super::{Limits, Listen, OtlpProtocol, load};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -73,4 +73,44 @@ fn every_setting_has_a_description_and_a_default_within_its_range() {
         assert!(!setting.description.is_empty(), "{}", setting.name);
         assert!((setting.minimum..=setting.maximum).contains(&setting.default), "{}", setting.name);
     }
+}
+
+#[test]
+fn where_spans_go_is_put_together_from_its_settings() {
+    let arguments = strings(&["--data", "d", "--listen", "127.0.0.1:0"]);
+    let variables = [
+        ("TOWPATH_GATEWAY_OTLP_ENDPOINT", "http://collector:4318"),
+        ("TOWPATH_GATEWAY_OTLP_HEADERS", "authorization=Bearer%20x%3Dy"),
+        ("TOWPATH_GATEWAY_OTLP_SAMPLE_RATIO", "0.25"),
+    ];
+    let config = load(&arguments, &environment(&variables)).unwrap();
+    let shown = format!("{config:?}");
+    let otlp = config.otlp.unwrap();
+
+    assert_eq!((otlp.protocol, otlp.sample_below), (OtlpProtocol::Http, 1 << 61));
+    assert_eq!(otlp.headers["authorization"], "Bearer x=y");
+    assert!(!shown.contains("Bearer"), "{shown}");
+    assert!(load(&arguments, &environment(&[])).unwrap().otlp.is_none());
+}
+
+#[test]
+fn wrong_settings_of_spans_are_named_and_their_values_not_shown() {
+    let arguments = strings(&["--data", "d", "--listen", "127.0.0.1:0"]);
+    let variables = [
+        ("TOWPATH_GATEWAY_OTLP_ENDPOINT", "http://collector:4318"),
+        ("TOWPATH_GATEWAY_OTLP_HEADERS", "a=b,sk-secret,c=%zz-secret"),
+        ("TOWPATH_GATEWAY_OTLP_SAMPLE_RATIO", "2"),
+        ("TOWPATH_GATEWAY_OTLP_PROTOCOL", "udp"),
+    ];
+    let problems = load(&arguments, &environment(&variables)).unwrap_err().0.join("\n");
+
+    for part in [
+        "otlp_headers: part 2 is not `name=value`",
+        "otlp_headers: part 3 is not `name=value`",
+        "otlp_sample_ratio: `2` is not a number from 0 to 1",
+        "otlp_protocol: `udp` is not `http/protobuf` or `grpc`",
+    ] {
+        assert!(problems.contains(part), "{part} is missing from:\n{problems}");
+    }
+    assert!(!problems.contains("secret"), "{problems}");
 }

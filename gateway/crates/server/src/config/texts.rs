@@ -8,9 +8,18 @@ use super::Setting;
 macro_rules! texts {
     ($($(#[doc = $doc:literal])+ $name:ident;)+) => {
         /// Settings that are text, as they were given.
-        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Default, PartialEq, Eq)]
         pub struct Texts {
             $($(#[doc = $doc])+ pub $name: Option<String>,)+
+        }
+
+        /// Which are given, and nothing of what they say: some are secret.
+        impl std::fmt::Debug for Texts {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut given = out.debug_set();
+                $(given.entries(self.$name.is_some().then_some(stringify!($name)));)+
+                given.finish()
+            }
         }
 
         impl Texts {
@@ -52,6 +61,16 @@ texts! {
     tls_client_auth;
     /// Where calls are logged, one JSON line each: a file, or `-` for standard output; default: nowhere.
     access_log;
+    /// Where spans are sent by OTLP, as `http://host:port` or `https://…`; `/v1/traces` is added; default: nowhere.
+    otlp_endpoint;
+    /// How: `http/protobuf` or `grpc`; default: `http/protobuf`.
+    otlp_protocol;
+    /// Headers sent with them, secret, as `name=value,name=value` with values percent-encoded where they hold `,` or `%`.
+    otlp_headers;
+    /// Part of the traces that begin at the gateway and are recorded, from 0 to 1; those that callers began are as they say; default: 1.
+    otlp_sample_ratio;
+    /// What spans say of this gateway besides, as `name=value,name=value`: `deployment.environment.name=production`.
+    otlp_resource_attributes;
 }
 
 /// Whether callers show a certificate.

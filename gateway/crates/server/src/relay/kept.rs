@@ -32,6 +32,10 @@ pub async fn look(mut account: Account, job: &Job) -> Looked {
     }
     account.first_byte();
     let kind = if kept.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    match kept.stream {
+        true => account.exchange.trace.streams(&kept.body),
+        false => account.exchange.trace.answers(&kept.body),
+    }
     let body = Outgoing::whole(Bytes::clone(&kept.body));
     let mut response = head(&account, job, &ready, kind, body);
     let headers = response.headers_mut();

@@ -122,6 +122,9 @@ pub async fn respond(
     account.first_byte();
     let (usage, counted_by) = metered(job, ready, &plain);
     account.count(&usage, counted_by);
+    if let Asked::Model(_) = &job.asked {
+        account.exchange.trace.answers(&plain.body);
+    }
     if let Some(place) = &account.place {
         let cache = &account.exchange.worker.shared.cache;
         cache.keep(place, &ready.target, plain.body.clone());

@@ -228,7 +228,7 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
         }
         if !relayed.queued.is_empty() {
             let chunk = std::mem::take(&mut relayed.queued);
-            relayed.copy(&chunk);
+            relayed.leaves(&chunk);
             return Some((Ok(chunk), Some(relayed)));
         }
         let start = Instant::now();
@@ -252,6 +252,12 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
 }
 
 impl Relayed {
+    /// A piece is about to leave.
+    fn leaves(&mut self, chunk: &[u8]) {
+        self.account.exchange.trace.streams(chunk);
+        self.copy(chunk);
+    }
+
     /// Remember what leaves, as long as it may be kept.
     fn copy(&mut self, chunk: &[u8]) {
         let Some(copied) = &mut self.copy else { return };
@@ -279,6 +285,7 @@ impl Relayed {
     /// Book the end, and return the last bytes.
     async fn end(mut self: Box<Self>, ending: Ending) -> Bytes {
         let queued = std::mem::take(&mut self.queued);
+        self.account.exchange.trace.streams(&queued);
         let finished = match ending {
             Ending::Whole => self.follower.finish(End::Clean).map_err(Failure::fault),
             Ending::Fault(fault) => Err(Failure::fault(fault)),
@@ -294,6 +301,7 @@ impl Relayed {
         let whole = finished.is_ok();
         let (last, sequence) = match finished {
             Ok(last) => {
+                self.account.exchange.trace.streams(&last);
                 if let Some(tokens) = self.follower.usage().and_then(|usage| usage.input_tokens) {
                     self.input.learned.observe(self.input.bytes, tokens);
                 }

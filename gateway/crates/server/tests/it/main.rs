@@ -29,6 +29,7 @@ mod queue;
 mod routing;
 mod streams;
 mod support;
+mod telemetry;
 mod tier;
 mod tls;
 mod trust;

@@ -4,6 +4,7 @@ pub mod api;
 pub mod client;
 pub mod control;
 pub mod http2;
+pub mod otlp;
 pub mod tables;
 
 use std::io::{BufRead, BufReader};
@@ -27,6 +28,8 @@ use tables::GOOD;
 #[derive(Clone, Default)]
 pub struct Options {
     pub settings: Vec<(&'static str, u64)>,
+    /// Settings that are text.
+    pub texts: Vec<(&'static str, String)>,
     pub control: Option<String>,
     pub api: Option<String>,
     pub table: Option<PathBuf>,
@@ -59,6 +62,9 @@ impl Gateway {
         command.args(&options.arguments);
         for (name, value) in &options.settings {
             command.env(format!("TOWPATH_GATEWAY_{}", name.to_uppercase()), value.to_string());
+        }
+        for (name, value) in &options.texts {
+            command.env(format!("TOWPATH_GATEWAY_{}", name.to_uppercase()), value);
         }
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
