@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 
 import httpx2
+import openai
 from fake_upstream import FakeUpstream
 from towpath_up import ADMIN_KEY, Up, eventually
 
@@ -30,16 +31,19 @@ def prepare(up: Up, upstream: FakeUpstream) -> str:
         assert changed.status_code == 200, changed.text
         provider = {"name": "vendor", "dialect": "openai", "base_url": upstream.base_url}
         create("/providers", {**provider, "credential": CREDENTIAL})
-        create(
-            "/endpoints",
-            {
-                "name": "big",
-                "environment": "sandbox",
-                "project": "care/chat",
-                "targets": [{"provider": "vendor", "model": "m", "weight": 1}],
-                "access": {"visibility": "project"},
-            },
-        )
+        hears = {**provider, "name": "ears", "operations": ["transcriptions", "rerank"]}
+        create("/providers", {**hears, "credential": CREDENTIAL})
+        for name, vendor in (("big", "vendor"), ("whisper", "ears")):
+            create(
+                "/endpoints",
+                {
+                    "name": name,
+                    "environment": "sandbox",
+                    "project": "care/chat",
+                    "targets": [{"provider": vendor, "model": f"up-{name}", "weight": 1}],
+                    "access": {"visibility": "project"},
+                },
+            )
         key = {"project": "care/chat", "environment": "sandbox", "name": "program"}
         return create("/keys", key)["key"]
 
@@ -75,10 +79,50 @@ def test_what_was_asked_is_shown_to_its_team_and_no_secret_is_anywhere(
     assert shown.json()["response"]["text"] == answer.text
     for canary in (CREDENTIAL, key, ADMIN_KEY, CARD):
         assert canary not in shown.text
+    openais_client_transcribes(up, key)
     for file in files(up.data):
         found = file.read_bytes()
         for canary in (CREDENTIAL, key, QUESTION, CARD):
             assert canary.encode() not in found, (file, canary)
+
+
+def openais_client_transcribes(up: Up, key: str) -> None:
+    """Plain and streamed; the log keeps the form's fields, and of the sound its size."""
+    sound = ("call.wav", f"RIFF{QUESTION}".encode() * 20)
+    with openai.OpenAI(base_url=f"{up.address}/v1", api_key=key, max_retries=0) as client:
+        raw = client.audio.transcriptions.with_raw_response.create(
+            model="whisper", file=sound, prompt=f"card {CARD}"
+        )
+        streamed = list(
+            client.audio.transcriptions.create(model="whisper", file=sound, stream=True)
+        )
+        ranked = client.post(
+            "/rerank",
+            cast_to=object,
+            body={"model": "whisper", "query": "a fox", "documents": ["a house", "a fox"]},
+        )
+    plain = raw.parse()
+    path = f"/requests/{raw.headers['x-request-id']}"
+    with up.api() as api:
+        eventually(lambda: api.get(f"{path}/bodies").status_code == 200, "the bodies")
+        record = api.get(path).json()
+        shown = api.get(f"{path}/bodies").json()["request"]
+
+    assert plain.text == "t0 t1 t2 t3 t4 t5 t6 t7 "
+    assert (record["operation"], record["counted_by"]) == ("transcriptions", "upstream")
+    assert (record["input_tokens"], record["output_tokens"]) == (
+        plain.usage.input_tokens,
+        plain.usage.output_tokens,
+    )
+    assert [event.type for event in streamed[-2:]] == [
+        "transcript.text.delta",
+        "transcript.text.done",
+    ]
+    assert streamed[-1].text == plain.text
+    assert ranked["results"][0]["index"] == 1
+    assert f"[{len(sound[1])} bytes]" in shown["text"]
+    assert "card [redacted:card]" in shown["text"]
+    assert QUESTION not in shown["text"]
 
 
 def test_a_pattern_that_no_gateway_would_take_is_refused_by_name(up: Up) -> None:

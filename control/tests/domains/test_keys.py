@@ -1,6 +1,9 @@
 """Keys and service accounts, through the API and at the database."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from inline_snapshot import snapshot
@@ -10,6 +13,9 @@ from towpath_server.core import revision, tokens
 from towpath_server.core.clock import FixedClock, to_ms
 from towpath_server.core.db import Database
 from towpath_server.domains.keys import service as keys
+from towpath_server.domains.keys.schemas import Operation
+
+CONTRACT = Path(__file__).parents[3] / "contracts" / "routing.schema.json"
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +32,12 @@ async def make(api: Api, **more) -> dict:
 async def routed(db: Database) -> dict:
     async with db.read() as tx:
         return {key.id: key for key in await keys.routed(tx)}
+
+
+def test_a_key_can_be_narrowed_to_every_operation_that_the_gateway_knows() -> None:
+    known = json.loads(CONTRACT.read_text(encoding="utf-8"))["$defs"]["Operation"]["enum"]
+
+    assert sorted(get_args(Operation)) == sorted(known)
 
 
 async def test_a_key_says_its_environment_and_is_shown_once(api: Api, db: Database) -> None:

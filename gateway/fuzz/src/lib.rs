@@ -6,6 +6,7 @@
 mod dialects;
 mod journal;
 mod kserve;
+mod media;
 mod openai;
 mod predict;
 mod stream;
@@ -14,6 +15,7 @@ mod table;
 pub use dialects::{fuzz_reply, fuzz_translate};
 pub use journal::{fuzz_recovery, fuzz_segment};
 pub use kserve::{fuzz_protobuf, fuzz_tensors};
+pub use media::fuzz_multipart;
 pub use openai::{fuzz_answer, fuzz_request};
 pub use predict::fuzz_predict;
 pub use stream::fuzz_stream;

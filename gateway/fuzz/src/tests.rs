@@ -89,6 +89,11 @@ fn messages_of_any_bytes_are_read_or_refused() {
 }
 
 #[test]
+fn forms_of_any_bytes_are_read_or_refused() {
+    run("multipart", GENERATED, fuzz_multipart);
+}
+
+#[test]
 fn every_function_has_a_program_for_the_fuzzer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
     let mut names: Vec<String> = fs::read_dir(folder)
@@ -101,6 +106,7 @@ fn every_function_has_a_program_for_the_fuzzer() {
         names,
         [
             "answer",
+            "multipart",
             "predict",
             "protobuf",
             "recovery",

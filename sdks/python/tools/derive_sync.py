@@ -14,7 +14,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "towpath"
 SOURCES = ("client", "paging", "streaming", "resources/noun", "resources/inference",
-           "resources/catalogue", "resources/organisation", "resources/serving",
+           "resources/media", "resources/catalogue", "resources/organisation", "resources/serving",
            "resources/record", "resources/batches", "resources/admission")  # fmt: skip
 NOTICE = '"""Derived from `towpath/{name}.py` by `tools/derive_sync.py`; never edited."""\n'
 

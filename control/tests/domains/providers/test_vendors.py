@@ -29,6 +29,8 @@ PROMISED = [
     "ollama",
     "tgi",
     "sglang",
+    "infinity",
+    "speaches",
     "nvidia-nim",
     "triton",
     "kserve",
@@ -38,6 +40,8 @@ PROMISED = [
     "gemini",
     "mistral",
     "openrouter",
+    "cohere",
+    "jina",
 ]
 
 

@@ -17,8 +17,10 @@ use crate::messages::MessagesRequest;
 use crate::middle::{Conversation, Stamp, Whole};
 use crate::quirks::{Quirk, Quirks};
 use crate::request::{OpenAiRequest, RequestCode, RequestError, Rewrite};
+use crate::rerank::{self, RerankRequest};
 use crate::responses::{Echo, ResponsesRequest};
 use crate::stream::{StreamMeter, StreamRules, UsageChunk};
+use crate::transcription::{self, Format, TranscriptMeter, TranscriptionRequest};
 use crate::translation::{Sink, Source, Translation};
 use crate::typed::{Grammar, TypedMeter};
 use crate::{chat, messages, responses};
@@ -29,6 +31,8 @@ pub enum Request {
     OpenAi(OpenAiRequest),
     Messages(MessagesRequest),
     Responses(ResponsesRequest),
+    Rerank(RerankRequest),
+    Transcription(TranscriptionRequest),
 }
 
 /// What a request needs to know of the target it is written for.
@@ -71,6 +75,10 @@ pub struct Sent {
     /// Below the base URL as the dialect's clients know it.
     pub path: &'static str,
     pub body: Bytes,
+    /// What follows `body`, piece by piece, where it is not whole.
+    pub rest: Vec<Bytes>,
+    /// Of the body, where it is no JSON.
+    pub content_type: Option<String>,
     /// An event stream is asked for.
     pub stream: bool,
     pub reply: Reply,
@@ -90,6 +98,8 @@ enum Pair {
     },
     Messages,
     Responses,
+    Rerank,
+    Transcription(Format),
     Translated {
         from: From,
         to: To,
@@ -118,6 +128,7 @@ enum To {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
     pub body: Bytes,
+    pub content_type: &'static str,
     pub usage: Option<Usage>,
     /// Bytes of generated text, to estimate output tokens where no usage is reported.
     pub content_bytes: u64,
@@ -129,6 +140,8 @@ impl Request {
             Self::OpenAi(request) => request.operation(),
             Self::Messages(request) => request.operation(),
             Self::Responses(_) => Operation::Chat,
+            Self::Rerank(_) => Operation::Rerank,
+            Self::Transcription(_) => Operation::Transcriptions,
         }
     }
 
@@ -138,6 +151,8 @@ impl Request {
             Self::OpenAi(request) => request.model(),
             Self::Messages(request) => request.model(),
             Self::Responses(request) => request.model(),
+            Self::Rerank(request) => request.model(),
+            Self::Transcription(request) => request.model(),
         }
     }
 
@@ -146,6 +161,8 @@ impl Request {
             Self::OpenAi(request) => request.stream(),
             Self::Messages(request) => request.stream(),
             Self::Responses(request) => request.stream(),
+            Self::Transcription(request) => request.stream(),
+            Self::Rerank(_) => false,
         }
     }
 
@@ -155,10 +172,11 @@ impl Request {
             Self::OpenAi(request) => request.max_output_tokens(),
             Self::Messages(request) => request.max_output_tokens(),
             Self::Responses(request) => request.max_output_tokens(),
+            Self::Rerank(_) | Self::Transcription(_) => None,
         }
     }
 
-    /// The same request with at most so many tokens of each answer.
+    /// The same request with at most so many tokens of each answer, where its answer can be bounded.
     ///
     /// # Errors
     /// Never for a request that was read: what is changed is a number.
@@ -173,6 +191,7 @@ impl Request {
                 let body = with_number(request.body(), "max_output_tokens", most)?;
                 ResponsesRequest::read(body).map(Self::Responses)
             }
+            Self::Rerank(_) | Self::Transcription(_) => Ok(self.clone()),
         }
     }
 
@@ -180,7 +199,7 @@ impl Request {
     pub fn choices(&self) -> u32 {
         match self {
             Self::OpenAi(request) => request.choices(),
-            Self::Messages(_) | Self::Responses(_) => 1,
+            Self::Messages(_) | Self::Responses(_) | Self::Rerank(_) | Self::Transcription(_) => 1,
         }
     }
 
@@ -190,6 +209,16 @@ impl Request {
             Self::OpenAi(request) => request.user(),
             Self::Messages(request) => request.user(),
             Self::Responses(request) => request.user(),
+            Self::Rerank(request) => request.user(),
+            Self::Transcription(_) => None,
+        }
+    }
+
+    /// Bytes of sound that the model will hear.
+    pub fn sound_bytes(&self) -> u64 {
+        match self {
+            Self::Transcription(request) => request.sound_bytes(),
+            _ => 0,
         }
     }
 
@@ -199,6 +228,8 @@ impl Request {
             Self::OpenAi(request) => request.input_bytes(),
             Self::Messages(request) => request.input_bytes(),
             Self::Responses(request) => request.input_bytes(),
+            Self::Rerank(request) => request.input_bytes(),
+            Self::Transcription(_) => 0,
         }
     }
 
@@ -209,6 +240,8 @@ impl Request {
             Self::OpenAi(request) => request.prompt(),
             Self::Messages(request) => request.prompt(),
             Self::Responses(request) => request.prompt(),
+            Self::Rerank(request) => request.prompt(),
+            Self::Transcription(_) => &[],
         }
     }
 
@@ -218,6 +251,8 @@ impl Request {
             Self::OpenAi(request) => request.body(),
             Self::Messages(request) => request.body(),
             Self::Responses(request) => request.body(),
+            Self::Rerank(request) => request.body(),
+            Self::Transcription(request) => request.body(),
         }
     }
 
@@ -236,12 +271,9 @@ impl Request {
         match (self, receiver.dialect) {
             (Self::OpenAi(request), Dialect::Openai) => {
                 let (wants_usage, choices) = (request.wants_usage(), request.choices());
-                Ok(Sent {
-                    path: path(request.operation()),
-                    body: request.for_upstream(&receiver.rewrite())?,
-                    stream: request.stream(),
-                    reply: Reply(Pair::OpenAi { wants_usage, choices }),
-                })
+                let body = request.for_upstream(&receiver.rewrite())?;
+                let pair = Pair::OpenAi { wants_usage, choices };
+                Ok(Sent::json(path(request.operation()), body, request.stream(), pair))
             }
             (Self::OpenAi(request), Dialect::Anthropic) => {
                 if request.operation() != Operation::Chat {
@@ -250,23 +282,18 @@ impl Request {
                 let talk = chat::conversation(request.body())?;
                 to_messages(&talk, receiver, To::Chat { wants_usage: request.wants_usage() })
             }
-            (Self::Messages(request), Dialect::Anthropic) => Ok(Sent {
-                path: match request.operation() {
+            (Self::Messages(request), Dialect::Anthropic) => {
+                let path = match request.operation() {
                     Operation::CountTokens => "/v1/messages/count_tokens",
                     _ => "/v1/messages",
-                },
-                body: request.for_upstream(receiver.model, receiver.request_fields)?,
-                stream: request.stream(),
-                reply: Reply(Pair::Messages),
-            }),
+                };
+                let body = request.for_upstream(receiver.model, receiver.request_fields)?;
+                Ok(Sent::json(path, body, request.stream(), Pair::Messages))
+            }
             (Self::Messages(request), Dialect::Openai) => {
                 if request.operation() == Operation::CountTokens {
-                    return Ok(Sent {
-                        path: "/messages/count_tokens",
-                        body: request.for_upstream(receiver.model, None)?,
-                        stream: false,
-                        reply: Reply(Pair::Messages),
-                    });
+                    let body = request.for_upstream(receiver.model, None)?;
+                    return Ok(Sent::json("/messages/count_tokens", body, false, Pair::Messages));
                 }
                 let talk = messages::conversation(request.body())?;
                 to_chat(&talk, receiver, To::Messages, &MESSAGES_WORDS)
@@ -274,12 +301,8 @@ impl Request {
             (Self::Responses(request), Dialect::Openai)
                 if receiver.quirks.has(Quirk::Responses) =>
             {
-                Ok(Sent {
-                    path: "/responses",
-                    body: request.for_upstream(receiver.model)?,
-                    stream: request.stream(),
-                    reply: Reply(Pair::Responses),
-                })
+                let body = request.for_upstream(receiver.model)?;
+                Ok(Sent::json("/responses", body, request.stream(), Pair::Responses))
             }
             (Self::Responses(request), dialect @ (Dialect::Openai | Dialect::Anthropic)) => {
                 let (talk, echo) = responses::conversation(request.body())?;
@@ -289,8 +312,31 @@ impl Request {
                     _ => to_chat(&talk, receiver, to, &RESPONSES_WORDS),
                 }
             }
+            (Self::Rerank(request), Dialect::Openai) => {
+                let body = request.for_upstream(receiver.model, receiver.request_fields)?;
+                Ok(Sent::json(path(Operation::Rerank), body, false, Pair::Rerank))
+            }
+            (Self::Transcription(request), Dialect::Openai) => {
+                let form = request.for_upstream(receiver.model, receiver.request_fields)?;
+                let pair = Pair::Transcription(request.format());
+                Ok(Sent {
+                    rest: form.rest,
+                    content_type: Some(form.content_type),
+                    ..Sent::json(path(Operation::Transcriptions), form.body, request.stream(), pair)
+                })
+            }
+            (Self::Rerank(_) | Self::Transcription(_), Dialect::Anthropic) => {
+                Err(untold("anything but chats"))
+            }
             (_, Dialect::KserveV2 | Dialect::KserveGrpc) => Err(untold("chats and completions")),
         }
+    }
+}
+
+impl Sent {
+    fn json(path: &'static str, body: Bytes, stream: bool, pair: Pair) -> Self {
+        let reply = Reply(pair);
+        Self { path, body, rest: Vec::new(), content_type: None, stream, reply }
     }
 }
 
@@ -306,24 +352,18 @@ fn to_chat(
     let body = chat::write(talk, receiver.model, |field| receiver.takes(field));
     let request = OpenAiRequest::read(Operation::Chat, body.map_err(in_words)?.into());
     let request = request.map_err(in_words)?;
-    Ok(Sent {
-        path: path(Operation::Chat),
-        body: request.for_upstream(&receiver.rewrite()).map_err(in_words)?,
-        stream: talk.stream,
-        reply: Reply(Pair::Translated { from: From::Chat, to }),
-    })
+    let body = request.for_upstream(&receiver.rewrite()).map_err(in_words)?;
+    let pair = Pair::Translated { from: From::Chat, to };
+    Ok(Sent::json(path(Operation::Chat), body, talk.stream, pair))
 }
 
 fn to_messages(talk: &Conversation, receiver: &Receiver<'_>, to: To) -> Result<Sent, RequestError> {
     let by_tool = receiver.quirks.has(Quirk::JsonSchemaByTool) && talk.format.is_some();
     let body = messages::write(talk, receiver.model, by_tool)?;
     let request = MessagesRequest::read(Operation::Chat, body.into())?;
-    Ok(Sent {
-        path: "/v1/messages",
-        body: request.for_upstream(receiver.model, receiver.request_fields)?,
-        stream: talk.stream,
-        reply: Reply(Pair::Translated { from: From::Messages { by_tool }, to }),
-    })
+    let body = request.for_upstream(receiver.model, receiver.request_fields)?;
+    let pair = Pair::Translated { from: From::Messages { by_tool }, to };
+    Ok(Sent::json("/v1/messages", body, talk.stream, pair))
 }
 
 impl Reply {
@@ -336,6 +376,7 @@ impl Reply {
         body: Bytes,
         stamp: impl FnOnce() -> Stamp,
     ) -> Result<Answered, UpstreamFault> {
+        let mut content_type = "application/json";
         let (usage, content_bytes) = match &self.0 {
             Pair::OpenAi { .. } => {
                 let Answer { usage, content_bytes } = Answer::read(&body)?;
@@ -343,6 +384,13 @@ impl Reply {
             }
             Pair::Messages => messages::metered(&body)?,
             Pair::Responses => responses::metered(&body)?,
+            Pair::Rerank => (rerank::metered(&body)?, 0),
+            Pair::Transcription(format) => {
+                if *format == Format::Text {
+                    content_type = "text/plain; charset=utf-8";
+                }
+                transcription::metered(&body, *format)?
+            }
             Pair::Translated { from, to } => {
                 let whole: Whole = match from {
                     From::Chat => chat::read_answer(&body)?,
@@ -355,10 +403,11 @@ impl Reply {
                     To::Responses(echo) => responses::write_answer(&whole, echo, stamp),
                 };
                 let content_bytes = whole.content_bytes();
-                return Ok(Answered { body: body.into(), usage: whole.usage, content_bytes });
+                let (body, usage) = (body.into(), whole.usage);
+                return Ok(Answered { body, content_type, usage, content_bytes });
             }
         };
-        Ok(Answered { body, usage, content_bytes })
+        Ok(Answered { body, content_type, usage, content_bytes })
     }
 
     /// Follow a stream; `keep_text` keeps what the first choice says, for [`Follower::text`], and `stamp`
@@ -372,6 +421,9 @@ impl Reply {
             }
             Pair::Messages => Follower::typed(TypedMeter::new(Grammar::Messages, keep_text)),
             Pair::Responses => Follower::typed(TypedMeter::new(Grammar::Responses, keep_text)),
+            Pair::Transcription(_) => Follower::transcript(TranscriptMeter::new(keep_text)),
+            // Rankings are not streamed: whatever comes is no event of one.
+            Pair::Rerank => Follower::typed(TypedMeter::new(Grammar::Responses, keep_text)),
             Pair::Translated { from, to } => {
                 let source = match from {
                     From::Chat => Source::Chat(chat::Reader::default()),

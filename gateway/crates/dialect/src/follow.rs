@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::answer::Usage;
 use crate::errors::{ErrorBody, UpstreamFault};
 use crate::stream::{End, Fed, StreamMeter};
+use crate::transcription::TranscriptMeter;
 use crate::translation::Translation;
 use crate::typed::{Grammar, TypedMeter};
 
@@ -17,6 +18,7 @@ enum Kind {
     OpenAi(StreamMeter),
     Typed(TypedMeter),
     Translated(Box<Translation>),
+    Transcript(Box<TranscriptMeter>),
 }
 
 impl Follower {
@@ -32,12 +34,17 @@ impl Follower {
         Self(Kind::Translated(Box::new(translation)))
     }
 
+    pub(crate) fn transcript(meter: TranscriptMeter) -> Self {
+        Self(Kind::Transcript(Box::new(meter)))
+    }
+
     /// Follow one more chunk of the upstream's body.
     pub fn feed(&mut self, chunk: Bytes) -> Fed {
         match &mut self.0 {
             Kind::OpenAi(meter) => meter.feed(chunk),
             Kind::Typed(meter) => meter.feed(chunk),
             Kind::Translated(translation) => translation.feed(chunk),
+            Kind::Transcript(meter) => meter.feed(chunk),
         }
     }
 
@@ -50,16 +57,17 @@ impl Follower {
             Kind::OpenAi(meter) => meter.finish(end),
             Kind::Typed(meter) => meter.finish(end),
             Kind::Translated(translation) => translation.finish(end),
+            Kind::Transcript(meter) => meter.finish(end),
         }
     }
 
     /// The last bytes for the caller of a stream that cannot go on: an error event, and no end.
     pub fn fail(&mut self, error: &ErrorBody<'_>) -> Bytes {
         match &mut self.0 {
-            Kind::OpenAi(_) => error.sse_event(),
+            Kind::OpenAi(_) | Kind::Transcript(_) => error.sse_event(),
             Kind::Typed(meter) => match meter.grammar() {
                 Grammar::Messages => error.anthropic_event(),
-                Grammar::Responses => error.sse_event(),
+                Grammar::Responses | Grammar::Transcripts => error.sse_event(),
             },
             Kind::Translated(translation) => translation.fail(error),
         }
@@ -71,6 +79,7 @@ impl Follower {
             Kind::OpenAi(meter) => meter.started(),
             Kind::Typed(meter) => meter.started(),
             Kind::Translated(translation) => translation.started(),
+            Kind::Transcript(meter) => meter.started(),
         }
     }
 
@@ -80,6 +89,7 @@ impl Follower {
             Kind::OpenAi(meter) => meter.usage(),
             Kind::Typed(meter) => meter.usage(),
             Kind::Translated(translation) => translation.usage(),
+            Kind::Transcript(meter) => meter.usage(),
         }
     }
 
@@ -89,6 +99,7 @@ impl Follower {
             Kind::OpenAi(meter) => meter.content_events(),
             Kind::Typed(meter) => meter.content_events(),
             Kind::Translated(translation) => translation.content_events(),
+            Kind::Transcript(meter) => meter.content_events(),
         }
     }
 
@@ -98,6 +109,7 @@ impl Follower {
             Kind::OpenAi(meter) => meter.text(),
             Kind::Typed(meter) => meter.text(),
             Kind::Translated(translation) => translation.text(),
+            Kind::Transcript(meter) => meter.text(),
         }
     }
 }

@@ -13,8 +13,8 @@ use towpath_wire::routing::Operation;
 use crate::json::Text;
 
 pub(crate) use envelope::Envelope;
-pub(crate) use read::{Trouble, expect, shown, string, whole};
-pub(crate) use rewrite::check_range;
+pub(crate) use read::{Trouble, expect, model, shown, string, whole};
+pub(crate) use rewrite::{check_range, unsupported};
 
 pub use errors::{RequestCode, RequestError};
 pub use rewrite::Rewrite;

@@ -1,4 +1,4 @@
-//! Streams of typed events, Anthropic's messages and OpenAI's responses: followed event by event, passed on
+//! Streams of typed events, Anthropic's messages, OpenAI's responses and transcripts: followed event by event, passed on
 //! untouched.
 //!
 //! The last event is held back until it is known that the stream is whole, so that a caller never takes a
@@ -17,9 +17,10 @@ use crate::stream::{End, Fed, Frames, Out, data, event_end};
 pub(crate) enum Grammar {
     Messages,
     Responses,
+    Transcripts,
 }
 
-/// Counts as these two dialects write them.
+/// Counts as these dialects write them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub input: Option<u64>,
@@ -30,6 +31,8 @@ pub(crate) struct Counts {
     /// OpenAI's: among `input`.
     pub cached: Option<u64>,
     pub thought: Option<u64>,
+    /// The part of `input` that is sound.
+    pub audio: Option<u64>,
 }
 
 impl Counts {
@@ -55,6 +58,10 @@ impl Counts {
                         (b"cache_write_tokens", &mut counts.cache_write),
                     ],
                 )?,
+                // Transcripts write it so.
+                b"input_token_details" => {
+                    details(cursor, [(b"audio_tokens", &mut counts.audio)])?;
+                }
                 b"output_tokens_details" => {
                     let mut reasoning = None;
                     details(
@@ -83,6 +90,7 @@ impl Counts {
             cache_write: later.cache_write.or(self.cache_write),
             cached: later.cached.or(self.cached),
             thought: later.thought.or(self.thought),
+            audio: later.audio.or(self.audio),
         }
     }
 
@@ -92,7 +100,7 @@ impl Counts {
             return None;
         }
         let (input, cached) = match grammar {
-            Grammar::Responses => (self.input, self.cached),
+            Grammar::Responses | Grammar::Transcripts => (self.input, self.cached),
             Grammar::Messages => {
                 let beside =
                     self.cache_read.unwrap_or(0).saturating_add(self.cache_write.unwrap_or(0));
@@ -105,6 +113,7 @@ impl Counts {
             cached_input_tokens: cached,
             cache_write_tokens: self.cache_write,
             reasoning_tokens: self.thought,
+            audio_input_tokens: self.audio,
             ..Usage::default()
         })
     }
@@ -207,6 +216,7 @@ impl Event {
             b"response.created" | b"response.in_progress" | b"response.queued" => Role::Preamble,
             b"content_block_delta" => Role::Content,
             b"message_stop" | b"response.completed" | b"response.incomplete" => Role::Last,
+            b"transcript.text.done" => Role::Last,
             b"error" | b"response.failed" => Role::Failed,
             _ if self.error => Role::Failed,
             _ if kind.ends_with(b".delta") => Role::Content,

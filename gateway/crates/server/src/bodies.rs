@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http::{HeaderMap, Response, header};
 use tokio::sync::Notify;
+use towpath_dialect::TranscriptionRequest;
 use towpath_policy::{Id, Redactor};
 use towpath_wire::link::{LoggedBodies, LoggedBody, MAX_BODY_BATCH};
 use towpath_wire::routing::{BodyLogMode, Project};
@@ -87,8 +88,25 @@ pub fn tap(exchange: &Exchange, headers: &HeaderMap, body: &Bytes) -> Option<Tap
     };
     let shared = Arc::clone(&exchange.worker.shared);
     let mut tap = Tap { shared, kept: Some(kept), lost: false };
-    tap.copy(body, |kept| &mut kept.request);
+    let text = text(headers, body);
+    tap.copy(&text, |kept| &mut kept.request);
+    if let Some(kept) = &mut tap.kept {
+        kept.request.size = body.len() as u64;
+    }
     Some(tap)
+}
+
+/// What is kept of a body: all of it, but of a form the fields alone. A sound is no text, and no rule could
+/// take names out of it.
+fn text(headers: &HeaderMap, body: &Bytes) -> Bytes {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let multipart = |kind: &&str| kind.trim_start().to_ascii_lowercase().starts_with("multipart/");
+    match kind.filter(multipart) {
+        None => body.clone(),
+        Some(kind) => TranscriptionRequest::read(Some(kind), body.clone())
+            .map(|form| form.without_files())
+            .unwrap_or_else(|_| format!("[{} bytes]", body.len()).into()),
+    }
 }
 
 impl Tap {

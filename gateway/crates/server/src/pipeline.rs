@@ -10,7 +10,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
-use towpath_dialect::{MessagesRequest, OpenAiRequest, Request as ModelRequest, ResponsesRequest};
+use towpath_dialect::{
+    MessagesRequest, OpenAiRequest, Request as ModelRequest, RerankRequest, ResponsesRequest,
+    TranscriptionRequest,
+};
 use towpath_policy::{Call, Endpoint};
 use towpath_wire::routing::Operation;
 use towpath_wire::usage::{CallerDialect, Ended};
@@ -41,6 +44,10 @@ pub enum Asks {
     Messages(Operation),
     /// OpenAI's responses.
     Responses,
+    /// How well documents answer a query.
+    Rerank,
+    /// A form with a file of sound.
+    Transcription,
     Predict {
         name: String,
         version: Option<u32>,
@@ -63,6 +70,8 @@ impl Asks {
             "/v1/messages" => Self::Messages(Operation::Chat),
             "/v1/messages/count_tokens" => Self::Messages(Operation::CountTokens),
             "/v1/responses" => Self::Responses,
+            "/v1/rerank" => Self::Rerank,
+            "/v1/audio/transcriptions" => Self::Transcription,
             "/v1/models" => Self::Models,
             _ if path.starts_with("/inference.") => Self::Grpc(grpc::Call::of(path)?),
             _ if path.starts_with("/v2/") => Self::Kserve(kserve::Asked::of(path)?),
@@ -85,6 +94,8 @@ impl Asks {
         match self {
             Self::OpenAi(operation) | Self::Messages(operation) => *operation,
             Self::Responses => Operation::Chat,
+            Self::Rerank => Operation::Rerank,
+            Self::Transcription => Operation::Transcriptions,
             Self::Predict { .. } => Operation::Predict,
             Self::Models | Self::Model(_) => Operation::Models,
             Self::Kserve(asked) => asked.wants.operation(),
@@ -94,9 +105,12 @@ impl Asks {
 
     fn method(&self) -> Method {
         match self {
-            Self::OpenAi(_) | Self::Messages(_) | Self::Responses | Self::Predict { .. } => {
-                Method::POST
-            }
+            Self::OpenAi(_)
+            | Self::Messages(_)
+            | Self::Responses
+            | Self::Rerank
+            | Self::Transcription
+            | Self::Predict { .. } => Method::POST,
             Self::Models | Self::Model(_) => Method::GET,
             Self::Kserve(asked) => asked.method(),
             Self::Grpc(_) => Method::POST,
@@ -140,6 +154,8 @@ pub async fn serve(
         Asks::OpenAi(_)
         | Asks::Messages(_)
         | Asks::Responses
+        | Asks::Rerank
+        | Asks::Transcription
         | Asks::Predict { .. }
         | Asks::Kserve(_)
         | Asks::Grpc(_) => called(account, asks, &parts, body).await,
@@ -246,6 +262,15 @@ fn prepare(
         }
         Asks::Responses => {
             let request = ModelRequest::Responses(ResponsesRequest::read(body)?);
+            understood(&mut account.exchange, request)
+        }
+        Asks::Rerank => {
+            let request = ModelRequest::Rerank(RerankRequest::read(body)?);
+            understood(&mut account.exchange, request)
+        }
+        Asks::Transcription => {
+            let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            let request = ModelRequest::Transcription(TranscriptionRequest::read(kind, body)?);
             understood(&mut account.exchange, request)
         }
         Asks::Predict { name, version } => (name, Asked::Predict { body, version }),

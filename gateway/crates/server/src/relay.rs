@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use towpath_dialect::kserve::Inference;
 use towpath_dialect::{Quirk, Request};
 use towpath_policy::Endpoint;
-use towpath_upstream::{Call, Expect, Payload, Reply};
+use towpath_upstream::{Call, Expect, Reply};
 use towpath_wire::routing::{Dialect, Operation, Timeouts};
 use towpath_wire::usage::Cache;
 
@@ -84,6 +84,7 @@ impl Asked {
             }
             Self::Model(request) => Needs {
                 input_bytes: request.input_bytes(),
+                sound_bytes: request.sound_bytes(),
                 max_output_tokens: request.max_output_tokens(),
                 choices: request.choices(),
             },
@@ -301,7 +302,7 @@ async fn attempt(
         method: Method::POST,
         path: &encoded.path,
         headers,
-        body: Payload::Whole(encoded.body.clone()),
+        body: encoded.payload(),
         expect: if encoded.stream { Expect::Events } else { Expect::Answer },
         timeouts,
     };
@@ -361,8 +362,16 @@ fn headers(
         let version = headers.entry("anthropic-version");
         version.or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
     }
-    let accept = if encoded.stream { "text/event-stream" } else { "application/json" };
+    let accept = match &encoded.content_type {
+        _ if encoded.stream => "text/event-stream",
+        // What is asked for by a form may be answered with plain text.
+        Some(_) => "*/*",
+        None => "application/json",
+    };
     headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+    if let Some(kind) = &encoded.content_type {
+        headers.insert(header::CONTENT_TYPE, kind.clone());
+    }
     if let Some(size) = encoded.json_size {
         // Tensors follow the JSON.
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -21,6 +21,7 @@ mod grpc;
 mod http;
 mod kserve;
 mod log;
+mod media;
 mod openai;
 mod plan;
 mod script;

@@ -6,6 +6,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::anthropic;
+use crate::media;
+use crate::plan::Plain;
 use crate::script::{Script, UsageReport};
 
 /// Tokens of an answer when neither script nor request says how many.
@@ -28,6 +30,8 @@ pub(crate) struct Ask {
     inputs: Vec<Value>,
     dimensions: u64,
     base64: bool,
+    /// The request as it came; of a form its fields.
+    pub(crate) body: Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub(crate) enum Operation {
     Embeddings,
     /// Anthropic's messages.
     Messages,
+    Rerank,
+    Transcriptions,
 }
 
 impl Operation {
@@ -46,6 +52,8 @@ impl Operation {
             "/completions" => Self::Completions,
             "/embeddings" => Self::Embeddings,
             "/messages" => Self::Messages,
+            "/rerank" => Self::Rerank,
+            "/audio/transcriptions" => Self::Transcriptions,
             _ => return None,
         })
     }
@@ -62,7 +70,8 @@ impl Ask {
         Self {
             operation,
             model: body["model"].as_str().unwrap_or_default().to_owned(),
-            stream: body["stream"] == true && operation != Operation::Embeddings,
+            stream: body["stream"] == true
+                && !matches!(operation, Operation::Embeddings | Operation::Rerank),
             input_tokens: prompt_tokens(operation, body),
             include_usage: body["stream_options"]["include_usage"] == true,
             choices: number("n").unwrap_or(1).clamp(1, 16),
@@ -70,6 +79,7 @@ impl Ask {
             inputs,
             dimensions: number("dimensions").unwrap_or(DIMENSIONS).clamp(1, 4096),
             base64: body["encoding_format"] == "base64",
+            body: body.clone(),
         }
     }
 
@@ -102,13 +112,20 @@ impl Ask {
         usage
     }
 
-    /// A plain answer and the output tokens in it.
-    pub(crate) fn answer(&self, script: &Script) -> (Value, u64) {
-        match self.operation {
-            Operation::Embeddings => return (self.embeddings(script), 0),
-            Operation::Messages => return anthropic::answer(self, script),
-            Operation::Chat | Operation::Completions => {}
-        }
+    /// A plain answer.
+    pub(crate) fn plain(&self, script: &Script) -> Plain {
+        let (body, tokens) = match self.operation {
+            Operation::Embeddings => (self.embeddings(script), 0),
+            Operation::Messages => anthropic::answer(self, script),
+            Operation::Rerank => (media::ranking(self, script), 0),
+            Operation::Transcriptions => return media::transcript(self, script),
+            Operation::Chat | Operation::Completions => self.answer(script),
+        };
+        Plain { tokens, ..Plain::json(200, &body) }
+    }
+
+    /// A plain answer of a model that writes text, and the output tokens in it.
+    fn answer(&self, script: &Script) -> (Value, u64) {
         let (words, reason) = self.words(script);
         let text = words.concat();
         let choice = |index| match self.operation {
@@ -168,10 +185,21 @@ impl Ask {
         body
     }
 
+    /// What ends a stream.
+    pub(crate) fn last(&self, script: &Script) -> String {
+        match self.operation {
+            Operation::Messages => anthropic::last().to_string(),
+            Operation::Transcriptions => media::last(self, script).to_string(),
+            _ => "[DONE]".to_owned(),
+        }
+    }
+
     /// A streamed answer, event by event.
     pub(crate) fn events(&self, script: &Script) -> Events {
-        if self.operation == Operation::Messages {
-            return anthropic::events(self, script);
+        match self.operation {
+            Operation::Messages => return anthropic::events(self, script),
+            Operation::Transcriptions => return media::events(self, script),
+            _ => {}
         }
         let (words, reason) = self.words(script);
         let usage = self.usage(script, words.len());
@@ -257,6 +285,8 @@ fn prompt_tokens(operation: Operation, body: &Value) -> u64 {
         Operation::Completions => words_in(&body["prompt"]),
         Operation::Embeddings => words_in(&body["input"]),
         Operation::Messages => anthropic::prompt_tokens(body),
+        Operation::Rerank => media::read_tokens(body),
+        Operation::Transcriptions => media::heard_tokens(body),
     }
 }
 

@@ -68,9 +68,8 @@ pub(crate) fn plain(script: &Script, answer: Plain) -> Vec<Step> {
 
 /// The steps of the plain answer to a call of a model.
 pub(crate) fn answer(script: &Script, ask: &Ask) -> Vec<Step> {
-    let (body, tokens) = ask.answer(script);
     let messages = ask.operation == Operation::Messages;
-    whole(script, messages, Plain { tokens, ..Plain::json(200, &body) })
+    whole(script, messages, ask.plain(script))
 }
 
 fn whole(script: &Script, messages: bool, answer: Plain) -> Vec<Step> {
@@ -88,8 +87,7 @@ pub(crate) fn stream(script: &Script, ask: &Ask) -> Vec<Step> {
     let mut plan = Plan { script, messages, steps: Vec::new() };
     plan.point("headers");
     if script.fault == Some(Fault::NotAStream) {
-        let (body, tokens) = ask.answer(&Script { fault: None, ..script.clone() });
-        plan.whole(Plain { tokens, ..Plain::json(200, &body) });
+        plan.whole(ask.plain(&Script { fault: None, ..script.clone() }));
     } else if !plan.spoilt_head() {
         plan.events(ask);
     }
@@ -263,9 +261,7 @@ impl Plan<'_> {
             self.event(framing, &event.to_string());
         }
         if fault != Some(Fault::NoDone) {
-            let last =
-                if self.messages { anthropic::last().to_string() } else { "[DONE]".to_owned() };
-            self.event(framing, &last);
+            self.event(framing, &ask.last(self.script));
         }
         self.last_chunk(framing);
         if self.script.hang_up {

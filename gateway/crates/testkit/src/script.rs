@@ -44,6 +44,8 @@ pub enum UsageReport {
     Missing,
     /// In the stream's last content chunk, asked or not, as some servers do.
     Unasked,
+    /// Of sound, its length instead of its tokens.
+    Seconds,
 }
 
 /// What goes wrong. `after` counts output tokens that are sent whole.

@@ -16,7 +16,7 @@ use crate::log::{Counts, Ended, Log, Seen};
 use crate::openai::{self, Ask, Operation};
 use crate::plan::{self, Plain, Step};
 use crate::script::Script;
-use crate::{anthropic, control, grpc, kserve};
+use crate::{anthropic, control, grpc, kserve, media};
 
 /// Pause between the pieces of what has no end: quick enough to keep limits of silence from firing.
 const ENDLESS: Duration = Duration::from_millis(5);
@@ -364,7 +364,8 @@ fn respond(shared: &Shared, request: &Request, connection: u64) -> (Seen, Vec<St
     let json_size = request.header("inference-header-content-length");
     let json_size = json_size.and_then(|size| size.parse().ok()).unwrap_or(usize::MAX);
     let (text, raw) = request.body.split_at(json_size.min(request.body.len()));
-    let mut body: Value = serde_json::from_slice(text).unwrap_or_default();
+    let form = media::form(request.header("content-type"), &request.body);
+    let mut body: Value = form.unwrap_or_else(|| serde_json::from_slice(text).unwrap_or_default());
     let unpacked = kserve::unpack(&mut body, raw);
     let path = request.path();
     let v2 = V2::of_path(path);

@@ -1,7 +1,7 @@
 //! Keep-alive connections by address, and the exchange of a request for an answer.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future as _;
 use std::pin::Pin;
@@ -76,6 +76,8 @@ struct Idle {
 /// A request's body.
 pub enum Payload {
     Whole(Bytes),
+    /// One after the other, so that a large one need not be copied to be joined to others.
+    Pieces(VecDeque<Bytes>),
     /// Relayed as it comes; cannot be sent twice.
     Streamed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = Broken>>>),
 }
@@ -347,8 +349,12 @@ fn multiplexed(address: &Address, call: Call<'_>) -> Result<Request<Payload>, Up
 
 /// A copy to send again, of a request whose body is at hand.
 pub(crate) fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
-    let Payload::Whole(body) = request.body() else { return None };
-    let mut copy = Request::new(Payload::Whole(body.clone()));
+    let body = match request.body() {
+        Payload::Whole(body) => Payload::Whole(body.clone()),
+        Payload::Pieces(pieces) => Payload::Pieces(pieces.clone()),
+        Payload::Streamed(_) => return None,
+    };
+    let mut copy = Request::new(body);
     copy.method_mut().clone_from(request.method());
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());
@@ -381,6 +387,11 @@ impl http_body::Body for Payload {
         match &mut *self {
             Self::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Pieces(pieces) => {
+                let mut rest = std::iter::from_fn(|| pieces.pop_front());
+                let next = rest.find(|piece| !piece.is_empty());
+                Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+            }
             Self::Streamed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -388,6 +399,7 @@ impl http_body::Body for Payload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
+            Self::Pieces(pieces) => pieces.iter().all(Bytes::is_empty),
             Self::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -395,6 +407,9 @@ impl http_body::Body for Payload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Pieces(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
             Self::Streamed(body) => body.size_hint(),
         }
     }

@@ -7,7 +7,7 @@ Written once, for asyncio; `generated/client.py` is derived from it for blocking
 import json
 import ssl
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from towpath.resources.inference import (
     predict_body,
     predict_path,
 )
+from towpath.resources.media import AsyncAudio
 from towpath.resources.organisation import (
     AsyncApplications,
     AsyncKeys,
@@ -47,7 +48,7 @@ from towpath.resources.serving import (
 from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
 from towpath.transport_async import AsyncHTTPTransport, AsyncResponse, AsyncTransport
-from towpath.types import Health, Prediction
+from towpath.types import Health, Prediction, Ranking
 from towpath.version import __version__
 
 
@@ -134,6 +135,11 @@ class AsyncTowpath:
     def embeddings(self) -> AsyncEmbeddings:
         """Texts as vectors."""
         return AsyncEmbeddings(self)
+
+    @cached_property
+    def audio(self) -> AsyncAudio:
+        """Sound."""
+        return AsyncAudio(self)
 
     @cached_property
     def files(self) -> AsyncFiles:
@@ -279,6 +285,30 @@ class AsyncTowpath:
                 "POST", predict_path(model, version), body=predict_body(inputs, parameters)
             )
         )
+
+    async def rerank(
+        self,
+        model: str,
+        query: str,
+        documents: Sequence[str | Mapping[str, Any]],
+        *,
+        top_n: int | None = None,
+        **more: Any,
+    ) -> Ranking:
+        """
+        Ask how well documents answer a query; the best comes first.
+
+        Args:
+            top_n: At most so many.
+            more: Any other field the model's server understands.
+
+        Raises:
+            APIStatusError: The platform refused, or every target failed.
+        """
+        body = {"model": model, "query": query, "documents": list(documents), **more}
+        if top_n is not None:
+            body["top_n"] = top_n
+        return Ranking.of(*await self.call("POST", "/v1/rerank", body=body))
 
     async def health(self) -> Health:
         """Ask whether the address can take requests; the answer has the reasons when it cannot."""

@@ -1,8 +1,8 @@
 """
 A streamed answer, chunk by chunk.
 
-A stream is whole only when it says so: one that ends without `[DONE]`, breaks off, or carries an
-error raises, so a truncated answer never looks complete.
+A stream is whole only when it says so: one that ends without its last event, breaks off, or carries
+an error raises, so a truncated answer never looks complete.
 """
 
 import json
@@ -28,12 +28,14 @@ class AsyncStream(Generic[T]):
         on_comment: Called with what the platform says while a model wakes up.
     """
 
-    def __init__(self, response: AsyncResponse, kind: type[T]) -> None:
+    def __init__(self, response: AsyncResponse, kind: type[T], *, last: str | None = None) -> None:
         self.headers: Mapping[str, str] = response.headers
         self.request_id = response.headers.get("x-request-id")
         self.on_comment: Callable[[str], None] | None = None
         self._response = response
         self._kind = kind
+        # Type of the event that ends it, where that is not `[DONE]` alone.
+        self._last = last
         self._chunks = self._read()
 
     def __aiter__(self) -> AsyncIterator[T]:
@@ -67,8 +69,11 @@ class AsyncStream(Generic[T]):
                     continue
                 if event.data == "[DONE]":
                     return
-                yield self._chunk(event)
+                chunk = self._chunk(event)
+                yield chunk
                 count += 1
+                if self._last is not None and chunk.to_dict().get("type") == self._last:
+                    return
         except APIConnectionError as error:
             raise self._cut(count) from error
         finally:

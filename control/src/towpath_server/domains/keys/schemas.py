@@ -38,7 +38,16 @@ def _unique(values: list[Any]) -> list[Any]:
 
 Network = Annotated[str, Field(max_length=64), AfterValidator(_network)]
 Grace = Annotated[str, Field(max_length=16), AfterValidator(_grace)]
-Operation = Literal["chat", "completions", "embeddings", "predict", "models"]
+Operation = Literal[
+    "chat",
+    "completions",
+    "embeddings",
+    "predict",
+    "models",
+    "rerank",
+    "transcriptions",
+    "count_tokens",
+]
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 KeyScope = Literal["invoke", "read"]
 Scope = Literal["invoke", "read", "deploy"]

@@ -60,7 +60,9 @@ class _Probe(_Part):
 class _Spec(_Part):
     formats: list[str] = Field(min_length=1)
     dialect: Literal["openai", "kserve_v2"]
-    operations: list[Literal["chat", "completions", "embeddings", "predict"]] = Field(min_length=1)
+    operations: list[
+        Literal["chat", "completions", "embeddings", "predict", "rerank", "transcriptions"]
+    ] = Field(min_length=1)
     command: list[str] = Field(min_length=1)
     listen: Literal["unix", "port"] = "unix"
     env: dict[str, str] = Field(default_factory=dict)

@@ -73,6 +73,7 @@ impl Reported {
             cache_write: self.cache_creation_input_tokens,
             cached: None,
             thought: self.output_tokens_details.and_then(|details| details.thinking_tokens),
+            ..Counts::default()
         }
     }
 

@@ -19,6 +19,7 @@ pub struct RequestError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestCode {
     InvalidJson,
+    InvalidForm,
     MissingField,
     InvalidField,
     UnsupportedField,
@@ -26,8 +27,9 @@ pub enum RequestCode {
 }
 
 impl RequestCode {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::InvalidJson,
+        Self::InvalidForm,
         Self::MissingField,
         Self::InvalidField,
         Self::UnsupportedField,
@@ -37,6 +39,7 @@ impl RequestCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
+            Self::InvalidForm => "invalid_form",
             Self::MissingField => "missing_field",
             Self::InvalidField => "invalid_field",
             Self::UnsupportedField => "unsupported_field",
@@ -47,6 +50,7 @@ impl RequestCode {
     pub fn title(self) -> &'static str {
         match self {
             Self::InvalidJson => "The body is not valid JSON",
+            Self::InvalidForm => "The body is not a form that can be read",
             Self::MissingField => "A required field is missing",
             Self::InvalidField => "A field has a wrong type or value",
             Self::UnsupportedField => "The model does not take this field",
@@ -57,6 +61,9 @@ impl RequestCode {
     pub fn fix(self) -> &'static str {
         match self {
             Self::InvalidJson => "Send one JSON object encoded as UTF-8.",
+            Self::InvalidForm => {
+                "Send `multipart/form-data` as the OpenAI clients or `curl -F` write it."
+            }
             Self::MissingField => "Add the field.",
             Self::InvalidField => "Correct the field.",
             Self::UnsupportedField => "Remove the field.",

@@ -25,6 +25,10 @@ use crate::shared::Shared;
 const UNKNOWN_BOUND: u64 = 4_096;
 /// What a chat's template adds to its text at most.
 const TEMPLATE_TOKENS: u64 = 64;
+/// Of sound, heard and written down: what compressed speech usually needs for a token, and what no codec in
+/// use needs less than (Opus at its lowest has 75 bytes for the tenth of a second that a token hears).
+const SOUND_BYTES_PER_TOKEN: u64 = 1_600;
+const LEAST_SOUND_BYTES_PER_TOKEN: u64 = 64;
 
 /// What admission knows beyond the table.
 #[derive(Debug)]
@@ -64,6 +68,8 @@ impl Admission {
 pub struct Needs {
     /// Bytes of text that the model will read.
     pub input_bytes: u64,
+    /// Bytes of sound that it will hear.
+    pub sound_bytes: u64,
     /// Most tokens of each answer, where the caller says so.
     pub max_output_tokens: Option<u64>,
     /// Answers that are asked for.
@@ -194,7 +200,7 @@ struct Size {
     input_bound: u64,
     output_bound: u64,
     /// The answer's length can be bounded.
-    generates: bool,
+    can_be_cut: bool,
     /// Nobody bounds the answer, so that the gateway has to.
     unbounded: bool,
     prices: Dearest,
@@ -212,13 +218,17 @@ impl Size {
             let shares = endpoint.targets.iter().map(|share| &share.target);
             shares.chain(&endpoint.fallback)
         };
+        let heard = needs.sound_bytes.div_ceil(SOUND_BYTES_PER_TOKEN);
+        let heard_bound = needs.sound_bytes.div_ceil(LEAST_SOUND_BYTES_PER_TOKEN);
         let input = input_tokens(&exchange.live, endpoint, needs.input_bytes);
         // A token has at least one byte, and no text twice the tokens of what was learned.
         let template = if needs.input_bytes > 0 { TEMPLATE_TOKENS } else { 0 };
         let input_bound = needs.input_bytes.min(input.saturating_mul(2)).saturating_add(template);
+        let (input, input_bound) = (input + heard, input_bound.saturating_add(heard_bound));
         let prices = targets().filter_map(|target| target.price_at(exchange.time_ms));
         let prices = Dearest::of(prices.map(|(_, price)| price.as_ref()));
         let generates = generates(exchange.operation);
+        let can_be_cut = generates && exchange.operation != Operation::Transcriptions;
         let choices = u64::from(needs.choices.max(1));
         let most = needs.max_output_tokens.map(|most| most.saturating_mul(choices));
         let context = targets().map(|target| target.spec.context_length.map(u64::from));
@@ -226,6 +236,7 @@ impl Size {
         let room = context.map(|context| context.saturating_mul(choices));
         let output_bound = match (generates, most, room) {
             (false, ..) => 0,
+            (true, ..) if needs.sound_bytes > 0 => heard_bound,
             (true, Some(most), Some(room)) => most.min(room),
             (true, Some(most), None) => most,
             (true, None, Some(room)) => room,
@@ -237,8 +248,8 @@ impl Size {
             output: output.min(output_bound),
             input_bound,
             output_bound,
-            generates,
-            unbounded: generates && most.is_none() && context.is_none(),
+            can_be_cut,
+            unbounded: can_be_cut && most.is_none() && context.is_none(),
             prices,
         }
     }
@@ -252,14 +263,14 @@ impl Size {
             }
         };
         let bound = amount(self.input_bound, self.output_bound);
-        let least = if self.generates { amount(self.input_bound, self.output) } else { bound };
+        let least = if self.can_be_cut { amount(self.input_bound, self.output) } else { bound };
         Claim { time_ms, estimate: amount(self.input, self.output), bound, least }
     }
 
     /// The output tokens that a grant leaves room for, where a bound has to be put on the call.
     fn most_output(&self, rule: &BudgetRule, claim: &Claim, grant: &Grant) -> Option<u64> {
         let lowered = grant.bound < claim.bound || self.unbounded;
-        if !lowered || !self.generates || !rule.is_hard() {
+        if !lowered || !self.can_be_cut || !rule.is_hard() {
             return None;
         }
         let most = if rule.is_money() {

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use towpath_dialect::kserve::{Body, Inference, Rules};
 use towpath_dialect::{
     OpenAiRequest, Receiver, Reply, Request, RequestCode, RequestError, V2Call, embeddings, predict,
 };
+use towpath_upstream::Payload;
 use towpath_wire::routing::{Dialect, Operation, Signature};
 
 use crate::grpc;
@@ -17,6 +19,10 @@ use crate::relay::Asked;
 pub struct Encoded<'t> {
     pub path: Cow<'t, str>,
     pub body: Bytes,
+    /// What follows `body`, where it is not whole.
+    pub rest: Vec<Bytes>,
+    /// Of the body, where it is no JSON.
+    pub content_type: Option<HeaderValue>,
     /// Length of the JSON that the body begins with, where tensors follow it.
     pub json_size: Option<usize>,
     pub stream: bool,
@@ -36,6 +42,28 @@ pub enum Kind<'t> {
 }
 
 impl<'t> Encoded<'t> {
+    /// A call with one JSON body and a plain answer.
+    fn whole(path: Cow<'t, str>, body: Bytes, kind: Kind<'t>) -> Self {
+        Self {
+            path,
+            body,
+            rest: Vec::new(),
+            content_type: None,
+            json_size: None,
+            stream: false,
+            grpc: false,
+            kind,
+        }
+    }
+
+    /// The body, to be sent.
+    pub fn payload(&self) -> Payload {
+        if self.rest.is_empty() {
+            return Payload::Whole(self.body.clone());
+        }
+        Payload::Pieces(std::iter::once(&self.body).chain(&self.rest).cloned().collect())
+    }
+
     /// An inference for a server that speaks the KServe protocol, in either form.
     fn v2(
         ready: &'t ReadyTarget,
@@ -46,11 +74,11 @@ impl<'t> Encoded<'t> {
         if spec.dialect == Dialect::KserveGrpc {
             let body = inference.for_grpc(&spec.upstream_model)?;
             let path = Cow::Borrowed(grpc::INFER_PATH);
-            return Ok(Self { path, body, json_size: None, stream: false, grpc: true, kind });
+            return Ok(Self { grpc: true, ..Self::whole(path, body, kind) });
         }
         let Body { bytes: body, json_size } = inference.for_rest()?;
         let path = Cow::Borrowed(ready.infer_path.as_str());
-        Ok(Self { path, body, json_size, stream: false, grpc: false, kind })
+        Ok(Self { json_size, ..Self::whole(path, body, kind) })
     }
 
     /// The same of one that was translated from another dialect.
@@ -65,8 +93,7 @@ impl<'t> Encoded<'t> {
             return Self::v2(ready, &Inference::from_rest(body)?, kind);
         }
         let path = Cow::Borrowed(ready.infer_path.as_str());
-        let body = body.bytes;
-        Ok(Self { path, body, json_size: None, stream: false, grpc: false, kind })
+        Ok(Self::whole(path, body.bytes, kind))
     }
 }
 
@@ -89,8 +116,10 @@ pub fn encode<'t>(
             let sent = request.for_target(&receiver(ready, salt))?;
             let kind = Kind::Model(sent.reply);
             let path = with_query(sent.path, spec.query.as_deref());
-            let (body, stream) = (sent.body, sent.stream);
-            Ok(Encoded { path, body, json_size: None, stream, grpc: false, kind })
+            let content_type = sent.content_type.map(HeaderValue::try_from).transpose();
+            let content_type = content_type.map_err(|_| unsupported("this form"))?;
+            let (rest, stream) = (sent.rest, sent.stream);
+            Ok(Encoded { rest, content_type, stream, ..Encoded::whole(path, sent.body, kind) })
         }
         (Asked::Predict { body, .. }, Dialect::KserveV2 | Dialect::KserveGrpc) => {
             let signature = signature(ready)?;

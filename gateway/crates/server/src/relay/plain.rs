@@ -24,9 +24,14 @@ use crate::{grpc, kserve};
 /// Says that a count is an estimate of the gateway's.
 const COUNTED_BY: &str = "x-towpath-counted-by";
 
+const JSON: &str = "application/json";
+/// Of JSON that tensors follow.
+const BINARY: &str = "application/octet-stream";
+
 /// A whole answer, in the caller's dialect.
 pub struct Plain {
     body: Bytes,
+    content_type: &'static str,
     /// Length of the JSON that the body begins with, where tensors follow it.
     json_size: Option<usize>,
     lease: Lease,
@@ -72,8 +77,9 @@ pub async fn read(
         Kind::Model(reply) => {
             let stamp = || account.exchange.stamp();
             let answered = reply.answer(answer, stamp).map_err(Failure::fault)?;
-            let Answered { body, usage, content_bytes } = answered;
-            return Ok(Plain { body, json_size: None, lease, usage, content_bytes });
+            let Answered { body, content_type, usage, content_bytes } = answered;
+            let json_size = None;
+            return Ok(Plain { body, content_type, json_size, lease, usage, content_bytes });
         }
         Kind::Inference => {
             let Asked::V2 { inference, .. } = &job.asked else { return Err(mismatched()) };
@@ -82,7 +88,8 @@ pub async fn read(
             let (body, usage) =
                 inference::answer(inference, caller, target, came).map_err(Failure::fault)?;
             let (Body { bytes: body, json_size }, usage) = (body, Some(usage));
-            return Ok(Plain { body, json_size, lease, usage, content_bytes: 0 });
+            let content_type = if json_size.is_some() { BINARY } else { JSON };
+            return Ok(Plain { body, content_type, json_size, lease, usage, content_bytes: 0 });
         }
     };
     let translated = match &job.asked {
@@ -104,7 +111,8 @@ pub async fn read(
     };
     let translated = translated.map_err(Failure::fault)?;
     let usage = Some(translated.usage);
-    Ok(Plain { body: translated.body, json_size: None, lease, usage, content_bytes: 0 })
+    let body = translated.body;
+    Ok(Plain { body, content_type: JSON, json_size: None, lease, usage, content_bytes: 0 })
 }
 
 fn mismatched() -> Failure {
@@ -129,10 +137,9 @@ pub async fn respond(
         let cache = &account.exchange.worker.shared.cache;
         cache.keep(place, &ready.target, plain.body.clone());
     }
-    let (kind, body) = match (account.exchange.dialect, plain.json_size) {
-        (CallerDialect::KserveGrpc, _) => (grpc::CONTENT_TYPE, grpc::body(plain.body, plain.lease)),
-        (_, Some(_)) => ("application/octet-stream", Outgoing::leased(plain.body, plain.lease)),
-        _ => ("application/json", Outgoing::leased(plain.body, plain.lease)),
+    let (kind, body) = match account.exchange.dialect {
+        CallerDialect::KserveGrpc => (grpc::CONTENT_TYPE, grpc::body(plain.body, plain.lease)),
+        _ => (plain.content_type, Outgoing::leased(plain.body, plain.lease)),
     };
     let mut response = head(&account, job, ready, kind, body);
     if let Some(size) = plain.json_size {
@@ -159,7 +166,7 @@ pub fn estimated(
     let tokens = ready.bytes_per_token.estimate(request.input_bytes());
     account.answered()?;
     let body = Outgoing::whole(Bytes::from(format!("{{\"input_tokens\":{tokens}}}")));
-    let mut response = head(account, job, ready, "application/json", body);
+    let mut response = head(account, job, ready, JSON, body);
     response.headers_mut().insert(COUNTED_BY, HeaderValue::from_static("gateway"));
     Ok(response)
 }
@@ -179,15 +186,15 @@ pub fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, Counted
     if any {
         return (reported, CountedBy::Upstream);
     }
-    if request.operation() == Operation::CountTokens {
+    let input = || Some(learned.estimate(request.input_bytes()));
+    let output = || Some(learned.estimate(plain.content_bytes));
+    let (input_tokens, output_tokens) = match request.operation() {
         // Counting uses no tokens.
-        return (Usage::default(), CountedBy::None);
-    }
-    let generates = request.operation() != Operation::Embeddings;
-    let usage = Usage {
-        input_tokens: Some(learned.estimate(request.input_bytes())),
-        output_tokens: generates.then(|| learned.estimate(plain.content_bytes)),
-        ..Usage::default()
+        Operation::CountTokens => return (Usage::default(), CountedBy::None),
+        Operation::Embeddings | Operation::Rerank => (input(), None),
+        // The bytes of a sound say nothing of its tokens.
+        Operation::Transcriptions => (None, output()),
+        _ => (input(), output()),
     };
-    (usage, CountedBy::Gateway)
+    (Usage { input_tokens, output_tokens, ..Usage::default() }, CountedBy::Gateway)
 }

@@ -99,7 +99,8 @@ impl Started {
 /// Size of the input, to count its tokens where the upstream does not.
 struct Input {
     bytes: u64,
-    estimate: u64,
+    /// Absent where the bytes of the input say nothing of its tokens.
+    estimate: Option<u64>,
     learned: Arc<BytesPerToken>,
 }
 
@@ -130,7 +131,8 @@ pub async fn start(
     let mut follower = replying.follow(false, || account.exchange.stamp());
     let learned = Arc::clone(&ready.bytes_per_token);
     let bytes = request.input_bytes();
-    let input = Input { bytes, estimate: learned.estimate(bytes), learned };
+    let estimate = (request.sound_bytes() == 0).then(|| learned.estimate(bytes));
+    let input = Input { bytes, estimate, learned };
     let mut body = reply.body;
     let mut queued = Bytes::new();
     loop {
@@ -334,7 +336,7 @@ fn used(follower: &Follower, input: &Input) -> (Usage, CountedBy) {
             // Some say at the beginning what they have read.
             let begun = follower.usage().unwrap_or_default();
             let usage = Usage {
-                input_tokens: begun.input_tokens.or(Some(input.estimate)),
+                input_tokens: begun.input_tokens.or(input.estimate),
                 output_tokens: Some(follower.content_events()),
                 ..begun
             };

@@ -25,6 +25,7 @@ mod kserve;
 mod life;
 mod limits;
 mod link;
+mod media;
 mod queue;
 mod routing;
 mod streams;

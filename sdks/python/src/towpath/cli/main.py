@@ -24,6 +24,8 @@ COMMANDS = {
     "chat": ("chat", "Talk to a model."),
     "predict": ("predict", "Ask any model, by its signature."),
     "embed": ("embed", "Turn texts into vectors."),
+    "rerank": ("rerank", "Order documents by how well they answer."),
+    "transcribe": ("transcribe", "Write down what is said in a file."),
     "batches": ("batches", "Run many calls from a file."),
     "deploy": ("deploy", "Deploy a model from its manifest."),
     "deployments": ("deployments", "Show and remove what is served."),

@@ -3,7 +3,7 @@
 import json
 import ssl
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from towpath.generated.resources.inference import (
     predict_body,
     predict_path,
 )
+from towpath.generated.resources.media import Audio
 from towpath.generated.resources.organisation import (
     Applications,
     Keys,
@@ -43,7 +44,7 @@ from towpath.generated.resources.serving import (
 from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
 from towpath.transport import HTTPTransport, Response, Transport
-from towpath.types import Health, Prediction
+from towpath.types import Health, Prediction, Ranking
 from towpath.version import __version__
 
 
@@ -130,6 +131,11 @@ class Towpath:
     def embeddings(self) -> Embeddings:
         """Texts as vectors."""
         return Embeddings(self)
+
+    @cached_property
+    def audio(self) -> Audio:
+        """Sound."""
+        return Audio(self)
 
     @cached_property
     def files(self) -> Files:
@@ -275,6 +281,30 @@ class Towpath:
                 "POST", predict_path(model, version), body=predict_body(inputs, parameters)
             )
         )
+
+    def rerank(
+        self,
+        model: str,
+        query: str,
+        documents: Sequence[str | Mapping[str, Any]],
+        *,
+        top_n: int | None = None,
+        **more: Any,
+    ) -> Ranking:
+        """
+        Ask how well documents answer a query; the best comes first.
+
+        Args:
+            top_n: At most so many.
+            more: Any other field the model's server understands.
+
+        Raises:
+            APIStatusError: The platform refused, or every target failed.
+        """
+        body = {"model": model, "query": query, "documents": list(documents), **more}
+        if top_n is not None:
+            body["top_n"] = top_n
+        return Ranking.of(*self.call("POST", "/v1/rerank", body=body))
 
     def health(self) -> Health:
         """Ask whether the address can take requests; the answer has the reasons when it cannot."""

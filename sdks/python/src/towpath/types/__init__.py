@@ -32,9 +32,15 @@ from towpath.types.inference import ModelList as ModelList
 from towpath.types.inference import ModelPrice as ModelPrice
 from towpath.types.inference import Prediction as Prediction
 from towpath.types.inference import PredictUsage as PredictUsage
+from towpath.types.inference import RankedDocument as RankedDocument
+from towpath.types.inference import Ranking as Ranking
 from towpath.types.inference import ServedModel as ServedModel
 from towpath.types.inference import TokenUsage as TokenUsage
 from towpath.types.inference import ToolCall as ToolCall
+from towpath.types.inference import Transcript as Transcript
+from towpath.types.inference import TranscriptEvent as TranscriptEvent
+from towpath.types.inference import TranscriptSegment as TranscriptSegment
+from towpath.types.inference import TranscriptUsage as TranscriptUsage
 from towpath.types.organisation import Application as Application
 from towpath.types.organisation import Key as Key
 from towpath.types.organisation import Member as Member

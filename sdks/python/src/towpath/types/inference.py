@@ -107,6 +107,60 @@ class EmbeddingList(Model):
     usage: TokenUsage | None
 
 
+class RankedDocument(Model):
+    """How well one document answers the query; `document` where it was asked for."""
+
+    index: int
+    relevance_score: float
+    document: Any | None
+
+
+class Ranking(Model):
+    """The documents, the best first."""
+
+    model: str | None
+    results: list[RankedDocument]
+    usage: TokenUsage | None
+
+
+class TranscriptUsage(Model):
+    """What a transcript used: tokens, or the length of the sound."""
+
+    type: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    total_tokens: int | None
+    seconds: float | None
+
+
+class TranscriptSegment(Model):
+    """A part of what was said, from when to when, in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Transcript(Model):
+    """What was said; subtitles are a text like any other."""
+
+    text: str
+    language: str | None
+    duration: float | None
+    segments: list[TranscriptSegment] | None
+    usage: TranscriptUsage | None
+
+
+class TranscriptEvent(Model):
+    """One event of a streamed transcript: a piece of it, or at last all of it with its usage."""
+
+    type: str | None
+    delta: str | None
+    text: str | None
+    usage: TranscriptUsage | None
+    choices: list[ChunkChoice] | None
+
+
 class ServedModel(Model):
     """Which model answered."""
 

@@ -1,13 +1,13 @@
 """Derived from `towpath/resources/batches.py` by `tools/derive_sync.py`; never edited."""
 
-import shutil
 import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
+from towpath import form
 from towpath.model import Model, Page
 from towpath.generated.paging import Pages
 from towpath.transport import Response
@@ -66,12 +66,12 @@ class Files:
         boundary = uuid.uuid4().hex
         name = filename or (file.name if isinstance(file, Path) else "file.jsonl")
         with tempfile.TemporaryDirectory() as folder:
-            form = Path(folder) / "form"
-            with form.open("wb") as out:
-                _write_form(out, file, boundary=boundary, purpose=purpose, filename=name)
-            headers = {"content-type": f"multipart/form-data; boundary={boundary}"}
+            written = Path(folder) / "form"
+            fields = [("purpose", purpose)]
+            form.write(written, file, boundary=boundary, fields=fields, filename=name)
+            headers = form.content_type(boundary)
             return BatchFile.of(
-                *self._client.call("POST", "/v1/files", content=form, headers=headers)
+                *self._client.call("POST", "/v1/files", content=written, headers=headers)
             )
 
     def get(self, file: str) -> BatchFile:
@@ -150,18 +150,3 @@ def _pages(
         return Page([kind.of(item) for item in document["data"]], rest, document, headers)
 
     return Pages(fetch)
-
-
-def _write_form(
-    out: BinaryIO, file: Path | bytes, *, boundary: str, purpose: str, filename: str
-) -> None:
-    quoted = filename.replace("\\", "_").replace('"', "_").replace("\r", "_").replace("\n", "_")
-    head = "content-disposition: form-data; name="
-    out.write(f'--{boundary}\r\n{head}"purpose"\r\n\r\n{purpose}\r\n'.encode())
-    out.write(f'--{boundary}\r\n{head}"file"; filename="{quoted}"\r\n\r\n'.encode())
-    if isinstance(file, Path):
-        with file.open("rb") as source:
-            shutil.copyfileobj(source, out)
-    else:
-        out.write(file)
-    out.write(f"\r\n--{boundary}--\r\n".encode())
