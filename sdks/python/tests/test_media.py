@@ -8,7 +8,9 @@ from inline_snapshot import snapshot
 
 import towpath
 from towpath import AsyncTowpath, Towpath
+from towpath.cli.deployments import advice
 from towpath.testing import Answer, FakeTowpath
+from towpath.types import Deployment
 
 RANKED = {
     "model": "reranker",
@@ -149,3 +151,20 @@ def test_the_command_transcribe_prints_the_text(cli: Any, sound: Path) -> None:
     )
     assert b'name="language"\r\n\r\nen\r\n' in cli.fake.calls[0].content
     assert '"text": "I see"' in as_json.out
+
+
+@pytest.mark.parametrize(
+    ("operations", "command"),
+    [(["rerank"], "rerank"), (["transcriptions"], "transcribe"), (["chat", "rerank"], "chat")],
+)
+def test_a_deployment_says_which_command_calls_it(operations: list[str], command: str) -> None:
+    deployment = {
+        "name": "m",
+        "phase": "Ready",
+        "operations": operations,
+        "environment": "sandbox",
+        "conditions": [],
+        "replicas": 1,
+    }
+
+    assert advice(Deployment(deployment)) == f'Call it: `towpath {command} m "…"`'

@@ -19,6 +19,8 @@ POLL_S = 0.25
 PATHS = {
     "chat": "/v1/chat/completions",
     "embed": "/v1/embeddings",
+    "rerank": "/v1/rerank",
+    "transcribe": "/v1/audio/transcriptions",
     "predict": "/v1/models/{name}/predict",
 }
 

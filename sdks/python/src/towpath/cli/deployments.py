@@ -15,6 +15,14 @@ from towpath.cli.session import (
 )
 from towpath.types import Deployment
 
+# Operation → the command that calls it, the likeliest first.
+VERBS = (
+    ("chat", "chat"),
+    ("embeddings", "embed"),
+    ("rerank", "rerank"),
+    ("transcriptions", "transcribe"),
+)
+
 
 @click.group(cls=Noun, short_help="Show and remove what is served.")
 def command() -> None:
@@ -82,7 +90,7 @@ def show(current: Session, deployment: str, environment: str | None, as_json: bo
 
 def verb(found: Deployment) -> str:
     """Return the command that calls it."""
-    for operation, command_name in (("chat", "chat"), ("embeddings", "embed")):
+    for operation, command_name in VERBS:
         if operation in (found.operations or []):
             return command_name
     return "predict"
