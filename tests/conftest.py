@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import certificates
 import fake_upstream
 import pytest
 import towpath_up
+import trustme
 from fake_upstream import FakeUpstream
 from towpath_up import Up
 
@@ -64,6 +66,19 @@ def upstream() -> Iterator[FakeUpstream]:
     """A scripted upstream, for what a real model cannot do on cue."""
     with fake_upstream.running() as fake:
         yield fake
+
+
+@pytest.fixture(scope="session")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """A platform behind TLS, its certificate of a private authority; tests make names of their own."""
+    folder = tmp_path_factory.mktemp("secure")
+    files = certificates.write(folder, trustme.CA(), "localhost", "127.0.0.1")
+    environment = {
+        "TOWPATH_TLS_CERT_FILE": str(files.chain),
+        "TOWPATH_TLS_KEY_FILE": str(files.key),
+    }
+    with towpath_up.running(folder, environment=environment, authority=files.authority) as up:
+        yield up
 
 
 @pytest.fixture

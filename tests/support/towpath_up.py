@@ -11,6 +11,7 @@ import queue
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -38,7 +39,7 @@ _ENVIRONMENT = os.environ  # noqa: TID251 (the child needs PATH and the like)
 
 
 class Up:
-    """One `towpath up`."""
+    """One `towpath up`; `authority` (PEM) vouches for its certificate where it has one."""
 
     def __init__(
         self,
@@ -46,8 +47,10 @@ class Up:
         *arguments: str,
         demo: bool = False,
         environment: Mapping[str, str] | None = None,
+        authority: Path | None = None,
     ) -> None:
         self.folder = folder
+        self.authority = authority
         self.data = folder / "data"
         self.config = folder / "config.toml"
         self.messages = folder / "up.stderr"
@@ -185,8 +188,9 @@ class Up:
         """Wait until the front door says that it is ready."""
 
         def answers() -> bool:
+            url, trust = f"{self.address}/readyz", self.trust()
             try:
-                return httpx2.get(f"{self.address}/readyz", timeout=5).status_code == 200
+                return httpx2.get(url, timeout=5, verify=trust).status_code == 200
             except httpx2.HTTPError:
                 return False
 
@@ -203,7 +207,12 @@ class Up:
             base_url=f"{self.address}/api/v1",
             headers={"authorization": f"Bearer {key}"},
             timeout=30,
+            verify=self.trust(),
         )
+
+    def trust(self) -> ssl.SSLContext:
+        """Make what a client trusts: the authority of this platform alone, where it has one."""
+        return ssl.create_default_context(cafile=self.authority)
 
 
 def _read(process: subprocess.Popen[str], lines: "queue.Queue[str | None]") -> None:

@@ -257,9 +257,11 @@ class ControlPlane:
         """Run batches through the front door, as any program calls it."""
         parts, limits = self._parts, self._parts.settings.batches
         url = limits.gateway or parts.settings.front_door
+        ours = limits.gateway is None and limits.gateway_ca is None
         async with GatewayClient(
             url,
             ca=limits.gateway_ca,
+            certificate=parts.settings.tls_cert_file if ours else None,
             connections=limits.concurrency,
             answer_bytes=limits.line_bytes,
         ) as gateway:

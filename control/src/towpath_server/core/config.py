@@ -156,7 +156,8 @@ class BatchSettings(BaseModel):
     gateway: str | None = Field(
         None,
         pattern=r"^https?://[^/?#]+$",
-        description="Where batches call models; default: the front door's own address.",
+        description="Where batches call models; default: the front door's own address, whose "
+        "certificate is then known.",
     )
     gateway_ca: Path | None = Field(
         None, description="Certificates (PEM) that alone are trusted there; default: the system's."
@@ -289,7 +290,8 @@ class Settings(BaseSettings):
         """Where the front door can be reached from this machine."""
         here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (what others may have bound)
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{here.get(self.host, host)}:{self.port}"
+        scheme = "https" if self.tls_cert_file else "http"
+        return f"{scheme}://{here.get(self.host, host)}:{self.port}"
 
     @field_validator("secret_key", "link_credential", "admin_key", "webhook_secret")
     @classmethod

@@ -134,6 +134,10 @@ def gateway(
     )
 
 
+def _absolute(file: Path | None) -> str | None:
+    return str(file.absolute()) if file else None
+
+
 def control(
     settings: Settings,
     folder: DataFolder,
@@ -149,7 +153,6 @@ def control(
     Args:
         port: The front door's, which may have been any free one.
     """
-    door = settings.model_copy(update={"port": port}).front_door
     command = [
         # -P: a folder of our name in the current one must not shadow the installed package
         *(sys.executable, "-P", "-m", "towpath_server", "serve"),
@@ -170,7 +173,10 @@ def control(
                 "TOWPATH_LINK_CREDENTIAL": secrets.link.reveal(),
                 # In the environment and not on the command line, where every user could read it.
                 "TOWPATH_DATABASE_URL": settings.database_url,
-                "TOWPATH_BATCHES__GATEWAY": settings.batches.gateway or door,
+                # Where the front door is and what it shows, for batches.
+                "TOWPATH_HOST": settings.host,
+                "TOWPATH_PORT": str(port),
+                "TOWPATH_TLS_CERT_FILE": _absolute(settings.tls_cert_file),
             }
         ),
         descriptors=(descriptors.api, descriptors.link),
