@@ -32,7 +32,9 @@ def main() -> int:
     for wanted in sorted(path for folder in APART for path in (ROOT / folder).glob("*.in")):
         lock = wanted.with_suffix(".lock").relative_to(ROOT)
         failed = failed or resolve(str(lock), str(wanted.relative_to(ROOT)))
-    return failed
+    # The server alone: its package's other needs are for what the tests do not use.
+    triton = ("--no-deps", "tests/triton/packages.in")
+    return failed or resolve("tests/triton/packages.lock", *triton)
 
 
 if __name__ == "__main__":

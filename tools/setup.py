@@ -15,6 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ VENV = ROOT / ".venv"
 UV = BUILD / "uv" / "bin" / "uv"
 LANGCHAIN = BUILD / "langchain"
 LOG = BUILD / "setup.log"
+TRITON = BUILD / "triton"
 
 # Distributions of this repository, installed without their dependencies: the lock file has those.
 OWN = ("sdks/python", "runtimes", "control")
@@ -210,6 +212,24 @@ def langchain() -> str:
     return f"{sum('==' in line for line in locked.splitlines())}, locked"
 
 
+def triton() -> str:
+    """Install a Triton server, whose Python backend runs on this Python's library."""
+    if platform.machine() != "x86_64" or sys.version_info >= (3, 13):
+        TRITON.mkdir(exist_ok=True)
+        return "none for this machine"
+    library = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    places = [Path(sysconfig.get_config_var("LIBDIR")), *Path("/usr/lib").glob("*-linux-gnu")]
+    if not any((place / library).exists() for place in places):
+        install_debian({library: library.removesuffix(".so.1.0")})
+    shutil.rmtree(TRITON, ignore_errors=True)
+    shell(
+        UV, "pip", "install", "-q", "--no-deps", "--require-hashes", "--target", TRITON,
+        "-r", ROOT / "tests/triton/packages.lock",
+        fix="see .build/setup.log; is the Python registry reachable",
+    )  # fmt: skip
+    return "2.51.0, Python backend"
+
+
 def bench_tools() -> str:
     """Install what measuring needs."""
     installed = install_debian(BENCH_PACKAGES)
@@ -265,6 +285,9 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
                 lambda: [ROOT / "tests/langchain/packages.lock"],
                 (LANGCHAIN,),
             )
+        )
+        found.append(
+            Step("triton", triton, lambda: [ROOT / "tests/triton/packages.lock"], (TRITON,))
         )
     if measuring:
         found.append(Step("bench tools", bench_tools, list, tuple(map(Path, BENCH_PACKAGES))))
