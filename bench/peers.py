@@ -1,7 +1,7 @@
 """Measure other gateways exactly as `run.py` measures ours; rows and table go to `bench/results/`.
 
-Each is installed from its lock (`bench/locks/`) into an environment of its own, and measured in turns
-with a bare nginx. They do different things per request: bare proxies are ceilings, not products.
+Each is installed from its lock (`bench/locks/`) into an environment of its own, or built (`bench/hyper`),
+and measured in turns with a bare nginx. They do different things per request: bare proxies are ceilings, not products.
 """
 
 from __future__ import annotations
@@ -91,6 +91,12 @@ def nginx_with_keys(place: Place) -> list[str]:
     )
 
 
+def hyper(place: Place) -> list[str]:
+    """What we stand on, with the least that a gateway does."""
+    ports = [str(place.port), str(place.upstream)]
+    return [str(HOMES / "hyper" / "release" / "hyper-proxy"), *ports, str(place.run / "log")]
+
+
 def envoy(place: Place) -> list[str]:
     """Envoy on one core."""
     file = place.run / "envoy.yaml"
@@ -132,6 +138,10 @@ PEERS = {
         "nginx with keys and log", f"nginx with {KEYS:,} keys in a map, the upstream's key put in, a buffered log",
         nginx_with_keys, BEARER,
     ),
+    "hyper": Gateway(
+        "hyper with keys and log", f"a bare proxy on hyper with {KEYS:,} keys, model and stream read, the upstream's key put in, a buffered log",
+        hyper, BEARER,
+    ),
     "envoy": Gateway("Envoy", "reverse proxy, no keys, no log", envoy),
     "vllm-router": Gateway(
         "vllm-router", "model router (Rust), round robin over one worker, no keys", vllm_router, start_limit_s=60,
@@ -150,7 +160,11 @@ PEERS = {
 
 
 def install(peer: str) -> None:
-    """Make a peer's environment exactly what its lock says, where it has one."""
+    """Make a peer's environment exactly what its lock says, where it has one; build what is built."""
+    if peer == "hyper":
+        manifest = ROOT / "bench" / "hyper" / "Cargo.toml"
+        build = ["cargo", "build", "-q", "--release", "--locked", "--manifest-path", manifest]
+        subprocess.run([*build, "--target-dir", HOMES / peer], check=True)
     lock, home = LOCKS / f"{peer}.lock", HOMES / peer
     stamp = home / "installed"
     if not lock.exists() or (stamp.exists() and stamp.read_bytes() == lock.read_bytes()):

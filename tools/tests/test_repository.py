@@ -37,8 +37,9 @@ def test_the_python_locks_are_hashed_and_name_no_host(lock: str) -> None:
         assert "--hash=sha256:" in block, block.splitlines()[0]
 
 
-def test_the_rust_lock_names_only_the_public_registry() -> None:
-    text = (ROOT / "Cargo.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("lock", ["Cargo.lock", "bench/hyper/Cargo.lock"])
+def test_the_rust_locks_name_only_the_public_registry(lock: str) -> None:
+    text = (ROOT / lock).read_text(encoding="utf-8")
     sources = set(re.findall(r'^source = "([^"]+)"', text, re.MULTILINE))
 
     assert len(sources) == 1
