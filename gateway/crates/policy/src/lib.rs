@@ -54,3 +54,13 @@ pub use ipnet::IpNet;
 
 /// Id of an entity, shared by everything that names it.
 pub type Id = std::sync::Arc<str>;
+
+/// Hashing of what callers cannot choose: what they can, as names of models that do not exist, goes
+/// into no map that uses it.
+pub type FastHash = foldhash::fast::RandomState;
+
+/// Entities by their ids.
+pub type IdMap<V> = std::collections::HashMap<Id, V, FastHash>;
+
+/// The same, shared between one table and the next.
+pub(crate) type SharedMap<K, V> = rpds::HashTrieMapSync<K, V, FastHash>;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use towpath_wire::Environment;
 use towpath_wire::routing::{self, Operation, Price};
 
-use crate::{Id, Tiers};
+use crate::{FastHash, Id, IdMap, Tiers};
 
 /// Most targets that one call may go to, fallbacks of fallbacks included: a bit each in [`crate::Candidates`].
 pub(crate) const MAX_REACHED: usize = 64;
@@ -59,11 +59,11 @@ pub struct Endpoint {
 /// All endpoints, by id and by the names that callers use.
 #[derive(Debug, Default)]
 pub struct Routes {
-    pub(crate) by_id: HashMap<Id, Arc<Endpoint>>,
-    by_name: HashMap<String, Vec<Arc<Endpoint>>>,
+    pub(crate) by_id: IdMap<Arc<Endpoint>>,
+    by_name: HashMap<String, Vec<Arc<Endpoint>>, FastHash>,
     /// By name, for lists.
     pub(crate) sorted: Vec<Arc<Endpoint>>,
-    pub(crate) targets: HashMap<Id, Arc<Target>>,
+    pub(crate) targets: IdMap<Arc<Target>>,
 }
 
 impl Routes {
@@ -104,7 +104,7 @@ impl Routes {
 
     /// Index endpoints, refusing a name that is taken.
     pub(crate) fn build(
-        targets: HashMap<Id, Arc<Target>>,
+        targets: IdMap<Arc<Target>>,
         endpoints: Vec<Arc<Endpoint>>,
     ) -> Result<Self, String> {
         let mut routes = Self { targets, ..Self::default() };

@@ -11,7 +11,6 @@ mod rules;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use rpds::HashTrieMapSync as Map;
 use towpath_wire::Environment;
 use towpath_wire::routing::{
     self, Batch, Block, Credential, DataClass, Envelope, Operation, Platform, Price, Priority,
@@ -19,7 +18,7 @@ use towpath_wire::routing::{
 };
 
 use crate::routes::Routes;
-use crate::{Blocks, BudgetRule, Id, KeyHash, LimitRule, Moment, Tiers, check};
+use crate::{Blocks, BudgetRule, Id, KeyHash, LimitRule, Moment, SharedMap as Map, Tiers, check};
 use change::Change;
 use rules::Index;
 
@@ -102,25 +101,25 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             revision: 0,
-            revoked: Map::new_sync(),
-            keys: Map::new_sync(),
-            key_hashes: Map::new_sync(),
-            teams: Map::new_sync(),
-            team_names: Map::new_sync(),
-            projects: Map::new_sync(),
-            project_names: Map::new_sync(),
-            endpoints: Map::new_sync(),
-            tiers: Map::new_sync(),
-            targets: Map::new_sync(),
-            prices: Map::new_sync(),
-            credentials: Map::new_sync(),
-            limits: Map::new_sync(),
-            budgets: Map::new_sync(),
+            revoked: Map::default(),
+            keys: Map::default(),
+            key_hashes: Map::default(),
+            teams: Map::default(),
+            team_names: Map::default(),
+            projects: Map::default(),
+            project_names: Map::default(),
+            endpoints: Map::default(),
+            tiers: Map::default(),
+            targets: Map::default(),
+            prices: Map::default(),
+            credentials: Map::default(),
+            limits: Map::default(),
+            budgets: Map::default(),
             rules: Index::default(),
-            blocks: Map::new_sync(),
+            blocks: Map::default(),
             blocked: Arc::default(),
             platform: None,
-            references: Map::new_sync(),
+            references: Map::default(),
             routes: Arc::default(),
             now: Moment::default(),
         }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use towpath_dialect::{ErrorBody, FaultCode, RequestCode, RequestError, UpstreamFault};
 
-use crate::grpc;
 use crate::outgoing::Outgoing;
+use crate::{grpc, names};
 
 /// What went wrong, as a client may branch on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,9 +68,9 @@ impl Shape {
     pub fn identify(self, headers: &mut HeaderMap, request_id: &str) {
         let Ok(id) = HeaderValue::from_str(request_id) else { return };
         if self == Self::Anthropic {
-            headers.insert("request-id", id.clone());
+            headers.insert(names::ANTHROPIC_REQUEST_ID, id.clone());
         }
-        headers.insert("x-request-id", id);
+        headers.insert(names::REQUEST_ID, id);
     }
 }
 

@@ -18,9 +18,11 @@ pub fn new(prefix: &str, time_ms: i64, random: u128) -> String {
     id
 }
 
-/// Lower-case hex of so many low digits.
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Lower-case hex of so many low digits, at most 32.
 pub fn hex(value: u128, digits: usize) -> String {
-    format!("{value:0digits$x}")
+    (0..digits).rev().map(|place| char::from(HEX[(value >> (place * 4) & 15) as usize])).collect()
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod live;
 mod log;
 mod metrics;
 mod models;
+mod names;
 mod outgoing;
 mod pipeline;
 mod prober;

@@ -1,13 +1,12 @@
 //! The table in force with all that requests need made ready beforehand: addresses, paths, headers.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use towpath_dialect::{BytesPerToken, Quirks};
-use towpath_policy::{GpuClock, Id, IpNet, RetryBudget, Table, Target, replica_tag};
+use towpath_policy::{GpuClock, Id, IdMap, IpNet, RetryBudget, Table, Target, replica_tag};
 use towpath_upstream::{Address, Tls, path_segment};
 use towpath_wire::routing::{Credential, Dialect, Retries, TargetKind};
 
@@ -19,8 +18,8 @@ use crate::secrets::Secrets;
 #[derive(Default)]
 pub struct Live {
     pub table: Table,
-    targets: HashMap<Id, Arc<ReadyTarget>>,
-    endpoints: HashMap<Id, Arc<ReadyEndpoint>>,
+    targets: IdMap<Arc<ReadyTarget>>,
+    endpoints: IdMap<Arc<ReadyEndpoint>>,
     /// What keeps targets from being used, for the log and `/readyz`.
     pub problems: Vec<String>,
 }
@@ -134,7 +133,7 @@ impl Live {
             return Self { table, targets, endpoints, problems: former.problems.clone() };
         }
         let mut problems = Vec::new();
-        let mut targets = HashMap::new();
+        let mut targets = IdMap::default();
         // What is blocked is not there: whatever chooses among targets passes it over.
         let open = |target: &&Arc<Target>| table.blocked().target(&target.spec).is_none();
         for target in table.routes().targets().filter(open) {

@@ -28,7 +28,7 @@ use crate::kserve::{self, Described, Wants};
 use crate::outgoing::Outgoing;
 use crate::relay::{self, Asked, Failure, Job, Looked};
 use crate::shared::Worker;
-use crate::{bodies, grpc, intake, models};
+use crate::{bodies, grpc, intake, models, names};
 
 /// Longest name of a model that is kept in records; endpoint names have at most 63.
 const NAME: usize = 128;
@@ -387,7 +387,7 @@ fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             if let Ok(id) = HeaderValue::from_str(&account.exchange.id) {
-                headers.insert("x-request-id", id);
+                headers.insert(names::REQUEST_ID, id);
             }
             response
         }
@@ -458,12 +458,12 @@ fn failed(mut account: Account, failure: &Failure) -> Response<Outgoing> {
     account.refuse(&refusal, failure.ended);
     let mut response = refusal.respond(shape, &account.exchange.id);
     let headers = response.headers_mut();
-    headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
+    headers.insert(names::ATTEMPTS, HeaderValue::from(account.progress.attempts));
     if let Some(target) = account.asked().and_then(|name| HeaderValue::from_str(name).ok()) {
-        headers.insert("x-towpath-target", target);
+        headers.insert(names::TARGET, target);
     }
     if let Some(ms) = account.progress.cold_start_ms {
-        headers.insert("x-towpath-cold-start-ms", HeaderValue::from(ms));
+        headers.insert(names::COLD_START_MS, HeaderValue::from(ms));
     }
     response
 }

@@ -32,7 +32,7 @@ use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::route::{self, Route, Step};
 use crate::tier::Choice;
-use crate::{clock, grpc, kserve};
+use crate::{clock, grpc, kserve, names};
 
 pub use early::{Early, answer};
 pub use failure::{Failure, Next};
@@ -378,9 +378,9 @@ fn headers(
         headers.insert(kserve::JSON_SIZE, HeaderValue::from(size));
     }
     let trace = &account.exchange.trace;
-    headers.insert("traceparent", trace.parent.clone());
+    headers.insert(names::TRACEPARENT, trace.parent.clone());
     if let Some(state) = &trace.state {
-        headers.insert("tracestate", state.clone());
+        headers.insert(names::TRACESTATE, state.clone());
     }
     headers
 }
@@ -406,31 +406,31 @@ fn head(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     exchange.shape().identify(headers, &exchange.id);
     if let Some(endpoint) = exchange.live.endpoint(&job.endpoint.id) {
-        headers.insert("x-towpath-endpoint", endpoint.name.clone());
+        headers.insert(names::ENDPOINT, endpoint.name.clone());
     }
     for (name, value) in &ready.shown {
         headers.insert(name.clone(), value.clone());
     }
-    headers.insert("x-towpath-attempts", HeaderValue::from(account.progress.attempts));
+    headers.insert(names::ATTEMPTS, HeaderValue::from(account.progress.attempts));
     if let Some(ms) = account.progress.cold_start_ms {
-        headers.insert("x-towpath-cold-start-ms", HeaderValue::from(ms));
+        headers.insert(names::COLD_START_MS, HeaderValue::from(ms));
     }
     if let Some(decision) = &account.decision
         && let Ok(value) = HeaderValue::from_str(decision.trim_start_matches("tier "))
     {
-        headers.insert("x-towpath-tier", value);
+        headers.insert(names::TIER, value);
     }
     match account.cache {
         Cache::None => {}
         Cache::Hit => {
-            headers.insert("x-towpath-cache", HeaderValue::from_static("hit"));
+            headers.insert(names::CACHE, HeaderValue::from_static("hit"));
         }
         Cache::Miss => {
-            headers.insert("x-towpath-cache", HeaderValue::from_static("miss"));
+            headers.insert(names::CACHE, HeaderValue::from_static("miss"));
         }
     }
     account.show_limits(headers);
-    headers.insert("x-towpath-overhead-us", HeaderValue::from(account.overhead_us()));
+    headers.insert(names::OVERHEAD_US, HeaderValue::from(account.overhead_us()));
     response
 }
 

@@ -8,6 +8,8 @@ use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use ring::hmac;
 use towpath_wire::routing::{AuthScheme, Credential};
 
+use crate::ids;
+
 /// Shortest secret that is taken.
 pub const MIN_SECRET: usize = 32;
 
@@ -80,7 +82,8 @@ impl Secrets {
     /// The pseudonym of a caller's end user: stable, and useless without the secret.
     pub fn pseudonym(&self, user: &str) -> String {
         let tag = hmac::sign(&self.pseudonym, user.as_bytes());
-        tag.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let half = tag.as_ref().first_chunk().map_or(0, |half| u128::from_be_bytes(*half));
+        ids::hex(half, 32)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use towpath_journal::Journal;
-use towpath_policy::{Id, Routes};
+use towpath_policy::{FastHash, Id, Routes};
 use towpath_upstream::{Address, Egress, Pool};
 use towpath_wire::link::Refusal as TableRefusal;
 use towpath_wire::routing::Operation;
@@ -70,7 +70,7 @@ pub struct Worker {
     series: RefCell<(Arc<Routes>, KnownSeries)>,
 }
 
-type KnownSeries = HashMap<SeriesKey, Arc<Series>>;
+type KnownSeries = HashMap<SeriesKey, Arc<Series>, FastHash>;
 
 /// A series by ids, so that names are looked up only for its first request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -311,7 +311,7 @@ fn head_failure(error: hyper::Error, received_bytes: u64) -> UpstreamError {
 }
 
 fn request(address: &Address, call: Call<'_>) -> Result<Request<Payload>, UpstreamError> {
-    let path = format!("{}{}", address.prefix(), call.path);
+    let path = [address.prefix(), call.path].concat();
     let target = match PathAndQuery::from_maybe_shared(Bytes::from(path)) {
         Ok(target) if call.path.starts_with('/') => target,
         _ => return Err(UpstreamError::Path(call.path.chars().take(200).collect())),

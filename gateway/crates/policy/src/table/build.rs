@@ -1,14 +1,14 @@
 //! What requests walk over, made out of the entities: endpoints with their targets, prices and fallbacks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use towpath_wire::routing::{self, Fallback, Price};
 
 use super::change::{endpoint_references, target_references};
 use super::{Kind, Table};
-use crate::Id;
 use crate::routes::{Endpoint, MAX_REACHED, Routes, Share, Target};
+use crate::{FastHash, Id, IdMap};
 
 impl Table {
     pub(super) fn contains(&self, kind: Kind, id: &Id) -> bool {
@@ -52,7 +52,7 @@ impl Table {
 
     /// Prepare endpoints and targets, keeping the former value of each target that did not change.
     pub(super) fn build_routes(&self) -> Result<Routes, String> {
-        let mut targets = HashMap::with_capacity(self.targets.size());
+        let mut targets = IdMap::with_capacity_and_hasher(self.targets.size(), FastHash::default());
         for (id, spec) in &self.targets {
             let mut prices: Vec<(Id, Arc<Price>)> = spec
                 .prices

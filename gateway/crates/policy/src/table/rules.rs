@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use rpds::HashTrieMapSync as Map;
 use towpath_wire::routing::Subject;
 
-use crate::{BudgetRule, Id, LimitRule};
+use crate::{BudgetRule, Id, LimitRule, SharedMap as Map};
 
 /// What applies to one subject.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +36,8 @@ pub(super) struct Index {
 impl Default for Index {
     fn default() -> Self {
         Self {
-            single: std::array::from_fn(|_| Map::new_sync()),
-            pairs: std::array::from_fn(|_| Map::new_sync()),
+            single: std::array::from_fn(|_| Map::default()),
+            pairs: std::array::from_fn(|_| Map::default()),
         }
     }
 }
@@ -54,7 +53,7 @@ impl Index {
             return replace(&mut self.single[first], id, change);
         };
         let Some(pair) = PAIRS.iter().position(|pair| *pair == (first, second)) else { return };
-        let mut inner = self.pairs[pair].get(&id).cloned().unwrap_or_else(Map::new_sync);
+        let mut inner = self.pairs[pair].get(&id).cloned().unwrap_or_else(Map::default);
         replace(&mut inner, other, change);
         if inner.is_empty() {
             self.pairs[pair].remove_mut(&id);

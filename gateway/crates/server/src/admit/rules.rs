@@ -145,12 +145,13 @@ pub fn hold(
         team: exchange.team.as_deref(),
         endpoint: &endpoint.id,
     };
-    let rules = exchange.live.table.rules(parties);
-    let limits = rules.clone().flat_map(|rules| &rules.limits);
-    let budgets = rules.flat_map(|rules| &rules.budgets);
-    if limits.clone().next().is_none() && budgets.clone().next().is_none() {
+    // Looked up once: what follows passes over them several times.
+    let rules: Vec<_> = exchange.live.table.rules(parties).collect();
+    if rules.is_empty() {
         return Ok(None);
     }
+    let limits = rules.iter().flat_map(|rules| &rules.limits);
+    let budgets = rules.iter().flat_map(|rules| &rules.budgets);
     let shared = &exchange.worker.shared;
     let admission = &shared.admission;
     let size = Size::of(exchange, &admission.learned, &key.id, endpoint, needs);

@@ -11,9 +11,9 @@ use towpath_policy::{
 use towpath_wire::routing::Period;
 use towpath_wire::usage::CallerDialect;
 
-use crate::clock;
 use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
+use crate::{clock, names};
 
 /// Client libraries honour no longer wait, and give up instead.
 pub const MOST_RETRY_AFTER_S: u64 = 120;
@@ -31,47 +31,41 @@ struct Names {
     reset: HeaderName,
 }
 
-/// The families for requests and tokens in a dialect, and whether resets are points in time.
-fn names(dialect: CallerDialect) -> Option<([Names; 2], bool)> {
-    let named = |limit, remaining, reset| Names {
-        limit: HeaderName::from_static(limit),
-        remaining: HeaderName::from_static(remaining),
-        reset: HeaderName::from_static(reset),
-    };
-    match dialect {
-        CallerDialect::Openai | CallerDialect::Responses => Some((
-            [
-                named(
-                    "x-ratelimit-limit-requests",
-                    "x-ratelimit-remaining-requests",
-                    "x-ratelimit-reset-requests",
-                ),
-                named(
-                    "x-ratelimit-limit-tokens",
-                    "x-ratelimit-remaining-tokens",
-                    "x-ratelimit-reset-tokens",
-                ),
-            ],
-            false,
-        )),
-        CallerDialect::Anthropic => Some((
-            [
-                named(
-                    "anthropic-ratelimit-requests-limit",
-                    "anthropic-ratelimit-requests-remaining",
-                    "anthropic-ratelimit-requests-reset",
-                ),
-                named(
-                    "anthropic-ratelimit-tokens-limit",
-                    "anthropic-ratelimit-tokens-remaining",
-                    "anthropic-ratelimit-tokens-reset",
-                ),
-            ],
-            true,
-        )),
-        CallerDialect::Predict | CallerDialect::KserveV2 | CallerDialect::KserveGrpc => None,
+impl Names {
+    const fn of(limit: &'static str, remaining: &'static str, reset: &'static str) -> Self {
+        Self {
+            limit: HeaderName::from_static(limit),
+            remaining: HeaderName::from_static(remaining),
+            reset: HeaderName::from_static(reset),
+        }
     }
 }
+
+/// The families for requests and tokens of OpenAI's clients, and of Anthropic's.
+const OPENAI: [Names; 2] = [
+    Names::of(
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+    ),
+    Names::of(
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-remaining-tokens",
+        "x-ratelimit-reset-tokens",
+    ),
+];
+const ANTHROPIC: [Names; 2] = [
+    Names::of(
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+    ),
+    Names::of(
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-tokens-remaining",
+        "anthropic-ratelimit-tokens-reset",
+    ),
+];
 
 /// Put where the strictest limits stand into an answer's head.
 pub fn standing<'r>(
@@ -89,7 +83,7 @@ pub fn standing<'r>(
     // Of the two, the one that has less left of it.
     let strictest = found.into_iter().flatten().min_by(|a, b| scarcer(&a.2, &b.2));
     if let Some(name) = strictest.and_then(|(rule, counted, _)| limit_name(rule, counted)) {
-        headers.insert("x-towpath-limit", name);
+        headers.insert(names::LIMIT, name);
     }
 }
 
@@ -113,12 +107,17 @@ pub fn refused<'r>(
     }
     families(dialect, found, headers);
     if let Some(name) = limit_name(rule, counted) {
-        headers.insert("x-towpath-limit", name);
+        headers.insert(names::LIMIT, name);
     }
 }
 
 fn families(dialect: CallerDialect, found: [Option<Standing>; 2], headers: &mut HeaderMap) {
-    let Some((names, points)) = names(dialect) else { return };
+    // Whether resets are points in time, and not spans.
+    let (names, points) = match dialect {
+        CallerDialect::Openai | CallerDialect::Responses => (OPENAI, false),
+        CallerDialect::Anthropic => (ANTHROPIC, true),
+        CallerDialect::Predict | CallerDialect::KserveV2 | CallerDialect::KserveGrpc => return,
+    };
     for (names, standing) in names.into_iter().zip(found) {
         let Some(standing) = standing else { continue };
         headers.insert(names.limit, HeaderValue::from(standing.limit));
@@ -208,7 +207,7 @@ pub fn warnings<'r>(
         let reset = rfc3339(rule.standing(now_ms).resets_at_ms);
         let text = format!("{}; used={share}%; reset={reset}", budget_name(rule));
         if let Ok(text) = HeaderValue::try_from(text) {
-            headers.append("x-towpath-budget-warning", text);
+            headers.append(names::BUDGET_WARNING, text);
         }
     }
 }
@@ -237,12 +236,12 @@ pub fn exhausted(rule: &BudgetRule, exhausted: &Exhausted, exchange: &Exchange) 
         );
         let mut refusal = Refusal::new(Code::InsufficientQuota, detail).never_retry();
         if let Ok(until) = HeaderValue::try_from(until) {
-            refusal.headers().insert("x-towpath-retry-at", until);
+            refusal.headers().insert(names::RETRY_AT, until);
         }
         refusal
     };
     if let Ok(name) = HeaderValue::try_from(budget_name(rule)) {
-        refusal.headers().insert("x-towpath-limit", name);
+        refusal.headers().insert(names::LIMIT, name);
     }
     refusal.fix(whom_to_ask(exchange))
 }

@@ -19,6 +19,7 @@ use towpath_wire::routing::ColdStart;
 use crate::account::Account;
 use crate::errors::Shape;
 use crate::exchange::Exchange;
+use crate::names;
 use crate::outgoing::{Cut, Outgoing};
 use crate::relay::{Failure, Job, relay};
 
@@ -90,7 +91,7 @@ fn head(exchange: &Exchange, job: &Job) -> Response<Outgoing> {
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     exchange.shape().identify(headers, &exchange.id);
     if let Some(endpoint) = exchange.live.endpoint(&job.endpoint.id) {
-        headers.insert("x-towpath-endpoint", endpoint.name.clone());
+        headers.insert(names::ENDPOINT, endpoint.name.clone());
     }
     response
 }

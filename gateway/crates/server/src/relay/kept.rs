@@ -6,6 +6,7 @@ use towpath_wire::usage::{Cache, Ended};
 
 use crate::account::Account;
 use crate::errors::Refusal;
+use crate::names;
 use crate::outgoing::Outgoing;
 use crate::relay::{Job, head};
 
@@ -39,7 +40,7 @@ pub async fn look(mut account: Account, job: &Job) -> Looked {
     let body = Outgoing::whole(Bytes::clone(&kept.body));
     let mut response = head(&account, job, &ready, kind, body);
     let headers = response.headers_mut();
-    headers.insert("x-towpath-cost-nano", HeaderValue::from(0));
+    headers.insert(names::COST_NANO, HeaderValue::from(0));
     if kept.stream {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }

@@ -19,7 +19,7 @@ use crate::outgoing::Outgoing;
 use crate::relay::encode::{Encoded, Kind};
 use crate::relay::failure::Failure;
 use crate::relay::{Asked, Job, head, inference};
-use crate::{grpc, kserve};
+use crate::{grpc, kserve, names};
 
 /// Says that a count is an estimate of the gateway's.
 const COUNTED_BY: &str = "x-towpath-counted-by";
@@ -146,7 +146,7 @@ pub async fn respond(
         response.headers_mut().insert(kserve::JSON_SIZE, HeaderValue::from(size));
     }
     if let Some(cost) = account.progress.cost_nano {
-        response.headers_mut().insert("x-towpath-cost-nano", HeaderValue::from(cost));
+        response.headers_mut().insert(names::COST_NANO, HeaderValue::from(cost));
     }
     let sequence = account.close(Ended::Complete, Some(200), None);
     account.durable(sequence).await;
