@@ -50,7 +50,7 @@ pub struct Refused {
 }
 
 /// The routing table at one revision. Cloning costs a few pointers.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Table {
     revision: u64,
     revoked: Map<KeyHash, ()>,
@@ -96,35 +96,6 @@ enum Kind {
 }
 
 type Reference = (Kind, Id);
-
-impl Default for Table {
-    fn default() -> Self {
-        Self {
-            revision: 0,
-            revoked: Map::default(),
-            keys: Map::default(),
-            key_hashes: Map::default(),
-            teams: Map::default(),
-            team_names: Map::default(),
-            projects: Map::default(),
-            project_names: Map::default(),
-            endpoints: Map::default(),
-            tiers: Map::default(),
-            targets: Map::default(),
-            prices: Map::default(),
-            credentials: Map::default(),
-            limits: Map::default(),
-            budgets: Map::default(),
-            rules: Index::default(),
-            blocks: Map::default(),
-            blocked: Arc::default(),
-            platform: None,
-            references: Map::default(),
-            routes: Arc::default(),
-            now: Moment::default(),
-        }
-    }
-}
 
 // ---------------------------------------------------------------------------------------- reading
 

@@ -27,19 +27,10 @@ const PARTS: usize = 4;
 const PAIRS: [(usize, usize); 6] = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)];
 
 /// All rules by subject. A shape of subject that nobody uses costs a call one comparison.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     single: [Map<Id, Arc<Rules>>; PARTS],
     pairs: [Map<Id, Map<Id, Arc<Rules>>>; PAIRS.len()],
-}
-
-impl Default for Index {
-    fn default() -> Self {
-        Self {
-            single: std::array::from_fn(|_| Map::default()),
-            pairs: std::array::from_fn(|_| Map::default()),
-        }
-    }
 }
 
 impl Index {

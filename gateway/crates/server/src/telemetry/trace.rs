@@ -113,9 +113,8 @@ impl Trace {
 }
 
 fn header(id: &str, span: u64, flags: [u8; 2]) -> HeaderValue {
-    let flags = flags.map(char::from);
-    let [high, low] = flags;
-    let text = format!("00-{id}-{span:016x}-{high}{low}");
+    let span = ids::hex(span.into(), 16);
+    let text = ["00", id, &span, std::str::from_utf8(&flags).unwrap_or("00")].join("-");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
