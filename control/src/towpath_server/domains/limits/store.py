@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Select, select
 
-from towpath_server.core import queries
+from towpath_server.core import queries, subjects
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
@@ -19,8 +19,6 @@ from towpath_server.domains.limits.models import (
     Subject,
 )
 from towpath_server.domains.limits.tables import limits
-
-_SUBJECT = {part: limits.c[f"{part}_id"] for part in ("key", "project", "team", "endpoint")}
 
 
 async def insert(tx: Tx, limit: Limit) -> None:
@@ -48,25 +46,14 @@ async def find(tx: Tx, ref: str) -> Limit | None:
 
 async def page(tx: Tx, reach: Reach, subject: Mapping[str, str], window: Window) -> list[Limit]:
     """List one limit more than the window has; `subject` narrows to these parts."""
-    query = select(limits).where(
-        queries.within(reach, team=limits.c.owner_team_id, project=limits.c.owner_project_id)
-    )
-    for part, value in subject.items():
-        query = query.where(_SUBJECT[part] == value)
-    rows = await tx.execute(queries.windowed(query, window, limits.c.id))
-    return [_limit(row) for row in rows]
+    return await _read(tx, subjects.page(limits, reach, subject, window))
 
 
 async def rows(
     tx: Tx, *, wanted: Collection[str] | None, after: str = "", limit: int = 5_000
 ) -> list[Limit]:
     """List limits by id, or all after one, in order of id and whoever asks."""
-    query = select(limits)
-    if wanted is None:
-        query = query.where(limits.c.id > after).order_by(limits.c.id).limit(limit)
-    else:
-        query = query.where(limits.c.id.in_(sorted(wanted)))
-    return [_limit(row) for row in await tx.execute(query)]
+    return await _read(tx, subjects.rows(limits, wanted=wanted, after=after, limit=limit))
 
 
 async def change(tx: Tx, limit: Limit, rules: Rules) -> None:
@@ -81,22 +68,21 @@ async def remove(tx: Tx, limit: Limit) -> None:
 
 async def naming(tx: Tx, part: str, id_: str) -> list[Limit]:
     """List the limits whose subject has this part."""
-    return [_limit(row) for row in await tx.execute(select(limits).where(_SUBJECT[part] == id_))]
+    return await _read(tx, subjects.naming(limits, part, id_))
 
 
 async def remove_all(tx: Tx, ids: Collection[str]) -> None:
     """Remove limits by id."""
-    await tx.execute(delete(limits).where(limits.c.id.in_(sorted(ids))))
+    await tx.execute(subjects.removal(limits, ids))
 
 
 async def worded_by(tx: Tx, part: str, id_: str) -> list[str]:
     """List the ids of limits whose words have the name of this key, project or team."""
-    condition = _SUBJECT[part] == id_
-    if part == "project":  # a key's words name its project
-        condition = or_(condition, limits.c.owner_project_id == id_)
-    elif part == "team":  # a project's words name its team
-        condition = or_(condition, limits.c.owner_team_id == id_)
-    return list((await tx.execute(select(limits.c.id).where(condition))).scalars())
+    return list((await tx.execute(subjects.worded_by(limits, part, id_))).scalars())
+
+
+async def _read(tx: Tx, query: Select[Any]) -> list[Limit]:
+    return [_limit(row) for row in await tx.execute(query)]
 
 
 def _columns(rules: Rules) -> dict[str, Any]:

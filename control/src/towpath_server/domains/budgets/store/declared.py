@@ -4,17 +4,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Select, delete, select, update
 
-from towpath_server.core import queries
+from towpath_server.core import queries, subjects
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
 from towpath_server.domains.budgets.models import Budget, Level, Mode, Notice, Period, Unit, Use
 from towpath_server.domains.budgets.tables import budgets, levels, notices
-from towpath_server.domains.limits.models import PARTS, Owner, Setter, Subject
-
-_SUBJECT = {part: budgets.c[f"{part}_id"] for part in PARTS}
+from towpath_server.domains.limits.models import Owner, Setter, Subject
 
 
 async def insert(tx: Tx, budget: Budget) -> None:
@@ -46,13 +44,7 @@ async def find(tx: Tx, ref: str) -> Budget | None:
 
 async def page(tx: Tx, reach: Reach, subject: Mapping[str, str], window: Window) -> list[Budget]:
     """List one budget more than the window has; `subject` narrows to these parts."""
-    query = select(budgets).where(
-        queries.within(reach, team=budgets.c.owner_team_id, project=budgets.c.owner_project_id)
-    )
-    for part, value in subject.items():
-        query = query.where(_SUBJECT[part] == value)
-    rows = await tx.execute(queries.windowed(query, window, budgets.c.id))
-    return [_budget(row) for row in rows]
+    return await _read(tx, subjects.page(budgets, reach, subject, window))
 
 
 async def note_level(tx: Tx, budget: Budget, use: Use, level: Level) -> bool:
@@ -100,12 +92,7 @@ async def rows(
     tx: Tx, *, wanted: Collection[str] | None, after: str = "", limit: int = 5_000
 ) -> list[Budget]:
     """List budgets by id, or all after one, in order of id and whoever asks."""
-    query = select(budgets)
-    if wanted is None:
-        query = query.where(budgets.c.id > after).order_by(budgets.c.id).limit(limit)
-    else:
-        query = query.where(budgets.c.id.in_(sorted(wanted)))
-    return [_budget(row) for row in await tx.execute(query)]
+    return await _read(tx, subjects.rows(budgets, wanted=wanted, after=after, limit=limit))
 
 
 async def change(tx: Tx, budget: Budget, values: Mapping[str, Any]) -> None:
@@ -120,22 +107,21 @@ async def remove(tx: Tx, budget: Budget) -> None:
 
 async def naming(tx: Tx, part: str, id_: str) -> list[Budget]:
     """List the budgets whose subject has this part."""
-    return [_budget(row) for row in await tx.execute(select(budgets).where(_SUBJECT[part] == id_))]
+    return await _read(tx, subjects.naming(budgets, part, id_))
 
 
 async def remove_all(tx: Tx, ids: Collection[str]) -> None:
     """Remove budgets by id."""
-    await tx.execute(delete(budgets).where(budgets.c.id.in_(sorted(ids))))
+    await tx.execute(subjects.removal(budgets, ids))
 
 
 async def worded_by(tx: Tx, part: str, id_: str) -> list[str]:
     """List the ids of budgets whose words have the name of this key, project or team."""
-    condition = _SUBJECT[part] == id_
-    if part == "project":  # a key's words name its project
-        condition = or_(condition, budgets.c.owner_project_id == id_)
-    elif part == "team":  # a project's words name its team
-        condition = or_(condition, budgets.c.owner_team_id == id_)
-    return list((await tx.execute(select(budgets.c.id).where(condition))).scalars())
+    return list((await tx.execute(subjects.worded_by(budgets, part, id_))).scalars())
+
+
+async def _read(tx: Tx, query: Select[Any]) -> list[Budget]:
+    return [_budget(row) for row in await tx.execute(query)]
 
 
 def _budget(row: Any) -> Budget:
