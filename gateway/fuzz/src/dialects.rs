@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use towpath_dialect::{
-    End, MessagesRequest, OpenAiRequest, Quirks, Receiver, Reply, Request, ResponsesRequest, Stamp,
+    End, Inline, MessagesRequest, OpenAiRequest, Quirks, Receiver, Reply, Request,
+    ResponsesRequest, Stamp,
 };
 use towpath_wire::routing::{Dialect, Operation};
 
@@ -34,6 +35,12 @@ pub fn fuzz_translate(data: &[u8]) {
     ];
     for request in requests.into_iter().flatten() {
         assert!(is_json(data), "a body that is not JSON was read");
+        if let Ok(remote) = request.remote() {
+            let png = Inline { media_type: "image/png", bytes: Bytes::from_static(b"png") };
+            let content: Vec<_> = remote.into_iter().map(|one| (one, png.clone())).collect();
+            let left = request.with_inline(&content).and_then(|inlined| inlined.remote());
+            assert_eq!(left, Ok(Vec::new()), "an image is still elsewhere");
+        }
         for receiver in receivers() {
             let Ok(sent) = request.for_target(&receiver) else { continue };
             let again = match sent.path {

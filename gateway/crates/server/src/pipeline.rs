@@ -322,8 +322,7 @@ fn prepare(
         }
     };
     account.admitted(endpoint, reservation);
-    let early = Rc::default();
-    Ok(Job { endpoint: Arc::clone(endpoint), asked, early, _lease: lease })
+    Ok(Job::new(Arc::clone(endpoint), asked, lease))
 }
 
 /// Note on the exchange what a request to a model says of itself.

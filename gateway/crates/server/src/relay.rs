@@ -4,12 +4,14 @@ mod cascade;
 mod early;
 mod encode;
 mod failure;
+mod images;
 mod inference;
 mod kept;
 mod overflow;
 mod plain;
 mod stream;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +44,7 @@ pub use overflow::foreseen;
 use cascade::Judged;
 use encode::Encoded;
 use failure::Failures;
+use images::Inlined;
 
 /// Attempts of one call, whatever its endpoint asks for: a bound on what one request may cost.
 const MAX_ATTEMPTS: u32 = 16;
@@ -108,13 +111,19 @@ impl Asked {
 pub struct Job {
     pub endpoint: Arc<Endpoint>,
     pub asked: Asked,
+    /// The same with what it names by URL, once that was fetched.
+    inlined: OnceCell<Inlined>,
     /// For streams that may have to wait long.
     pub early: Rc<Early>,
     /// Memory of the caller's body, kept while it may be sent again.
-    pub _lease: Lease,
+    _lease: Lease,
 }
 
 impl Job {
+    pub fn new(endpoint: Arc<Endpoint>, asked: Asked, lease: Lease) -> Self {
+        Self { endpoint, asked, inlined: OnceCell::new(), early: Rc::default(), _lease: lease }
+    }
+
     /// What the model will read, from its beginning.
     fn prompt(&self) -> &[u8] {
         match &self.asked {
@@ -239,8 +248,14 @@ async fn send(
     if let Some(refusal) = foreseen(job, ready) {
         return Err(Failure::too_long(refusal));
     }
+    let remote = images::remote(job, ready)?;
+    let asked = match remote.is_empty() {
+        true => &job.asked,
+        // Boxed: it is rare, and its size would be every call's.
+        false => Box::pin(images::inline(account, job, remote)).await?,
+    };
     let salt = salt(account, ready);
-    let encoded = encode::encode(&job.asked, ready, salt.as_deref());
+    let encoded = encode::encode(asked, ready, salt.as_deref());
     let encoded = encoded.map_err(|error| Failure::unfit(error.into()))?;
     let Some(replica) = ready.replicas.get(index) else {
         return Err(Failure::unfit(Refusal::new(Code::NotReady, "The model has just moved.")));

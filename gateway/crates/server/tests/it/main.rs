@@ -21,6 +21,7 @@ mod fault_table;
 mod faults;
 mod frontdoor;
 mod grpc;
+mod images;
 mod kserve;
 mod life;
 mod limits;

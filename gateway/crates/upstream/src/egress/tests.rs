@@ -8,6 +8,19 @@ fn judged(egress: &Egress, text: &str) -> Result<(), Denied> {
     egress.0.rules.load().judge(text.parse().unwrap())
 }
 
+/// The list that the control plane's tests read, too.
+const ADDRESSES: &str = include_str!("addresses.txt");
+
+#[test]
+fn both_planes_judge_the_same_addresses_alike() {
+    let egress = Egress::default();
+    for line in ADDRESSES.lines().filter(|line| !line.starts_with('#')) {
+        let (judgement, address) = line.split_once(' ').unwrap();
+        let judged = egress.0.rules.load().judge(SocketAddr::new(ip(address), 443));
+        assert_eq!(judged.is_ok(), judgement == "allowed", "{address}");
+    }
+}
+
 #[test]
 fn what_lies_inside_is_denied_in_every_form() {
     let denied = [
