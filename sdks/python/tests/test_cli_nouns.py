@@ -514,6 +514,14 @@ Other sums: `towpath usage --by team,day`; the rows: `towpath requests`
     }
 
 
+def test_a_deployment_on_gpus_says_how_many(cli: Any) -> None:
+    cli.fake.answer("GET", "/api/v1/deployments/dep_1", Answer(body=DEPLOYMENT | {"gpus": 2}))
+
+    done = cli("deployments", "show", "dep_1")
+
+    assert "triage → sandbox: Progressing, 2 GPUs a replica    dep_" in done.out
+
+
 def test_a_deployment_shows_every_step_and_the_fix(cli: Any) -> None:
     cli.fake.answer("GET", "/api/v1/deployments/dep_1", Answer(body=DEPLOYMENT))
 
