@@ -126,6 +126,59 @@ def test_anthropics_client_raises_its_own_errors_with_the_request_id(messages, d
     assert refused.value.body["error"]["param"] == "container"
 
 
+def test_the_real_model_goes_on_with_a_stream_that_another_server_cut(demo, upstream):
+    upstream.script("cut", text="The capital of France is the city of", fault={"cut": {"after": 5}})
+    cut = {"url": upstream.base_url, "dialect": "openai", "model": "cut"}
+    with demo.api() as api:
+        made = api.post(
+            "/endpoints",
+            json={
+                "name": "recovered",
+                "environment": "sandbox",
+                "project": "demo/quickstart",
+                "targets": [{"static": cut}],
+                "fallback": [{"deployment": "smollm2"}],
+                "stream_recovery": "continue",
+            },
+        )
+        assert made.status_code == 201, made.text
+        try:
+            with openai.OpenAI(
+                base_url=f"{demo.address}/v1", api_key=demo.demo_key, max_retries=0, timeout=120
+            ) as client:
+                answer = client.chat.completions.with_raw_response.create(
+                    model="recovered",
+                    messages=QUESTION,
+                    max_tokens=12,
+                    temperature=0,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                )
+                chunks = list(answer.parse())
+            record = recorded(demo, answer.headers["x-request-id"])
+        finally:
+            api.delete(f"/endpoints/{made.json()['id']}")
+
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    reasons = [
+        c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason
+    ]
+    usage = chunks[-1].usage
+    # One sentence of two authors: the second begins where the first was cut, not anew.
+    assert text.startswith("The capital of France is ")
+    assert text.count("The capital") == 1
+    assert len(text) > len("The capital of France is ")
+    assert "  " not in text
+    assert len({(chunk.id, chunk.created, chunk.model) for chunk in chunks}) == 1
+    assert len(reasons) == 1
+    assert (record["target"], record["attempts"], record["ended"]) == ("smollm2", 2, "complete")
+    assert (record["input_tokens"], record["output_tokens"]) == (
+        usage.prompt_tokens,
+        usage.completion_tokens,
+    )
+    assert 5 < usage.completion_tokens <= 12
+
+
 def test_openais_client_gets_a_response_that_is_recorded(responses, demo):
     answer = responses.responses.create(
         model="smollm2", input=ASKED, instructions="Answer briefly.", max_output_tokens=12

@@ -17,8 +17,13 @@ Quirk = Literal[
     "count_tokens",
     "responses",
     "json_schema_by_tool",
+    "continue_final_message",
+    "assistant_prefill",
 ]
 """Departures from a dialect, as `gateway/crates/wire` names them; a test compares both."""
+
+GOING_ON: frozenset[Quirk] = frozenset({"continue_final_message", "assistant_prefill"})
+"""Of a server that goes on with an answer which another one began."""
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,6 @@ async def test_a_part_that_is_changed_is_replaced_and_others_stay(api: Api, db: 
         {"cache": {}},
         {"cache": {"ttl": "1ms"}},
         {"stream_recovery": "restart"},
-        {"stream_recovery": "continue"},
         {"tier": {"levels": TIER["levels"][:1]}},  # type: ignore[index]
         {"tier": {**TIER, "escalate_on": [{"mean_logprob": 1}]}},
         {"fallback": [{"endpoint": "a", "deployment": "b"}]},
@@ -255,3 +254,39 @@ async def test_how_a_static_server_is_called_reaches_the_gateway(api: Api, db: D
         "query": "api-version=1",
         "headers": {"x-region": "eu"},
     }
+
+
+ABLE = {"static": {**CHEAP["static"], "quirks": ["continue_final_message"]}}
+
+
+async def test_a_stream_is_gone_on_with_where_one_target_can(api: Api, db: Database) -> None:
+    await api.create(
+        "/providers", name="backup", vendor="llama-cpp", base_url="http://gpu.internal:8080/v1"
+    )
+    backup = {"provider": "backup", "model": "m"}
+
+    for name, parts in {
+        "own": {"targets": [ABLE]},
+        "backed": {"fallback": [backup]},
+        "onward": {"fallback": [{"endpoint": "own"}]},
+    }.items():
+        await api.create("/endpoints", **body(name, stream_recovery="continue", **parts))
+
+    assert {one.serving["stream_recovery"] for one in (await routed(db)).values()} == {"continue"}
+
+
+async def test_a_stream_that_nobody_could_go_on_with_is_refused(api: Api) -> None:
+    vectors = {"static": {**ABLE["static"], "operations": ["embeddings"]}}
+
+    found = await refused(api, stream_recovery="continue")
+    assert "`small`" in found["#/stream_recovery"]["detail"]
+    assert "`assistant_prefill`" in found["#/stream_recovery"]["fix"]
+
+    found = await refused(api, stream_recovery="continue", targets=[vectors])
+    assert "no target of the endpoint chats" in found["#/stream_recovery"]["detail"]
+
+    made = await api.create("/endpoints", **body())
+    answer = await api.call(
+        "PATCH", f"/endpoints/{made['id']}", {"stream_recovery": "continue"}, status=422
+    )
+    assert answer.json()["errors"][0]["pointer"] == "#/stream_recovery"

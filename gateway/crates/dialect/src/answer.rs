@@ -18,6 +18,26 @@ pub struct Usage {
     pub audio_output_tokens: Option<u64>,
 }
 
+impl Usage {
+    /// Both together; what only one of them reports is what that one says.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            cached_input_tokens: sum(self.cached_input_tokens, other.cached_input_tokens),
+            cache_write_tokens: sum(self.cache_write_tokens, other.cache_write_tokens),
+            reasoning_tokens: sum(self.reasoning_tokens, other.reasoning_tokens),
+            audio_input_tokens: sum(self.audio_input_tokens, other.audio_input_tokens),
+            audio_output_tokens: sum(self.audio_output_tokens, other.audio_output_tokens),
+        }
+    }
+}
+
 /// What the gateway needs to know of an answer that passes on untouched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {

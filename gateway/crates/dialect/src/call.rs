@@ -46,13 +46,15 @@ pub struct Receiver<'a> {
     pub quirks: Quirks,
     /// For servers that keep prompts of several projects apart by it.
     pub cache_salt: Option<&'a str>,
+    /// It is to go on with the answer that the request ends in.
+    pub goes_on: bool,
 }
 
 impl<'a> Receiver<'a> {
     /// A target that takes every field and has no quirks.
     pub fn new(dialect: Dialect, model: &'a str) -> Self {
-        let quirks = Quirks::default();
-        Self { dialect, model, request_fields: None, quirks, cache_salt: None }
+        let (quirks, goes_on) = (Quirks::default(), false);
+        Self { dialect, model, request_fields: None, quirks, cache_salt: None, goes_on }
     }
 
     fn takes(&self, field: &str) -> bool {
@@ -65,6 +67,7 @@ impl<'a> Receiver<'a> {
             request_fields: self.request_fields,
             quirks: self.quirks,
             cache_salt: self.cache_salt,
+            goes_on: self.goes_on,
         }
     }
 }
@@ -114,6 +117,15 @@ enum From {
     Messages {
         by_tool: bool,
     },
+}
+
+impl From {
+    fn source(self) -> Source {
+        match self {
+            Self::Chat => Source::Chat(chat::Reader::default()),
+            Self::Messages { by_tool } => Source::Messages(messages::Reader::new(by_tool)),
+        }
+    }
 }
 
 /// The caller's side of a translation.
@@ -299,7 +311,7 @@ impl Request {
                 to_chat(&talk, receiver, To::Messages, &MESSAGES_WORDS)
             }
             (Self::Responses(request), Dialect::Openai)
-                if receiver.quirks.has(Quirk::Responses) =>
+                if receiver.quirks.has(Quirk::Responses) && !receiver.goes_on =>
             {
                 let body = request.for_upstream(receiver.model)?;
                 Ok(Sent::json("/responses", body, request.stream(), Pair::Responses))
@@ -410,6 +422,16 @@ impl Reply {
         Ok(Answered { body, content_type, usage, content_bytes })
     }
 
+    /// The target's side of its streams, read into pieces; `None`: there is no reader of them.
+    pub(crate) fn source(&self) -> Option<Source> {
+        match self.0 {
+            Pair::OpenAi { .. } => Some(From::Chat.source()),
+            Pair::Messages => Some(From::Messages { by_tool: false }.source()),
+            Pair::Translated { from, .. } => Some(from.source()),
+            Pair::Responses | Pair::Rerank | Pair::Transcription(_) => None,
+        }
+    }
+
     /// Follow a stream; `keep_text` keeps what the first choice says, for [`Follower::text`], and `stamp`
     /// is for what is written anew.
     pub fn follow(&self, keep_text: bool, stamp: impl FnOnce() -> Stamp) -> Follower {
@@ -425,10 +447,7 @@ impl Reply {
             // Rankings are not streamed: whatever comes is no event of one.
             Pair::Rerank => Follower::typed(TypedMeter::new(Grammar::Responses, keep_text)),
             Pair::Translated { from, to } => {
-                let source = match from {
-                    From::Chat => Source::Chat(chat::Reader::default()),
-                    From::Messages { by_tool } => Source::Messages(messages::Reader::new(*by_tool)),
-                };
+                let source = from.source();
                 let stamp = stamp();
                 let sink = match to {
                     To::Chat { wants_usage } => Sink::Chat(chat::Writer::new(stamp, *wants_usage)),

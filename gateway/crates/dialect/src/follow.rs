@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use crate::answer::Usage;
 use crate::errors::{ErrorBody, UpstreamFault};
+use crate::recovery::Begun;
 use crate::stream::{End, Fed, StreamMeter};
 use crate::transcription::TranscriptMeter;
-use crate::translation::Translation;
+use crate::translation::{Sink, Translation};
 use crate::typed::{Grammar, TypedMeter};
+use crate::{chat, messages};
 
 /// Follows one stream from a target's dialect into the caller's.
 #[derive(Debug)]
@@ -53,6 +55,21 @@ impl Follower {
     /// # Errors
     /// The stream ended early.
     pub fn finish(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
+        let left = self.text().len();
+        let finished = self.finished(end);
+        if finished.is_err() {
+            // An event that was not whole until now has not left.
+            match &mut self.0 {
+                Kind::OpenAi(meter) => meter.unsay(left),
+                Kind::Typed(meter) => meter.unsay(left),
+                Kind::Translated(translation) => translation.unsay(left),
+                Kind::Transcript(_) => {}
+            }
+        }
+        finished
+    }
+
+    fn finished(&mut self, end: End) -> Result<Bytes, UpstreamFault> {
         match &mut self.0 {
             Kind::OpenAi(meter) => meter.finish(end),
             Kind::Typed(meter) => meter.finish(end),
@@ -101,6 +118,24 @@ impl Follower {
             Kind::Translated(translation) => translation.content_events(),
             Kind::Transcript(meter) => meter.content_events(),
         }
+    }
+
+    /// What has left, for a target that goes on with it; `used` is what it has used so far. `None` where no
+    /// model can: there is more than text, or an ending, or the text was not kept.
+    pub fn begun(&self, used: Usage) -> Option<Begun> {
+        let (said, sink) = match &self.0 {
+            Kind::OpenAi(meter) => {
+                let (head, wants_usage) = meter.head();
+                (meter.said(), Sink::Chat(chat::Writer::going_on(head, wants_usage)))
+            }
+            Kind::Typed(meter) => {
+                (meter.said(), Sink::Messages(messages::Writer::going_on(meter.block()?)))
+            }
+            Kind::Translated(translation) => (translation.said(), translation.sink().clone()),
+            // What was heard is not written on without the sound.
+            Kind::Transcript(_) => return None,
+        };
+        Begun::new(said.clone(), sink, used)
     }
 
     /// What the first choice has said so far; empty unless it was to be kept.

@@ -17,6 +17,8 @@
 //! | `count_tokens` | `openai` | `/messages/count_tokens` beside its other routes is used | llama.cpp from 2025-12, vLLM from 0.14 |
 //! | `responses` | `openai` | requests of the Responses API pass untouched to `/responses` | OpenAI, Azure, OpenRouter, vLLM |
 //! | `json_schema_by_tool` | `anthropic` | a JSON schema is asked for by a forced tool instead of `output_config` | models before structured outputs |
+//! | `continue_final_message` | `openai` | it goes on with an answer that broke off when `continue_final_message` is true and `add_generation_prompt` false | vLLM, SGLang |
+//! | `assistant_prefill` | both | it goes on with an answer that broke off when that stands as the last message | llama.cpp, Anthropic's models before Opus 4.6 |
 //!
 //! Nothing is needed for: Azure's `api-version` (the target's `query`), vendors' extra headers (the
 //! target's `headers`), OpenRouter's comment lines and Gemini's usage in every chunk (streams are read so).
@@ -44,6 +46,8 @@ pub enum Quirk {
     CountTokens,
     Responses,
     JsonSchemaByTool,
+    ContinueFinalMessage,
+    AssistantPrefill,
 }
 
 impl Quirk {
@@ -61,6 +65,8 @@ impl Quirk {
             "count_tokens" => Self::CountTokens,
             "responses" => Self::Responses,
             "json_schema_by_tool" => Self::JsonSchemaByTool,
+            "continue_final_message" => Self::ContinueFinalMessage,
+            "assistant_prefill" => Self::AssistantPrefill,
             _ => return None,
         })
     }
@@ -79,11 +85,18 @@ impl Quirks {
         self.0 & 1 << quirk as u32 != 0
     }
 
-    /// No quirk that changes a request of the OpenAI dialect.
+    /// The server can go on with an answer that another one began.
+    pub fn go_on(self) -> bool {
+        self.has(Quirk::ContinueFinalMessage) || self.has(Quirk::AssistantPrefill)
+    }
+
+    /// No quirk that changes a request of the OpenAI dialect, unless an answer is gone on with.
     pub(crate) fn leaves_openai_alone(self) -> bool {
         const OTHERS: u32 = 1 << Quirk::CountTokens as u32
             | 1 << Quirk::Responses as u32
-            | 1 << Quirk::JsonSchemaByTool as u32;
+            | 1 << Quirk::JsonSchemaByTool as u32
+            | 1 << Quirk::ContinueFinalMessage as u32
+            | 1 << Quirk::AssistantPrefill as u32;
         self.0 & !OTHERS == 0
     }
 

@@ -7,9 +7,11 @@ mod event;
 mod split;
 
 use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
 
 use crate::answer::Usage;
 use crate::errors::UpstreamFault;
+use crate::recovery::Said;
 use event::{Event, Taken};
 
 pub use split::{Line, event_end, lines};
@@ -72,7 +74,18 @@ pub struct StreamMeter {
     choices: Choices,
     usage: Option<Usage>,
     content_events: u64,
-    text: String,
+    said: Said,
+    /// What the first chunk calls the answer; only where the text is kept.
+    head: Option<Head>,
+}
+
+/// What all chunks of one answer are called by.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Head {
+    pub id: String,
+    pub created: i64,
+    pub model: String,
 }
 
 impl StreamMeter {
@@ -86,7 +99,8 @@ impl StreamMeter {
             choices: Choices::default(),
             usage: None,
             content_events: 0,
-            text: String::new(),
+            said: Said::default(),
+            head: None,
         }
     }
 
@@ -108,7 +122,21 @@ impl StreamMeter {
 
     /// What the first choice has said so far; empty unless [`StreamRules::keep_text`].
     pub fn text(&self) -> &str {
-        &self.text
+        self.said.text()
+    }
+
+    pub(crate) fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// Forget what came after so many bytes of text: it has not left.
+    pub(crate) fn unsay(&mut self, bytes: usize) {
+        self.said.truncate(bytes);
+    }
+
+    /// What its chunks are called by, and whether the caller wants usage.
+    pub(crate) fn head(&self) -> (Head, bool) {
+        (self.head.clone().unwrap_or_default(), self.rules.usage == UsageChunk::Pass)
     }
 
     /// Follow one more chunk of the upstream's body.
@@ -193,7 +221,7 @@ impl StreamMeter {
 
     /// Take in one event and say how much of it may pass.
     fn event(&mut self, bytes: &[u8]) -> Result<Taken, UpstreamFault> {
-        let said = self.rules.keep_text.then_some(&mut self.text);
+        let said = self.rules.keep_text.then_some(&mut self.said);
         let event = match event::read(bytes, said)? {
             Event::Comment => return Ok(Taken::Whole),
             Event::Done => {
@@ -205,6 +233,10 @@ impl StreamMeter {
         for choice in &event.choices {
             self.choices.note(choice.index, choice.finished)?;
             self.content_events += u64::from(choice.content);
+        }
+        if self.rules.keep_text && self.head.is_none() && !event.empty {
+            let head = split::data(bytes).and_then(|text| serde_json::from_slice(&text).ok());
+            self.head = Some(head.unwrap_or_default());
         }
         if event.usage.is_some() {
             self.usage = event.usage;

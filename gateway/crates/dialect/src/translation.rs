@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::answer::Usage;
 use crate::errors::{ErrorBody, UpstreamFault};
 use crate::middle::Piece;
+use crate::recovery::Said;
 use crate::stream::{End, Fed, Frames, data, event_end};
 use crate::{chat, messages, responses};
 
@@ -48,7 +49,7 @@ impl Source {
 }
 
 /// The caller's side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Sink {
     Chat(chat::Writer),
     Messages(messages::Writer),
@@ -73,6 +74,26 @@ impl Sink {
     }
 }
 
+impl Rest {
+    /// A piece as it goes with the part before; `None`: that has it already.
+    fn fit(&mut self, piece: Piece) -> Option<Piece> {
+        match piece {
+            Piece::Model(_) => None,
+            Piece::Text(text) => {
+                let owed = std::mem::take(&mut self.owed);
+                let both = text.chars().zip(owed.chars()).take_while(|(a, b)| a == b);
+                let again: usize = both.map(|(same, _)| same.len_utf8()).sum();
+                if again == text.len() {
+                    self.owed = owed.get(again..).unwrap_or_default().to_owned();
+                    return None;
+                }
+                text.get(again..).map(|rest| Piece::Text(rest.to_owned()))
+            }
+            piece => Some(piece),
+        }
+    }
+}
+
 /// Follows one stream from one dialect into another.
 #[derive(Debug)]
 pub(crate) struct Translation {
@@ -84,7 +105,17 @@ pub(crate) struct Translation {
     failed: bool,
     content_events: u64,
     keep_text: bool,
-    text: String,
+    said: Said,
+    /// It goes on with an answer that another target began.
+    rest: Option<Rest>,
+}
+
+/// What is known of the part that came before.
+#[derive(Debug)]
+struct Rest {
+    /// White space that has left already, and that the model may write again.
+    owed: String,
+    used: Usage,
 }
 
 impl Translation {
@@ -98,8 +129,20 @@ impl Translation {
             failed: false,
             content_events: 0,
             keep_text,
-            text: String::new(),
+            said: Said::default(),
+            rest: None,
         }
+    }
+
+    /// Go on where an answer broke off: its caller's side, what it said and what it used.
+    pub(crate) fn going_on(source: Source, sink: Sink, said: Said, used: Usage) -> Self {
+        let owed = said.white_end().to_owned();
+        Self { said, rest: Some(Rest { owed, used }), ..Self::new(source, sink, true) }
+    }
+
+    /// The caller's side as it stands.
+    pub(crate) fn sink(&self) -> &Sink {
+        &self.sink
     }
 
     pub(crate) fn started(&self) -> bool {
@@ -115,7 +158,16 @@ impl Translation {
     }
 
     pub(crate) fn text(&self) -> &str {
-        &self.text
+        self.said.text()
+    }
+
+    pub(crate) fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// Forget what came after so many bytes of text: it has not left.
+    pub(crate) fn unsay(&mut self, bytes: usize) {
+        self.said.truncate(bytes);
     }
 
     pub(crate) fn feed(&mut self, chunk: Bytes) -> Fed {
@@ -148,7 +200,10 @@ impl Translation {
         }
         self.failed = true;
         if self.source.whole() && (end == End::Clean || self.source.done()) {
-            self.sink.finish(self.source.usage(), &mut out);
+            let own = self.source.usage();
+            let before = self.rest.as_ref().map(|rest| rest.used);
+            let all = own.map(|own| before.map_or(own, |before| before.and(own)));
+            self.sink.finish(all, &mut out);
             return Ok(out.into());
         }
         Err(UpstreamFault::cut(match end {
@@ -197,8 +252,18 @@ impl Translation {
         for piece in pieces.drain(..) {
             content |= !matches!(piece, Piece::Model(_) | Piece::Stop(_) | Piece::Signature(_));
             self.started |= content || matches!(piece, Piece::Stop(_));
-            if let (true, Piece::Text(said)) = (self.keep_text, &piece) {
-                self.text.push_str(said);
+            let piece = match &mut self.rest {
+                Some(rest) => rest.fit(piece),
+                None => Some(piece),
+            };
+            let Some(piece) = piece else { continue };
+            if self.keep_text {
+                match &piece {
+                    Piece::Text(text) => self.said.push(text),
+                    Piece::Stop(_) => self.said.note_end(),
+                    Piece::Model(_) => {}
+                    _ => self.said.note_other(),
+                }
             }
             self.sink.write(piece, out);
         }

@@ -6,10 +6,12 @@
 //! upstream that fails early can still be replaced.
 
 use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
 
 use crate::answer::{Usage, count, details};
 use crate::errors::UpstreamFault;
 use crate::json::{Cursor, Kind, Syntax, Text};
+use crate::recovery::Said;
 use crate::stream::{End, Fed, Frames, Out, data, event_end};
 
 /// Whose events they are.
@@ -239,6 +241,28 @@ pub(crate) struct TypedMeter {
     failed: bool,
     counts: Counts,
     content_events: u64,
+    said: Said,
+    block: Option<TextBlock>,
+}
+
+/// The last block of text that an answer of the messages dialect has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TextBlock {
+    pub index: u32,
+    pub open: bool,
+}
+
+/// What begins a block.
+#[derive(Deserialize)]
+struct Beginning {
+    index: u32,
+    content_block: Begun,
+}
+
+#[derive(Deserialize)]
+struct Begun {
+    r#type: String,
+    #[serde(default)]
     text: String,
 }
 
@@ -254,7 +278,8 @@ impl TypedMeter {
             failed: false,
             counts: Counts::default(),
             content_events: 0,
-            text: String::new(),
+            said: Said::default(),
+            block: None,
         }
     }
 
@@ -271,7 +296,20 @@ impl TypedMeter {
     }
 
     pub(crate) fn text(&self) -> &str {
-        &self.text
+        self.said.text()
+    }
+
+    pub(crate) fn said(&self) -> &Said {
+        &self.said
+    }
+
+    /// Forget what came after so many bytes of text: it has not left.
+    pub(crate) fn unsay(&mut self, bytes: usize) {
+        self.said.truncate(bytes);
+    }
+
+    pub(crate) fn block(&self) -> Option<TextBlock> {
+        self.block
     }
 
     pub(crate) fn grammar(&self) -> Grammar {
@@ -365,6 +403,9 @@ impl TypedMeter {
         }
         self.counts = self.counts.then(counts);
         self.stopped |= event.stopped;
+        if self.keep_text && self.grammar == Grammar::Messages {
+            self.note(&event, &text);
+        }
         match event.role(&text) {
             Role::Failed => return Err(UpstreamFault::from_typed(&text)),
             Role::Preamble => return Ok(false),
@@ -375,13 +416,36 @@ impl TypedMeter {
             Role::Content => {
                 self.content_events += 1;
                 if self.keep_text {
-                    self.text.extend(event.text.and_then(|said| said.decode(&text)));
+                    match event.text.and_then(|said| said.decode(&text)) {
+                        Some(text) => self.said.push(&text),
+                        None => self.said.note_other(),
+                    }
                 }
             }
             Role::Other => {}
         }
         self.started = true;
         Ok(false)
+    }
+
+    /// Remember which block of text is open, and whether there was anything else.
+    fn note(&mut self, event: &Event, text: &[u8]) {
+        if event.stopped {
+            self.said.note_end();
+        }
+        match event.kind.map(|kind| kind.raw(text)).unwrap_or_default() {
+            b"content_block_start" => match serde_json::from_slice::<Beginning>(text) {
+                Ok(Beginning { index, content_block }) if content_block.r#type == "text" => {
+                    self.said.push(&content_block.text);
+                    self.block = Some(TextBlock { index, open: true });
+                }
+                _ => self.said.note_other(),
+            },
+            b"content_block_stop" => {
+                self.block = self.block.map(|block| TextBlock { open: false, ..block });
+            }
+            _ => {}
+        }
     }
 }
 

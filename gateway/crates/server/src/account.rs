@@ -17,7 +17,7 @@ use towpath_wire::usage::{Cache, CountedBy, Ended, USAGE_VERSION, UsageRecord};
 pub use refusals::Refusals;
 
 use crate::admit::queue::Permit;
-use crate::admit::{Reservation, Used};
+use crate::admit::{Needs, Reservation, Used};
 use crate::cache::Place;
 use crate::clock;
 use crate::errors::{Code, Refusal};
@@ -215,6 +215,22 @@ impl Books {
         self.exchange.trace.attempt_ended(None);
         self.thrown = Thrown { progress: self.progress };
         self.gpu_nano = None;
+    }
+
+    /// Reserve what the rest of an answer that broke off may use beyond what is reserved; the most tokens of
+    /// it that a budget leaves room for, where that is less than it asks for.
+    ///
+    /// # Errors
+    /// A budget has no room.
+    pub fn hold_more(
+        &mut self,
+        endpoint: &Endpoint,
+        rest: &towpath_dialect::Request,
+    ) -> Result<Option<u64>, Refusal> {
+        match self.reservation.as_mut().and_then(|reserved| reserved.held.as_mut()) {
+            Some(held) => held.more(&self.exchange, endpoint, &Needs::of(rest)),
+            None => Ok(None),
+        }
     }
 
     /// The target that was asked is left: what its GPUs did for this call is booked and priced.

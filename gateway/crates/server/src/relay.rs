@@ -9,6 +9,7 @@ mod inference;
 mod kept;
 mod overflow;
 mod plain;
+mod recovery;
 mod stream;
 
 use std::cell::OnceCell;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use towpath_dialect::kserve::Inference;
-use towpath_dialect::{Quirk, Request};
+use towpath_dialect::{Begun, Quirk, Request};
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Reply};
 use towpath_wire::routing::{Dialect, Operation, Timeouts};
@@ -45,6 +46,7 @@ use cascade::Judged;
 use encode::Encoded;
 use failure::Failures;
 use images::Inlined;
+use recovery::Recovery;
 
 /// Attempts of one call, whatever its endpoint asks for: a bound on what one request may cost.
 const MAX_ATTEMPTS: u32 = 16;
@@ -56,6 +58,7 @@ const REPEAT_AFTER: Duration = Duration::from_millis(50);
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// What is asked of the model.
+#[derive(Clone)]
 pub enum Asked {
     /// In one of the dialects that callers speak.
     Model(Request),
@@ -85,12 +88,7 @@ impl Asked {
             Self::Model(request) if request.operation() == Operation::CountTokens => {
                 Needs::default()
             }
-            Self::Model(request) => Needs {
-                input_bytes: request.input_bytes(),
-                sound_bytes: request.sound_bytes(),
-                max_output_tokens: request.max_output_tokens(),
-                choices: request.choices(),
-            },
+            Self::Model(request) => Needs::of(request),
             Self::Predict { .. } | Self::V2 { .. } => Needs::default(),
         }
     }
@@ -116,12 +114,34 @@ pub struct Job {
     /// For streams that may have to wait long.
     pub early: Rc<Early>,
     /// Memory of the caller's body, kept while it may be sent again.
-    _lease: Lease,
+    lease: Rc<Lease>,
+    /// The answer that broke off, where only its rest is asked for.
+    begun: Option<Begun>,
 }
 
 impl Job {
     pub fn new(endpoint: Arc<Endpoint>, asked: Asked, lease: Lease) -> Self {
-        Self { endpoint, asked, inlined: OnceCell::new(), early: Rc::default(), _lease: lease }
+        let lease = Rc::new(lease);
+        Self {
+            endpoint,
+            asked,
+            inlined: OnceCell::new(),
+            early: Rc::default(),
+            lease,
+            begun: None,
+        }
+    }
+
+    /// The same call once more.
+    fn again(&self) -> Self {
+        Self {
+            endpoint: Arc::clone(&self.endpoint),
+            asked: self.asked.clone(),
+            inlined: OnceCell::new(),
+            early: Rc::clone(&self.early),
+            lease: Rc::clone(&self.lease),
+            begun: None,
+        }
     }
 
     /// What the model will read, from its beginning.
@@ -140,15 +160,45 @@ impl Job {
 pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (Account, Failure)> {
     let mut account = account;
     let mut route = Route::new(&job.endpoint, &account.exchange, job.asked.version(), job.prompt());
-    let most = job.endpoint.spec.retries.attempts.min(MAX_ATTEMPTS);
-    let mut failures = Failures::default();
     let mut choice = Choice::of(&account, job);
     if let Some(choice) = &choice {
         route.in_order(&choice.order);
         account.decision = Some(format!("tier {}", choice.said));
         account.strongest.clone_from(&choice.strongest);
     }
-    let mut step = route.next(None);
+    let step = route.next(None);
+    match answered(&mut account, job, &mut route, &mut choice, step).await {
+        Ok((ready, Answered::Plain(plain))) => {
+            Ok(plain::respond(account, job, &ready, plain).await)
+        }
+        Ok((ready, Answered::Stream(stream))) => {
+            let order = choice.map(|choice| choice.order).unwrap_or_default();
+            let recovery = Recovery::of(job, &route, order);
+            Ok(stream::respond(account, job, &ready, *stream, recovery))
+        }
+        Ok((_, Answered::Estimated(response))) => Ok(*response),
+        Err(failure) => Err((account, failure)),
+    }
+}
+
+/// Attempts that a call may have.
+fn most_attempts(job: &Job) -> u32 {
+    job.endpoint.spec.retries.attempts.min(MAX_ATTEMPTS)
+}
+
+/// Ask one target after the other until one answers, beginning with this step.
+///
+/// # Errors
+/// None of them did, or the first one's refusal is final.
+async fn answered(
+    account: &mut Account,
+    job: &Job,
+    route: &mut Route<'_>,
+    choice: &mut Option<Choice>,
+    mut step: Step,
+) -> Result<(Arc<ReadyTarget>, Answered), Failure> {
+    let most = most_attempts(job);
+    let mut failures = Failures::default();
     loop {
         let (ready, index) = match step {
             Step::Call { ready, index } => (ready, index),
@@ -160,7 +210,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
             }
             Step::Wake(ready) => {
                 account.permit = None;
-                step = match route::wait(&mut account, job, &ready).await {
+                step = match route::wait(account, job, &ready).await {
                     Ok(()) => route.awake(&account.exchange.live, &ready.target.id),
                     Err(failure) => {
                         failures.add(failure);
@@ -174,10 +224,11 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
         if let Asked::Model(request) = &job.asked
             && encode::is_uncountable(request, &ready)
         {
-            let estimated = plain::estimated(&mut account, job, &ready, request);
-            return estimated.map_err(|refusal| (account, Failure::unrecorded(refusal)));
+            let estimated = plain::estimated(account, job, &ready, request);
+            let response = estimated.map_err(Failure::unrecorded)?;
+            return Ok((ready, Answered::Estimated(Box::new(response))));
         }
-        match queue::enter(&mut account, job, &ready).await {
+        match queue::enter(account, job, &ready).await {
             Ok(false) => {}
             Ok(true) => {
                 step = route.anew(&account.exchange.live);
@@ -189,20 +240,12 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
                 continue;
             }
         }
-        let answered = send(&mut account, job, &ready, index).await;
-        let judged = match answered {
-            Ok(answered) => {
-                cascade::judge(&mut account, job, &ready, choice.as_mut(), answered).await
-            }
+        let judged = match send(account, job, &ready, index).await {
+            Ok(answered) => cascade::judge(account, job, &ready, choice.as_mut(), answered).await,
             Err(failure) => Err(failure),
         };
         let failure = match judged {
-            Ok(Judged::Good(Answered::Plain(plain))) => {
-                return Ok(plain::respond(account, job, &ready, plain).await);
-            }
-            Ok(Judged::Good(Answered::Stream(stream))) => {
-                return Ok(stream::respond(account, job, &ready, *stream));
-            }
+            Ok(Judged::Good(answered)) => return Ok((ready, answered)),
             Ok(Judged::Escalate) => {
                 step = route.next(None);
                 continue;
@@ -212,7 +255,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
         account.exchange.trace.attempt_ended(Some(failure.refusal.code.code()));
         let next = failure.next;
         if next == Next::Stop {
-            return Err((account, failure));
+            return Err(failure);
         }
         if next == Next::Longer {
             route.overflowed(ready.target.spec.context_length);
@@ -223,8 +266,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
         }
         step = route.next(Some(next));
     }
-    let failure = failures.tell(job);
-    Err((account, failure))
+    Err(failures.tell(job))
 }
 
 /// What keeps the project's prompts apart from others' in the target's cache, where it can do so.
@@ -236,6 +278,8 @@ fn salt(account: &Account, ready: &ReadyTarget) -> Option<String> {
 enum Answered {
     Plain(plain::Plain),
     Stream(Box<stream::Started>),
+    /// Made here: only tokens were to be counted.
+    Estimated(Box<Response<Outgoing>>),
 }
 
 /// Send the call to one replica, and tell its health how that went.
@@ -255,7 +299,7 @@ async fn send(
         false => Box::pin(images::inline(account, job, remote)).await?,
     };
     let salt = salt(account, ready);
-    let encoded = encode::encode(asked, ready, salt.as_deref());
+    let encoded = encode::encode(asked, ready, salt.as_deref(), job.begun.is_some());
     let encoded = encoded.map_err(|error| Failure::unfit(error.into()))?;
     let Some(replica) = ready.replicas.get(index) else {
         return Err(Failure::unfit(Refusal::new(Code::NotReady, "The model has just moved.")));
@@ -288,6 +332,7 @@ async fn send(
             stream.visited(visit);
             Ok(Answered::Stream(stream))
         }
+        Ok(Answered::Estimated(response)) => Ok(Answered::Estimated(response)),
         Err(failure) => {
             visit.ended(&failure.blame);
             note(account, ready, replica, &failure);

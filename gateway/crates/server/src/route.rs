@@ -41,6 +41,8 @@ pub struct Route<'r> {
     /// Replicas that were tried, by target and replica.
     tried: Vec<(Id, Id)>,
     repeated: bool,
+    /// Only who can go on with an answer that broke off.
+    goes_on: bool,
 }
 
 /// The target whose replicas are being tried.
@@ -72,6 +74,39 @@ impl<'r> Route<'r> {
         version: Option<u32>,
         prompt: &[u8],
     ) -> Self {
+        let route = Self::of(endpoint, exchange, version, prompt);
+        if let Some(load) = &route.load {
+            load.call(endpoint.spec.retries);
+        }
+        route
+    }
+
+    /// The way on of a call whose answer broke off after these replicas were asked: to those that can go on
+    /// with it, first of all another replica of the same target.
+    pub fn onward(
+        endpoint: &'r Endpoint,
+        exchange: &Exchange,
+        prompt: &[u8],
+        tried: Vec<(Id, Id)>,
+    ) -> Self {
+        let mut route = Self::of(endpoint, exchange, None, prompt);
+        let last = tried.last().and_then(|(target, _)| route.live.target(target));
+        let last = last.filter(|ready| ready.quirks.go_on()).cloned();
+        route.current = last.map(|ready| Current { ready, attempts: 1, forced: false });
+        Self { tried, goes_on: true, ..route }
+    }
+
+    /// Replicas that were asked, by target and replica.
+    pub fn tried(&self) -> &[(Id, Id)] {
+        &self.tried
+    }
+
+    fn of(
+        endpoint: &'r Endpoint,
+        exchange: &Exchange,
+        version: Option<u32>,
+        prompt: &[u8],
+    ) -> Self {
         let live = Arc::clone(&exchange.live);
         let key = exchange.key.as_ref();
         let user = || exchange.user.as_deref();
@@ -83,9 +118,6 @@ impl<'r> Route<'r> {
         };
         let sticky = subject.map(|subject| sticky_key(&endpoint.id, subject));
         let load = live.endpoint(&endpoint.id).map(|ready| Arc::clone(&ready.state));
-        if let Some(load) = &load {
-            load.call(endpoint.spec.retries);
-        }
         let candidates = Candidates::new(endpoint, exchange.operation, exchange.data_class);
         let mut route = Self {
             worker: Rc::clone(&exchange.worker),
@@ -98,6 +130,7 @@ impl<'r> Route<'r> {
             current: None,
             tried: Vec::new(),
             repeated: false,
+            goes_on: false,
         };
         if route.several() {
             // Caches are not shared between projects (engines salt them), so nor are beginnings.
@@ -142,7 +175,8 @@ impl<'r> Route<'r> {
         }
         loop {
             let (live, endpoint) = (&self.live, self.endpoint);
-            let stands = |target: &Arc<Target>| condition(live, endpoint, target);
+            let goes_on = self.goes_on;
+            let stands = |target: &Arc<Target>| condition(live, endpoint, target, goes_on);
             let Some(chosen) = self.candidates.next(stands, self.worker.random()) else {
                 return self.again(failed).unwrap_or(Step::Over);
             };
@@ -268,9 +302,12 @@ impl<'r> Route<'r> {
     }
 }
 
-/// How a target stands at this moment.
-fn condition(live: &Live, endpoint: &Endpoint, target: &Target) -> Condition {
+/// How a target stands at this moment; who cannot go on with an answer is as good as down where that is asked.
+fn condition(live: &Live, endpoint: &Endpoint, target: &Target, goes_on: bool) -> Condition {
     let Some(ready) = live.target(&target.id) else { return Condition::Down };
+    if goes_on && !ready.quirks.go_on() {
+        return Condition::Down;
+    }
     if ready.replicas.is_empty() {
         return if ready.asleep() { Condition::Asleep } else { Condition::Down };
     }

@@ -1,7 +1,8 @@
 //! Correct answers of an OpenAI-compatible server, with counts that can be foretold.
 //!
 //! A prompt has as many tokens as it has words, an answer as many as it has words; each word of a
-//! streamed answer is one event.
+//! streamed answer is one event. A request that ends in an answer which broke off gets the rest of it: the
+//! words that it lacks.
 
 use serde_json::{Map, Value, json};
 
@@ -24,6 +25,8 @@ pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) stream: bool,
     pub(crate) input_tokens: u64,
+    /// Words of the answer that the request ends in, if it does.
+    begun: u32,
     include_usage: bool,
     choices: u64,
     max_tokens: Option<u32>,
@@ -73,6 +76,7 @@ impl Ask {
             stream: body["stream"] == true
                 && !matches!(operation, Operation::Embeddings | Operation::Rerank),
             input_tokens: prompt_tokens(operation, body),
+            begun: begun(body),
             include_usage: body["stream_options"]["include_usage"] == true,
             choices: number("n").unwrap_or(1).clamp(1, 16),
             max_tokens: max_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
@@ -87,8 +91,11 @@ impl Ask {
     pub(crate) fn words(&self, script: &Script) -> (Vec<String>, &'static str) {
         let mut words: Vec<String> = match (&script.text, script.tokens) {
             (Some(text), _) => text.split_inclusive(' ').map(str::to_owned).collect(),
-            (None, Some(tokens)) => foretold(tokens),
-            (None, None) => foretold(self.max_tokens.unwrap_or(TOKENS).min(TOKENS)),
+            (None, Some(tokens)) => foretold(self.begun, tokens),
+            (None, None) => {
+                let left = TOKENS.saturating_sub(self.begun);
+                foretold(self.begun, self.max_tokens.unwrap_or(left).min(left))
+            }
         };
         let most = self.max_tokens.map_or(usize::MAX, |most| most as usize);
         let reason = if words.len() >= most { "length" } else { "stop" };
@@ -272,8 +279,16 @@ fn text(index: u64, text: &str, reason: Option<&str>) -> Value {
     json!({"index": index, "text": text, "logprobs": null, "finish_reason": reason})
 }
 
-fn foretold(tokens: u32) -> Vec<String> {
-    (0..tokens).map(|number| format!("t{number} ")).collect()
+/// Words of the answer at the end of a conversation.
+fn begun(body: &Value) -> u32 {
+    let last = body["messages"].as_array().and_then(|messages| messages.last());
+    let answer = last.filter(|message| message["role"] == "assistant");
+    let words = answer.map_or(0, |message| words_in(&message["content"]));
+    u32::try_from(words).unwrap_or(u32::MAX)
+}
+
+fn foretold(from: u32, tokens: u32) -> Vec<String> {
+    (from..from.saturating_add(tokens)).map(|number| format!("t{number} ")).collect()
 }
 
 fn prompt_tokens(operation: Operation, body: &Value) -> u64 {

@@ -25,7 +25,7 @@ pub use serving::{
 pub const TABLE_VERSION: u32 = 1;
 
 /// Departures from a dialect that a target may list; `dialect/src/quirks.rs` says what each does.
-pub const QUIRKS: [&str; 12] = [
+pub const QUIRKS: [&str; 14] = [
     "max_completion_tokens",
     "max_tokens",
     "drop_stream_options",
@@ -38,6 +38,8 @@ pub const QUIRKS: [&str; 12] = [
     "count_tokens",
     "responses",
     "json_schema_by_tool",
+    "continue_final_message",
+    "assistant_prefill",
 ];
 
 /// One entity on the wire.

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from towpath_server.core.upstream import Quirk
+
 
 @dataclass(frozen=True)
 class Range:
@@ -64,6 +66,8 @@ class Runtime:
     request_fields: Mapping[str, Range]
     args: Mapping[str, Range]
     modalities: tuple[str, ...]
+    quirks: tuple[Quirk, ...]
+    """Where it departs from its dialect."""
     shipped: bool
     """Whether it comes with the platform, or from the organisation's own folder."""
 

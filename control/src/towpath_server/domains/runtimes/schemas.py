@@ -29,6 +29,8 @@ class RuntimeOut(Out):
     formats: list[str]
     dialect: str
     operations: list[str]
+    quirks: list[str]
+    """Where it departs from its dialect."""
     request_fields: dict[str, RangeOut]
     """Request fields that reach the engine."""
     args: dict[str, RangeOut]
@@ -44,6 +46,7 @@ class RuntimeOut(Out):
             formats=list(runtime.formats),
             dialect=runtime.dialect,
             operations=list(runtime.operations),
+            quirks=list(runtime.quirks),
             request_fields={n: RangeOut.of(rule) for n, rule in runtime.request_fields.items()},
             args={name: RangeOut.of(rule) for name, rule in runtime.args.items()},
             shipped=runtime.shipped,

@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 
 from towpath_server.core import suggest
 from towpath_server.core.errors import Finding
+from towpath_server.core.upstream import Quirk
 from towpath_server.domains.runtimes.errors import RuntimeDescriptionInvalid
 from towpath_server.domains.runtimes.models import Catalog, ProbeRule, Range, Runtime
 
@@ -72,6 +73,7 @@ class _Spec(_Part):
     request_fields: dict[str, _Range] = Field(default_factory=dict)
     args: dict[str, _Range] = Field(default_factory=dict)
     modalities: list[str] = Field(default_factory=list)
+    quirks: list[Quirk] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> "_Spec":
@@ -149,6 +151,7 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         request_fields={name: _range(rule) for name, rule in spec.request_fields.items()},
         args={name: _range(rule) for name, rule in spec.args.items()},
         modalities=tuple(spec.modalities),
+        quirks=tuple(spec.quirks),
         shipped=shipped,
     )
 

@@ -29,6 +29,7 @@ const CHAT: Receiver<'static> = Receiver {
     request_fields: None,
     quirks: Quirks::NONE,
     cache_salt: None,
+    goes_on: false,
 };
 const MESSAGES: Receiver<'static> = Receiver { dialect: Dialect::Anthropic, ..CHAT };
 

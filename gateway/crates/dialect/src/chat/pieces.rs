@@ -7,6 +7,7 @@ use crate::answer::Usage;
 use crate::chat::{reason, stop};
 use crate::errors::UpstreamFault;
 use crate::middle::{Piece, Stamp, Stop};
+use crate::stream::Head;
 
 /// Reads the chunks of an upstream that speaks this dialect.
 #[derive(Debug, Default)]
@@ -168,9 +169,10 @@ impl Reader {
 }
 
 /// Writes chunks for a caller that speaks this dialect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Writer {
-    stamp: Stamp,
+    id: String,
+    created: i64,
     wants_usage: bool,
     model: String,
     opened: bool,
@@ -181,7 +183,7 @@ pub(crate) struct Writer {
 
 #[derive(Serialize)]
 struct Written<'a> {
-    id: String,
+    id: &'a str,
     object: &'static str,
     created: i64,
     model: &'a str,
@@ -232,7 +234,21 @@ struct WrittenFunction<'a> {
 
 impl Writer {
     pub(crate) fn new(stamp: Stamp, wants_usage: bool) -> Self {
-        Self { stamp, wants_usage, model: String::new(), opened: false, calls: 0, stop: None }
+        Self {
+            id: stamp.id("chatcmpl"),
+            created: stamp.created_s,
+            wants_usage,
+            model: String::new(),
+            opened: false,
+            calls: 0,
+            stop: None,
+        }
+    }
+
+    /// Go on with an answer whose first chunks have left as an upstream wrote them.
+    pub(crate) fn going_on(head: Head, wants_usage: bool) -> Self {
+        let Head { id, created, model } = head;
+        Self { id, created, wants_usage, model, opened: true, calls: 0, stop: None }
     }
 
     pub(crate) fn write(&mut self, piece: Piece, out: &mut Vec<u8>) {
@@ -309,9 +325,9 @@ impl Writer {
 
     fn event(&self, choices: &[WrittenChoice<'_>], usage: Option<Reported>, out: &mut Vec<u8>) {
         let written = Written {
-            id: self.stamp.id("chatcmpl"),
+            id: &self.id,
             object: "chat.completion.chunk",
-            created: self.stamp.created_s,
+            created: self.created,
             model: &self.model,
             choices,
             usage: self.wants_usage.then_some(usage),

@@ -8,7 +8,7 @@ use crate::messages::answer::Reported;
 use crate::messages::write::SCHEMA_TOOL;
 use crate::messages::{reason, stop};
 use crate::middle::{Piece, Stamp, Stop};
-use crate::typed::{Counts, Grammar};
+use crate::typed::{Counts, Grammar, TextBlock};
 
 /// Reads the events of an upstream that speaks this dialect.
 #[derive(Debug, Default)]
@@ -175,7 +175,7 @@ impl Reader {
 }
 
 /// Writes events for a caller that speaks this dialect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Writer {
     stamp: Stamp,
     model: String,
@@ -253,6 +253,13 @@ impl Writer {
     pub(crate) fn new(stamp: Stamp) -> Self {
         let model = String::new();
         Self { stamp, model, opened: false, block: None, next: 0, refused: false, stop: None }
+    }
+
+    /// Go on with an answer whose first events have left as an upstream wrote them.
+    pub(crate) fn going_on(last: TextBlock) -> Self {
+        let block = last.open.then_some(Open::Text);
+        let next = if last.open { last.index } else { last.index + 1 };
+        Self { opened: true, block, next, ..Self::new(Stamp::default()) }
     }
 
     pub(crate) fn write(&mut self, piece: Piece, out: &mut Vec<u8>) {

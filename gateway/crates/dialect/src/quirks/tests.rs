@@ -26,7 +26,7 @@ fn chat(more: Value) -> Value {
 #[test]
 fn every_name_that_a_table_may_hold_is_known_and_no_other() {
     assert!(QUIRKS.iter().all(|name| Quirk::named(name).is_some()));
-    assert_eq!(QUIRKS.len(), Quirk::JsonSchemaByTool as usize + 1);
+    assert_eq!(QUIRKS.len(), Quirk::AssistantPrefill as usize + 1);
     assert_eq!(Quirk::named("speaks_latin"), None);
 }
 

@@ -21,12 +21,20 @@ pub struct Rewrite<'a> {
     pub quirks: Quirks,
     /// Added where the quirks ask for it.
     pub cache_salt: Option<&'a str>,
+    /// The last message is an answer that broke off: the server is to go on with it.
+    pub goes_on: bool,
 }
 
 impl<'a> Rewrite<'a> {
+    /// Going on has to be asked for by name.
+    fn says_go_on(&self) -> bool {
+        self.goes_on && self.quirks.has(Quirk::ContinueFinalMessage)
+    }
+
     /// Another name for the model, and nothing else.
     pub fn to(model: &'a str) -> Self {
-        Self { model, request_fields: None, quirks: Quirks::default(), cache_salt: None }
+        let quirks = Quirks::default();
+        Self { model, request_fields: None, quirks, cache_salt: None, goes_on: false }
     }
 }
 
@@ -54,6 +62,10 @@ const NEUTRAL: [(&str, &str); 14] = [
     ("encoding_format", "\"float\""),
 ];
 
+/// What asks for the rest of the last message, where that needs more than its being an answer.
+const GO_ON: [(&str, &str); 2] =
+    [("add_generation_prompt", "false"), ("continue_final_message", "true")];
+
 /// What asks for the usage chunk.
 const ASK: &[u8] = br#"{"include_usage":true}"#;
 
@@ -77,7 +89,7 @@ impl OpenAiRequest {
         let streams = self.stream && self.operation != Operation::Embeddings;
         let ask = streams && !self.wants_usage() && !rewrite.quirks.has(Quirk::DropStreamOptions);
         let alone = rewrite.request_fields.is_none() && rewrite.quirks.leaves_openai_alone();
-        if alone && !ask && rewrite.model == self.model {
+        if alone && !ask && !rewrite.says_go_on() && rewrite.model == self.model {
             return Ok(self.body.clone());
         }
         let mut out = Vec::with_capacity(self.body.len() + rewrite.model.len() + 64);
@@ -116,6 +128,9 @@ impl OpenAiRequest {
             out.extend_from_slice(br#","cache_salt":"#);
             json::write_string(&mut out, salt);
         }
+        for (name, value) in GO_ON.iter().filter(|_| rewrite.says_go_on()) {
+            out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+        }
         out.push(b'}');
         Ok(out.into())
     }
@@ -137,6 +152,9 @@ impl OpenAiRequest {
                 (false, Some(_)) => Fate::Drop,
                 (false, None) => Fate::Keep,
             });
+        }
+        if rewrite.says_go_on() && GO_ON.iter().any(|(own, _)| name.is(own)) {
+            return Ok(Fate::Drop);
         }
         let keep = self.quirk(&name, rewrite);
         if matches!(keep, Fate::Drop) {

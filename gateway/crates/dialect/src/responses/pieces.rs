@@ -9,7 +9,7 @@ use crate::middle::{Piece, Stamp, Stop};
 use crate::responses::object::{Echo, Item, Part, Response, State};
 
 /// Writes events for a caller that speaks this dialect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Writer {
     stamp: Stamp,
     echo: Echo,
@@ -23,7 +23,7 @@ pub(crate) struct Writer {
 }
 
 /// An item and what it holds by now.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Grown {
     kind: Kind,
     id: String,

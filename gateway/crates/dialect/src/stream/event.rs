@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::answer::{self, Usage};
 use crate::errors::UpstreamFault;
 use crate::json::{self, Cursor, Kind, Syntax, Text};
+use crate::recovery::Said;
 use crate::stream::split::{Line, lines};
 
 /// How much of an event may pass.
@@ -40,8 +41,27 @@ pub(super) struct Choice {
     pub index: u32,
     pub finished: bool,
     pub content: bool,
+    /// It says something that is no text.
+    other: bool,
     /// Where its text is.
     said: Option<Text>,
+}
+
+impl Choice {
+    fn tell(&self, chunk: &[u8], said: &mut Said) {
+        if self.index != 0 {
+            return said.note_other();
+        }
+        if self.other {
+            said.note_other();
+        }
+        if let Some(text) = self.said.and_then(|text| text.decode(chunk)) {
+            said.push(&text);
+        }
+        if self.finished {
+            said.note_end();
+        }
+    }
 }
 
 /// Choices of a chunk: nearly always one, kept without allocating.
@@ -74,7 +94,7 @@ impl<'a> IntoIterator for &'a Few {
 ///
 /// # Errors
 /// Its data is not a JSON object, or is an error.
-pub(super) fn read(event: &[u8], said: Option<&mut String>) -> Result<Event, UpstreamFault> {
+pub(super) fn read(event: &[u8], said: Option<&mut Said>) -> Result<Event, UpstreamFault> {
     let mut data = lines(event).filter_map(|line| match line {
         Line::Data { text, offset } => Some((text, offset)),
         Line::Other => None,
@@ -103,7 +123,7 @@ pub(super) fn read(event: &[u8], said: Option<&mut String>) -> Result<Event, Ups
 }
 
 impl Chunk {
-    fn read(text: &[u8], said: Option<&mut String>) -> Result<Self, UpstreamFault> {
+    fn read(text: &[u8], said: Option<&mut Said>) -> Result<Self, UpstreamFault> {
         let broken = || UpstreamFault::nonsense("the model's server sent a broken event", text);
         if std::str::from_utf8(text).is_err() {
             return Err(broken());
@@ -114,8 +134,9 @@ impl Chunk {
             return Err(UpstreamFault::from_event(text));
         }
         if let Some(said) = said {
-            let first = chunk.choices.into_iter().filter(|choice| choice.index == 0);
-            said.extend(first.filter_map(|choice| choice.said?.decode(text)));
+            for choice in &chunk.choices {
+                choice.tell(text, said);
+            }
         }
         Ok(chunk)
     }
@@ -219,7 +240,9 @@ fn delta(cursor: &mut Cursor<'_>, choice: &mut Choice) -> Result<(), Syntax> {
             }
             _ => {
                 let value = cursor.skip()?;
-                choice.content |= !matches!(cursor.slice(value), b"null" | b"\"\"" | b"[]" | b"{}");
+                let says = !matches!(cursor.slice(value), b"null" | b"\"\"" | b"[]" | b"{}");
+                choice.content |= says;
+                choice.other |= says;
             }
         }
     }

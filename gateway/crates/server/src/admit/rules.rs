@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use http::HeaderMap;
-use towpath_dialect::BytesPerToken;
+use towpath_dialect::{BytesPerToken, Request};
 use towpath_policy::{
     Ask, BudgetRule, Claim, Dearest, Endpoint, Grant, Id, Learned, LimitRule, Moment, Parties,
     take_all,
@@ -76,6 +76,17 @@ pub struct Needs {
     pub choices: u32,
 }
 
+impl Needs {
+    pub fn of(request: &Request) -> Self {
+        Self {
+            input_bytes: request.input_bytes(),
+            sound_bytes: request.sound_bytes(),
+            max_output_tokens: request.max_output_tokens(),
+            choices: request.choices(),
+        }
+    }
+}
+
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Used {
@@ -96,6 +107,8 @@ pub struct Held {
     limits: Vec<LimitRule>,
     ask: Ask,
     budgets: Vec<(BudgetRule, Grant)>,
+    /// What was reserved later, for rests of an answer that broke off.
+    later: Vec<(BudgetRule, Grant)>,
     /// Most tokens of each answer that the budgets leave room for, where that is less than the call
     /// asked for.
     pub most_output_tokens: Option<u64>,
@@ -103,6 +116,40 @@ pub struct Held {
 }
 
 impl Held {
+    /// Hold what the rest of the answer may use, beside what its beginning has; the most output tokens that
+    /// the budgets leave room for, where that is less than it asks for. Rates are settled at the end: a call
+    /// that was let through is not stopped by them.
+    ///
+    /// # Errors
+    /// A budget has no room; nothing more is held than before.
+    pub fn more(
+        &mut self,
+        exchange: &Exchange,
+        endpoint: &Endpoint,
+        needs: &Needs,
+    ) -> Result<Option<u64>, Refusal> {
+        let size = Size::of(exchange, &self.shared.admission.learned, &self.key, endpoint, needs);
+        let held = self.later.len();
+        let mut most = None;
+        for (rule, _) in &self.budgets {
+            let claim = size.claim(rule, exchange.time_ms);
+            match rule.reserve(&claim, self.ask.gateways) {
+                Ok(grant) => {
+                    let lower = size.most_output(rule, &claim, &grant);
+                    most = lower.map(|lower| most.unwrap_or(u64::MAX).min(lower).max(1)).or(most);
+                    self.later.push((rule.clone(), grant));
+                }
+                Err(exhausted) => {
+                    for (rule, grant) in self.later.drain(held..) {
+                        rule.settle(&grant, 0, 0);
+                    }
+                    return Err(shown::exhausted(rule, &exhausted, exchange));
+                }
+            }
+        }
+        Ok(most)
+    }
+
     /// Say in the answer's head where the limits stand.
     pub fn show(&self, exchange: &Exchange, headers: &mut HeaderMap) {
         let (now, gateways) = (self.shared.admission.now(), self.ask.gateways);
@@ -122,6 +169,10 @@ impl Drop for Held {
         for (rule, grant) in &self.budgets {
             let amount = if rule.is_money() { used.cost_nano.unwrap_or(0) } else { tokens };
             rule.settle(grant, used.sequence, amount);
+        }
+        for (rule, grant) in &self.later {
+            // The first grants have all that was used.
+            rule.settle(grant, 0, 0);
         }
         if let Some(tokens) = used.output_tokens.filter(|_| used.complete) {
             self.shared.admission.learned.observe(&self.key, &self.endpoint, tokens);
@@ -175,6 +226,7 @@ pub fn hold(
         limits: limits.cloned().collect(),
         ask,
         budgets: Vec::new(),
+        later: Vec::new(),
         most_output_tokens: None,
         used: Used::default(),
     });

@@ -32,6 +32,7 @@ pub async fn judge(
         return Ok(Judged::Good(answered));
     };
     match answered {
+        Answered::Estimated(_) => return Ok(Judged::Good(answered)),
         Answered::Plain(plain) => {
             if !choice.escalates(&job.endpoint, id, &Given::plain(plain.body())) {
                 return Ok(Judged::Good(Answered::Plain(plain)));

@@ -98,7 +98,7 @@ impl<'t> Encoded<'t> {
 }
 
 /// Translate what was asked for one target; `salt` keeps the project's prompts apart from others' in
-/// caches of servers that can do so.
+/// caches of servers that can do so, `goes_on` says that the request ends in an answer that broke off.
 ///
 /// # Errors
 /// The target's model or runtime does not take it.
@@ -106,6 +106,7 @@ pub fn encode<'t>(
     asked: &Asked,
     ready: &'t ReadyTarget,
     salt: Option<&str>,
+    goes_on: bool,
 ) -> Result<Encoded<'t>, RequestError> {
     let spec = &ready.target.spec;
     match (asked, spec.dialect) {
@@ -113,7 +114,7 @@ pub fn encode<'t>(
             embed(request, ready)
         }
         (Asked::Model(request), _) => {
-            let sent = request.for_target(&receiver(ready, salt))?;
+            let sent = request.for_target(&Receiver { goes_on, ..receiver(ready, salt) })?;
             let kind = Kind::Model(sent.reply);
             let path = with_query(sent.path, spec.query.as_deref());
             let content_type = sent.content_type.map(HeaderValue::try_from).transpose();
@@ -146,6 +147,7 @@ fn receiver<'t>(ready: &'t ReadyTarget, salt: Option<&'t str>) -> Receiver<'t> {
         request_fields: spec.request_fields.as_ref(),
         quirks: ready.quirks,
         cache_salt: salt,
+        goes_on: false,
     }
 }
 

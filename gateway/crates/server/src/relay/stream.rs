@@ -22,6 +22,7 @@ use crate::live::ReadyTarget;
 use crate::outgoing::{Cut, Outgoing};
 use crate::relay::encode::{Encoded, Kind};
 use crate::relay::failure::Failure;
+use crate::relay::recovery::{self, Recovery};
 use crate::relay::{Asked, Job, head};
 
 /// Most bytes that may come before the first event: comments and the head of one large event.
@@ -109,6 +110,8 @@ enum Ending {
     Whole,
     Fault(UpstreamFault),
     Broken(UpstreamError),
+    /// It broke, and what had come has left.
+    Failed(Box<Failure>),
 }
 
 /// Follow a reply until its first event.
@@ -128,7 +131,10 @@ pub async fn start(
             "Predictions are not streamed.",
         )));
     };
-    let mut follower = replying.follow(false, || account.exchange.stamp());
+    let mut follower = match &job.begun {
+        None => replying.follow(recovery::allowed(job), || account.exchange.stamp()),
+        Some(begun) => begun.follow(replying).ok_or_else(unread)?,
+    };
     let learned = Arc::clone(&ready.bytes_per_token);
     let bytes = request.input_bytes();
     let estimate = (request.sound_bytes() == 0).then(|| learned.estimate(bytes));
@@ -169,6 +175,14 @@ pub async fn start(
     }
 }
 
+/// A stream that can only be passed on as it is.
+fn unread() -> Failure {
+    Failure::unfit(Refusal::new(
+        Code::Request(RequestCode::UnsupportedOperation),
+        "The model's server cannot go on with an answer that another one began.",
+    ))
+}
+
 /// A stream that is over before its first event is no answer; the follower says what it is instead.
 fn without_event(follower: &mut Follower) -> Failure {
     match follower.finish(End::Clean) {
@@ -183,6 +197,7 @@ pub fn respond(
     job: &Job,
     ready: &ReadyTarget,
     started: Started,
+    recovery: Option<Box<Recovery>>,
 ) -> Response<Outgoing> {
     account.first_byte();
     let empty = Outgoing::whole(Bytes::new());
@@ -194,7 +209,7 @@ pub fn respond(
     let keeps = account.place.is_some();
     let copy = keeps.then(|| Copied { target: Arc::clone(&ready.target), bytes: Vec::new() });
     let mut relayed =
-        Box::new(Relayed { account, body, follower, queued, ending, input, visit, copy });
+        Box::new(Relayed { account, body, follower, queued, ending, input, visit, copy, recovery });
     relayed.count();
     *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
     response
@@ -211,6 +226,16 @@ struct Relayed {
     input: Input,
     visit: Option<Visit>,
     copy: Option<Copied>,
+    /// Where it may be gone on with when it breaks.
+    recovery: Option<Box<Recovery>>,
+}
+
+/// What becomes of a stream that has ended or broken.
+enum After {
+    Over(Bytes),
+    /// These bytes leave before more is done.
+    First(Bytes, Box<Relayed>),
+    GoesOn(Box<Relayed>),
 }
 
 /// What has left so far, of a stream that is to be kept.
@@ -225,8 +250,11 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
     loop {
         if let Some(ending) = relayed.ending.take() {
             // Once per stream; kept out of the size of every step.
-            let last = Box::pin(relayed.end(ending)).await;
-            return (!last.is_empty()).then_some((Ok(last), None));
+            match Box::pin(relayed.end(ending)).await {
+                After::Over(last) => return (!last.is_empty()).then_some((Ok(last), None)),
+                After::First(bytes, relayed) => return Some((Ok(bytes), Some(relayed))),
+                After::GoesOn(further) => relayed = further,
+            }
         }
         if !relayed.queued.is_empty() {
             let chunk = std::mem::take(&mut relayed.queued);
@@ -284,8 +312,8 @@ impl Relayed {
         self.account.count(&usage, counted_by);
     }
 
-    /// Book the end, and return the last bytes.
-    async fn end(mut self: Box<Self>, ending: Ending) -> Bytes {
+    /// Have it gone on with, or book the end and return the last bytes.
+    async fn end(mut self: Box<Self>, ending: Ending) -> After {
         let queued = std::mem::take(&mut self.queued);
         self.account.exchange.trace.streams(&queued);
         let finished = match ending {
@@ -295,11 +323,25 @@ impl Relayed {
                 self.follower.finish(End::Cut).map_err(Failure::fault)
             }
             Ending::Broken(error) => Err(Failure::upstream(&error)),
+            Ending::Failed(failure) => Err(*failure),
         };
         self.count();
         if let Some(visit) = self.visit.take() {
             visit.ended(finished.as_ref().err().map_or(&Blame::None, |failure| &failure.blame));
         }
+        let finished = match (finished, self.recovery.take()) {
+            (Err(failure), Some(recovery)) if !queued.is_empty() => {
+                // The wait for who goes on holds nothing back.
+                self.recovery = Some(recovery);
+                self.ending = Some(Ending::Failed(Box::new(failure)));
+                return After::First(queued, self);
+            }
+            (Err(failure), Some(recovery)) => match self.recover(recovery, &failure).await {
+                true => return After::GoesOn(self),
+                false => Err(failure),
+            },
+            (finished, _) => finished,
+        };
         let whole = finished.is_ok();
         let (last, sequence) = match finished {
             Ok(last) => {
@@ -324,7 +366,23 @@ impl Relayed {
             let Relayed { body, .. } = *self;
             tokio::task::spawn_local(body.drain());
         }
-        joined(&queued, &last)
+        After::Over(joined(&queued, &last))
+    }
+
+    /// Ask for the rest of a stream that broke; whether somebody goes on.
+    async fn recover(&mut self, mut recovery: Box<Recovery>, failure: &Failure) -> bool {
+        let used = used(&self.follower, &self.input);
+        let found = recovery.go_on(&mut self.account, &self.follower, used, failure).await;
+        let Some((started, told)) = found else { return false };
+        let Started { body, follower, queued, ending, input, visit } = started;
+        // What two models said is not what the same request is to get later.
+        self.copy = None;
+        self.queued = joined(&told, &queued);
+        self.recovery = Some(recovery);
+        (self.body, self.follower, self.ending) = (body, follower, ending);
+        (self.input, self.visit) = (input, visit);
+        self.count();
+        true
     }
 }
 

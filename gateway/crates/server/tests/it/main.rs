@@ -28,6 +28,7 @@ mod limits;
 mod link;
 mod media;
 mod queue;
+mod recovery;
 mod routing;
 mod streams;
 mod support;

@@ -312,6 +312,7 @@ class Runtime(Model):
     formats: list[str]
     dialect: str
     operations: list[str]
+    quirks: list[str]
     request_fields: dict[str, Any]
     args: dict[str, Any]
 

@@ -358,7 +358,12 @@ class _Checker:
             **({"timeout_ms": round(draft.timeout_s * 1000)} if draft.timeout_s else {}),
         )
         needs = self._draft.resources or Resources()
-        return Handling(max_concurrency=self._draft.max_concurrency, probe=probe, gpus=needs.gpus)
+        return Handling(
+            max_concurrency=self._draft.max_concurrency,
+            probe=probe,
+            gpus=needs.gpus,
+            quirks=runtime.quirks,
+        )
 
 
 def _argument(wanted: RuntimeDraft, name: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from towpath_server.core import durations
 from towpath_server.domains.endpoints.models.serving import (
@@ -21,19 +21,13 @@ Spread = Literal["weighted", "least_outstanding", "peak_ewma", "prefix"]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
 
 
-def _served(value: str) -> str:
-    if value == "continue":
-        raise ValueError("no gateway continues a broken stream yet; give `none`")
-    return value
-
-
 StreamRecovery = Annotated[
     Literal["none", "continue"],
-    AfterValidator(_served),
     Field(
-        description="What happens to a stream that breaks after its first byte has left. `none`: "
-        "it ends with an error event, since a text that two models wrote is not what one model "
-        "would have said. `continue` is refused as long as no gateway serves it."
+        description="What happens to a stream that breaks after its first byte has left. `none`, "
+        "the default: it ends with an error event, since a text that two models wrote is not what "
+        "one model would have said. `continue`: another replica, target or fallback is asked to go "
+        "on from the text that has left; one of them must be able to."
     ),
 ]
 

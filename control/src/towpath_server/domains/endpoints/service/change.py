@@ -27,7 +27,7 @@ from towpath_server.domains.endpoints.models.serving import (
     Tier,
     Timeouts,
 )
-from towpath_server.domains.endpoints.service import access, read, tiers
+from towpath_server.domains.endpoints.service import access, read, recovery, tiers
 from towpath_server.domains.endpoints.service.targets import Resolver, price
 from towpath_server.domains.endpoints.store import endpoints as store
 from towpath_server.domains.endpoints.store import targets as target_store
@@ -249,6 +249,8 @@ async def _resolve(
         endpoint = replace(endpoint, access=granted)
     endpoint = replace(endpoint, serving=changes.serving(endpoint.serving))
     resolver.findings += tiers.findings(endpoint)
+    if not resolver.findings:
+        resolver.findings += await recovery.findings(tx, endpoint)
     if resolver.findings:
         first = resolver.findings[0]
         more = f" ({len(resolver.findings) - 1} more in `errors`)" * (len(resolver.findings) > 1)
