@@ -1,16 +1,21 @@
 //! Every fault of the scripted upstream, for plain calls and streams, alone and with a fallback: what the
-//! caller sees and what the record says. `docs/reference/faults.md` is this table; it is compared here.
+//! caller sees, what the record says and what a budget shows. `docs/reference/faults.md` is this table; it is compared here.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use towpath_testkit::{FakeUpstream, Fault, Script};
+use towpath_wire::routing::Envelope;
 use towpath_wire::usage::{CountedBy, UsageRecord};
 
+use crate::kserve::texts;
 use crate::support::client::Answer;
+use crate::support::control::Control;
 use crate::support::{World, tables};
 
 /// Limits of all calls of the table. The attempt's is the shortest, so that what has no end is bounded by it.
@@ -25,11 +30,37 @@ enum At {
     Script(Script),
     /// Another address than the scripted upstream's.
     Address(String),
+    /// At a server that speaks gRPC, to so many calls.
+    Grpc(Fault, u32),
 }
 
 struct Row {
     what: &'static str,
     at: At,
+}
+
+impl Row {
+    fn ways(&self) -> &'static [Way] {
+        if let At::Grpc(..) = self.at { &Way::ALL[..2] } else { &Way::ALL }
+    }
+
+    /// Write what came of its calls, given in the order of [`Self::ways`].
+    fn write(&self, cells: &[String], page: &mut String) {
+        let what = self.what;
+        match cells {
+            [plain, rescued, stream, streamed, further] => {
+                writeln!(page, "| {what} | plain | {plain} | {rescued} |").unwrap();
+                writeln!(page, "| | stream | {stream} | {streamed} |").unwrap();
+                if further != streamed {
+                    writeln!(page, "| | stream, `continue` | | | {further} |").unwrap();
+                }
+            }
+            [alone, rescued] => {
+                writeln!(page, "| {what} | inference | {alone} | {rescued} |").unwrap();
+            }
+            _ => panic!("{what}: {cells:?}"),
+        }
+    }
 }
 
 fn fault(what: &'static str, fault: Fault) -> Row {
@@ -88,6 +119,8 @@ fn rows(deaf: &str) -> Vec<Row> {
         fault("wrong content type", Fault::ContentType { value: "text/plain".to_owned() }),
         fault("HTTP/1.0, ended by closing", Fault::Http10),
         fault("header of 1 MiB", Fault::HugeHeader { bytes: 1 << 20 }),
+        Row { what: "HTTP/2 `GOAWAY`, once", at: At::Grpc(Fault::GoAway, 1) },
+        Row { what: "HTTP/2 `GOAWAY`, to every call", at: At::Grpc(Fault::GoAway, u32::MAX) },
     ]
 }
 
@@ -96,68 +129,124 @@ fn rows(deaf: &str) -> Vec<Row> {
 struct Way {
     stream: bool,
     fallback: bool,
+    /// The endpoint has streams gone on with.
+    goes_on: bool,
 }
 
 impl Way {
-    const ALL: [Self; 4] = [
-        Self { stream: false, fallback: false },
-        Self { stream: false, fallback: true },
-        Self { stream: true, fallback: false },
-        Self { stream: true, fallback: true },
+    const ALL: [Self; 5] = [
+        Self { stream: false, fallback: false, goes_on: false },
+        Self { stream: false, fallback: true, goes_on: false },
+        Self { stream: true, fallback: false, goes_on: false },
+        Self { stream: true, fallback: true, goes_on: false },
+        Self { stream: true, fallback: true, goes_on: true },
     ];
 
     /// Targets of its own, so that no call meets what another has taught the gateway.
     fn name(self, row: usize) -> String {
-        format!("f{row}-{}-{}", u8::from(self.stream), u8::from(self.fallback))
+        let goes_on = if self.goes_on { "-on" } else { "" };
+        format!("f{row}-{}-{}{goes_on}", u8::from(self.stream), u8::from(self.fallback))
+    }
+
+    fn budget(self, row: usize) -> String {
+        format!("bud_{}", self.name(row))
+    }
+
+    fn endpoint(self, row: usize, timeouts: &Value, rescue: &str) -> Envelope {
+        let fallback = if self.fallback { json!([{"target": rescue}]) } else { json!([]) };
+        let recovery = if self.goes_on { "continue" } else { "none" };
+        let changes =
+            json!({"timeouts": timeouts, "fallback": fallback, "stream_recovery": recovery});
+        tables::endpoint(&self.name(row), &changes)
+    }
+
+    /// A budget of the endpoint alone, so that it shows this call's tokens.
+    fn counted(self, row: usize) -> Envelope {
+        let subject = json!({"endpoint": format!("end_{}", self.name(row))});
+        let budget = json!({"subject": subject, "label": self.name(row), "period": "month",
+            "mode": "soft", "tokens": 1_000_000});
+        tables::entity("budget", &self.budget(row), &budget)
     }
 }
 
 async fn world(rows: &[Row]) -> World {
     let timeouts: Value = serde_json::from_str(LIMITS).unwrap();
     let world = World::with(&[], |base| {
-        let mut entities = vec![tables::target("rescue", base, &json!({}))];
+        let grpc = |name: &str| {
+            let replicas = json!([{"id": format!("rep_{name}"), "address": base}]);
+            let changes = json!({"dialect": "kserve_grpc", "operations": ["predict"],
+                "replicas": replicas});
+            tables::target(name, base, &changes)
+        };
+        let able = json!({"quirks": ["continue_final_message"]});
+        let mut entities = vec![tables::target("rescue", base, &able), grpc("rescue-grpc")];
         for (index, row) in rows.iter().enumerate() {
-            for way in Way::ALL {
+            for way in row.ways() {
                 let name = way.name(index);
-                let base = if let At::Address(address) = &row.at { address } else { base };
-                let changes = json!({"upstream_model": format!("fault-{index}")});
-                entities.push(tables::target(&name, base, &changes));
-                let fallback =
-                    if way.fallback { json!([{"target": "dep_rescue"}]) } else { json!([]) };
-                let changes = json!({"timeouts": timeouts, "fallback": fallback});
-                entities.push(tables::endpoint(&name, &changes));
+                let rescue = match &row.at {
+                    At::Grpc(..) => {
+                        entities.push(grpc(&name));
+                        "dep_rescue-grpc"
+                    }
+                    At::Script(_) | At::Address(_) => {
+                        let address = if let At::Address(other) = &row.at { other } else { base };
+                        let changes = json!({"upstream_model": format!("fault-{index}")});
+                        entities.push(tables::target(&name, address, &changes));
+                        "dep_rescue"
+                    }
+                };
+                entities.push(way.endpoint(index, &timeouts, rescue));
+                entities.push(way.counted(index));
             }
         }
         entities
     })
     .await;
     for (index, row) in rows.iter().enumerate() {
-        if let At::Script(script) = &row.at {
-            world.upstream.script(&format!("fault-{index}"), script.clone());
+        match &row.at {
+            At::Script(script) => {
+                world.upstream.script(&format!("fault-{index}"), script.clone());
+            }
+            At::Grpc(fault, times) => {
+                for way in row.ways() {
+                    let script = Script::fault(fault.clone());
+                    world.upstream.script_next(&way.name(index), script, *times);
+                }
+            }
+            At::Address(_) => {}
         }
     }
     world
 }
 
-/// What came of one call, in words.
-async fn outcome(world: &World, row: usize, way: Way) -> String {
-    let body = json!({
-        "model": way.name(row), "stream": way.stream,
-        "messages": [{"role": "user", "content": "one two three"}],
-    });
+/// What came of one call, in words, and the tokens of its record.
+async fn outcome(world: &World, row: usize, at: &At, way: Way) -> (String, u64) {
+    let name = way.name(row);
     let start = Instant::now();
-    let answer = world.gateway.stream(&body).await.rest().await;
+    let answer = if let At::Grpc(..) = at {
+        world.gateway.post(&format!("/v2/models/{name}/infer"), &texts(&["one two three"])).await
+    } else {
+        let messages = json!([{"role": "user", "content": "one two three"}]);
+        let body = json!({"model": name, "stream": way.stream, "messages": messages});
+        world.gateway.stream(&body).await.rest().await
+    };
     assert!(start.elapsed() < DEADLINE, "{}: {:?}", way.name(row), start.elapsed());
     let record = world.control.record(answer.id()).await;
     let target = answer.header("x-towpath-target");
-    let rescued = if target == "rescue" { " from the fallback" } else { "" };
-    assert_eq!(
-        answer.header("x-towpath-attempts"),
-        record.attempts.to_string(),
-        "{}",
-        way.name(row)
+    let first = record.target.as_deref() == Some(target);
+    let rescued = match (first, target.starts_with("rescue")) {
+        (true, true) => " from the fallback",
+        (true, false) => "",
+        (false, _) => ", the rest from the fallback",
+    };
+    let attempts = record.attempts.to_string();
+    let told = format!(": x-towpath-attempts: {attempts}\n");
+    assert!(
+        answer.header("x-towpath-attempts") == attempts || answer.text().contains(&told),
+        "{name}"
     );
-    format!("{}{rescued}; {}", seen(&answer), booked(&record))
+    let tokens = record.input_tokens.unwrap_or(0) + record.output_tokens.unwrap_or(0);
+    (format!("{}{rescued}; {}", seen(&answer), booked(&record)), tokens)
 }
 
 fn seen(answer: &Answer) -> String {
@@ -174,14 +263,44 @@ fn seen(answer: &Answer) -> String {
     };
     match (status, failed) {
         (200, Some(code)) => format!("200, {tokens} tokens, error event `{code}`"),
+        (200, None) if text.contains("\"outputs\"") => "200, whole".to_owned(),
         (200, None) => {
             assert!(answer.whole && tokens == 8, "{text}");
             let stream = answer.header("content-type").starts_with("text/event-stream");
             assert!(!stream || text.ends_with("data: [DONE]\n\n"), "{text}");
             "200, whole".to_owned()
         }
-        _ => format!("{status} `{}`{later}", answer.code()),
+        _ => format!("{status} `{}`{later}", code(answer)),
     }
+}
+
+/// The error's code; for callers of the KServe protocol it stands at the end of the text.
+fn code(answer: &Answer) -> String {
+    match &answer.json()["error"] {
+        Value::String(text) => {
+            let (_, code) = text.rsplit_once('[').unwrap();
+            code.trim_end_matches(']').to_owned()
+        }
+        _ => answer.code(),
+    }
+}
+
+/// What every budget shows once nothing is held any more.
+async fn shown(world: &World, budgets: &[String]) -> BTreeMap<String, u64> {
+    let last = |control: &Control| {
+        let mut last = BTreeMap::new();
+        for signals in control.signals() {
+            last.extend(signals.budgets);
+        }
+        last
+    };
+    let settled = |control: &Control| {
+        let last = last(control);
+        budgets.iter().all(|id| last.get(id).is_some_and(|shown| shown.reserved == 0))
+    };
+    world.control.wait_until(settled).await;
+    // This control plane has no ledger: what the gateway has not been told of is all of it.
+    last(&world.control).into_iter().map(|(id, shown)| (id, shown.unshipped)).collect()
 }
 
 fn booked(record: &UsageRecord) -> String {
@@ -204,14 +323,16 @@ What a caller sees and what the usage record says when a model's server fails, f
 This page is written by `gateway/crates/server/tests/it/fault_table.rs`, which carries out each row; it fails when the page differs.
 
 Each cell has what the caller sees, then how the record ended, its error code, the attempts and the output tokens.
-Budgets settle by the record's tokens: what has no tokens costs nothing.
-The answer of the scripted upstream has 8 tokens.
+The column after it has the tokens that a budget of the endpoint shows once the call is over: those of the record, input and output, and none where nothing was produced.
+The prompt has 3 tokens, which the gateway estimates at 4 where nobody counts them, and the answer of the scripted upstream 8.
 The limits are: first byte 400 ms, silence 400 ms, one attempt 1,200 ms, all attempts 4 s.
 After the first event of a stream nobody falls back: it ends in an error event.
-Upstreams are spoken to in HTTP/1.1, so that there is no GOAWAY to meet; only gRPC upstreams have HTTP/2.
+Where the endpoint says `stream_recovery: continue`, the fallback goes on with it; such a row stands where that makes a difference.
+A part that broke off is counted by the gateway, the text so far is read again by the server that goes on.
+Upstreams are spoken to in HTTP/1.1; only gRPC upstreams have HTTP/2 and a GOAWAY.
 
-| fault | call | alone | with a fallback |
-|---|---|---|---|
+| fault | call | alone | budget | with a fallback | budget |
+|---|---|---|---|---|---|
 ";
 
 #[tokio::test]
@@ -219,12 +340,25 @@ async fn every_fault_ends_as_the_page_says() {
     let (deaf, _listener) = FakeUpstream::deaf().unwrap();
     let rows = rows(&deaf);
     let world = world(&rows).await;
-    let mut page = HEAD.to_owned();
+    let mut outcomes = Vec::new();
     for (index, row) in rows.iter().enumerate() {
-        let [one, two, three, four] = Way::ALL.map(|way| outcome(&world, index, way));
-        let (plain, rescued, stream, streamed) = tokio::join!(one, two, three, four);
-        writeln!(page, "| {} | plain | {plain} | {rescued} |", row.what).unwrap();
-        writeln!(page, "| | stream | {stream} | {streamed} |").unwrap();
+        let calls = row.ways().iter().map(|way| outcome(&world, index, &row.at, *way));
+        outcomes.push(join_all(calls).await);
+    }
+    let places = rows.iter().enumerate();
+    let budgets: Vec<_> = places
+        .flat_map(|(index, row)| row.ways().iter().map(move |way| way.budget(index)))
+        .collect();
+    let shown = shown(&world, &budgets).await;
+    let mut page = HEAD.to_owned();
+    for (index, (row, outcomes)) in rows.iter().zip(&outcomes).enumerate() {
+        let mut cells = Vec::new();
+        for (way, (said, tokens)) in row.ways().iter().zip(outcomes) {
+            let budget = shown[&way.budget(index)];
+            assert_eq!(budget, *tokens, "{}", way.name(index));
+            cells.push(format!("{said} | {budget}"));
+        }
+        row.write(&cells, &mut page);
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../docs/reference/faults.md");
     if std::env::vars_os().any(|(name, _)| name == "TOWPATH_REWRITE") {
