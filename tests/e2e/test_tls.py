@@ -167,4 +167,4 @@ def test_a_provider_behind_a_private_authority_is_called_where_it_is_named(calle
 
     assert good.status_code == 200, good.text
     assert bad.status_code == 503, bad.text
-    assert bad.json()["error"]["code"] == "upstream_unavailable"
+    assert "no trusted connection to the model's server" in bad.json()["error"]["message"]

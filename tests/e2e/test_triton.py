@@ -1,12 +1,14 @@
 """A real Triton behind the platform, called by Triton's own clients over TLS, in both forms."""
 
+import queue
 from typing import Any
 
 import numpy as np
 import pytest
 import triton
-from towpath_up import Up
+from towpath_up import Up, eventually
 from tritonclient import grpc, http
+from tritonclient.utils import InferenceServerException
 
 pytestmark = pytest.mark.skipif(not triton.AVAILABLE, reason="no Triton for this machine")
 
@@ -89,6 +91,19 @@ def client(request, secure: Up):
             yield http, found
 
 
+@pytest.fixture
+def stream(secure: Up, headers):
+    """An open stream of `ModelStreamInfer`, and what comes of it."""
+    host = secure.address.removeprefix("https://")
+    came: queue.Queue[Any] = queue.Queue()
+    with grpc.InferenceServerClient(
+        host, ssl=True, root_certificates=str(secure.authority)
+    ) as found:
+        found.start_stream(lambda result, error: came.put(error or result), headers=headers)
+        yield found, lambda: came.get(timeout=60)
+        found.stop_stream()
+
+
 def inputs(module, tensors: dict[str, np.ndarray]) -> list[Any]:
     made = []
     for name, values in tensors.items():
@@ -97,6 +112,10 @@ def inputs(module, tensors: dict[str, np.ndarray]) -> list[Any]:
         tensor.set_data_from_numpy(values)
         made.append(tensor)
     return made
+
+
+def upto(number: int) -> list[Any]:
+    return inputs(grpc, {"upto": np.array([number], dtype=np.int32)})
 
 
 @pytest.mark.parametrize("form", ["rest", "grpc"])
@@ -111,3 +130,61 @@ def test_tensors_of_every_kind_come_back_as_they_went(client, headers, form):
             came = np.array([text.decode() for text in came], dtype=object)
         assert came.dtype == sent.dtype, name
         assert came.tolist() == sent.tolist(), name
+
+
+def test_a_stream_has_as_many_answers_as_the_model_gives(stream):
+    """The model is decoupled: three answers, none, one; what is asked in order is answered in order."""
+    found, next_one = stream
+    for number in (3, 0, 1):
+        found.async_stream_infer("count-grpc", upto(number), request_id=f"upto-{number}")
+    came = [next_one() for _ in range(4)]
+
+    told = [(one.get_response().id, one.as_numpy("number").tolist()) for one in came]
+    assert told == [("upto-3", [0]), ("upto-3", [1]), ("upto-3", [2]), ("upto-1", [0])]
+
+
+def test_a_message_that_fails_leaves_the_stream_as_it_was(stream):
+    found, next_one = stream
+    found.async_stream_infer("count-grpc", upto(-1))
+    failed = next_one()
+    found.async_stream_infer("nowhere", upto(1))
+    unknown = next_one()
+    found.async_stream_infer("count-grpc", upto(1))
+    after = next_one()
+
+    assert isinstance(failed, InferenceServerException)
+    assert "odel's server failed" in failed.message()
+    assert isinstance(unknown, InferenceServerException)
+    assert "There is no model `nowhere`" in unknown.message()
+    assert after.as_numpy("number").tolist() == [0]
+
+
+def test_a_stream_reaches_a_rest_target_with_one_answer_a_message(stream):
+    """Triton itself refuses a decoupled model over REST, in words that reach the caller."""
+    found, next_one = stream
+    found.async_stream_infer("echo-rest", inputs(grpc, TENSORS))
+    answer = next_one()
+    found.async_stream_infer("count-rest", upto(2))
+    refused = next_one()
+
+    assert answer.as_numpy("whole_out").tolist() == TENSORS["whole"].tolist()
+    assert answer.get_response().parameters["triton_final_response"].bool_param
+    assert isinstance(refused, InferenceServerException)
+    assert "decoupled" in refused.message()
+
+
+def test_each_message_of_a_stream_is_a_record(stream, secure):
+    found, next_one = stream
+    for number in (1, 2):
+        found.async_stream_infer("count-grpc", upto(number), request_id=f"record-{number}")
+    for _ in range(3):
+        next_one()
+
+    def records() -> list[Any]:
+        with secure.api() as api:
+            items = api.get("/requests", params={"limit": 100}).json()["items"]
+        return [item for item in items if (item["client_request_id"] or "").startswith("record-")]
+
+    eventually(lambda: len(records()) == 2, "two records")
+    assert {item["ended"] for item in records()} == {"complete"}
+    assert all(item["stream"] for item in records())

@@ -1,7 +1,9 @@
 //! Inferences of the KServe protocol: JSON with tensors after it, and protocol buffers.
 
 use bytes::Bytes;
-use towpath_dialect::kserve::{Answer, Body, Frame, Inference, Named, Skimmed};
+use towpath_dialect::kserve::{
+    Answer, Body, Frame, Inference, Named, Skimmed, StreamFollower, message_id,
+};
 
 use crate::is_json;
 
@@ -46,6 +48,10 @@ pub fn fuzz_protobuf(data: &[u8]) {
     if let Ok(inference) = Inference::from_grpc(bytes.clone()) {
         crosses(&inference);
     }
+    let mut follower = StreamFollower::new(1 << 20);
+    let passed = follower.feed(bytes.clone());
+    assert!(bytes.starts_with(&passed.out), "what passed is not what came");
+    message_id(&bytes);
     if let Ok(answer) = Answer::from_grpc(&bytes) {
         assert!(Answer::skim_grpc(&bytes).is_ok(), "an answer that is one is not seen as one");
         if let Ok(text) = answer.for_json() {

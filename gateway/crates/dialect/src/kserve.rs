@@ -10,6 +10,7 @@ mod check;
 mod grpc;
 mod parameters;
 mod rest;
+mod stream;
 mod tensor;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ pub use answer::{Answer, Skimmed};
 pub use check::Rules;
 pub use grpc::{Frame, Named, model_metadata, server_metadata, yes_or_no};
 pub use rest::{Body, model_metadata as model_metadata_json};
+pub use stream::{Passed, StreamError, StreamFollower, message_id, only_answer};
 
 use parameters::Parameters;
 use tensor::Tensor;

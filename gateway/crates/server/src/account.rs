@@ -324,6 +324,11 @@ impl Books {
         }
     }
 
+    /// Nothing was asked yet, so there is nothing to book.
+    pub fn withdraw(mut self: Box<Self>) {
+        self.ended = true;
+    }
+
     /// Book a request that the gateway answered itself.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Response};
 use towpath_dialect::Stamp;
 use towpath_policy::{Id, Key};
 use towpath_wire::routing::{BodyLogMode, DataClass, Operation, Priority};
@@ -13,9 +13,10 @@ use towpath_wire::usage::{CallerDialect, MAX_LABELS};
 
 use crate::errors::{Code, Refusal, Shape};
 use crate::live::Live;
+use crate::outgoing::Outgoing;
 use crate::shared::Worker;
 use crate::telemetry::Trace;
-use crate::{clock, ids};
+use crate::{clock, grpc, ids};
 
 /// Longest name and value of a label, and longest foreign request id that is kept.
 const LABEL_NAME: usize = 64;
@@ -47,6 +48,8 @@ pub struct Exchange {
     /// Name the caller asked for.
     pub endpoint: Option<String>,
     pub stream: bool,
+    /// Where the call is one message of a stream: the id that the caller gave it, maybe an empty one.
+    pub message_id: Option<String>,
     /// How long the caller waits for the whole call, where it says so.
     pub patience: Option<Duration>,
     pub user: Option<String>,
@@ -85,6 +88,7 @@ impl Exchange {
             priority: Priority::default(),
             endpoint: None,
             stream: false,
+            message_id: None,
             patience: None,
             user: None,
             forwarded: HeaderMap::new(),
@@ -115,6 +119,23 @@ impl Exchange {
     pub fn stamp(&self) -> Stamp {
         let id = self.id.split_once('_').map_or(self.id.as_str(), |(_, id)| id);
         Stamp { id: id.to_owned(), created_s: self.time_ms / 1_000 }
+    }
+
+    /// The call is one message of a stream: its caller's own id for it is what foreign ids are elsewhere.
+    pub fn is_message(&mut self, id: String) {
+        self.stream = true;
+        if !id.is_empty() {
+            self.client_request_id = Some(id.chars().take(FOREIGN_ID).collect());
+        }
+        self.message_id = Some(id);
+    }
+
+    /// A refusal as the caller gets it.
+    pub fn respond(&self, refusal: &Refusal) -> Response<Outgoing> {
+        match &self.message_id {
+            Some(id) => Response::new(Outgoing::whole(grpc::told(refusal, id, &self.id))),
+            None => refusal.respond(self.shape(), &self.id),
+        }
     }
 
     /// Whether the caller's project wants nothing in its records but what money needs.

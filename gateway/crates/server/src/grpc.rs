@@ -2,14 +2,17 @@
 //! refusals are written.
 //!
 //! A call is a `POST` of one message over HTTP/2 and passes the pipeline like any other. Credentials,
-//! labels and ids are headers, which gRPC calls metadata; how it ended stands in the trailers.
+//! labels and ids are headers, which gRPC calls metadata; how it ended stands in the trailers. Of a stream
+//! (`messages`) each message is such a call.
+
+pub mod messages;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use towpath_dialect::kserve::{
-    Frame, Inference, Named, model_metadata, server_metadata, yes_or_no,
+    Frame, Inference, Named, StreamError, model_metadata, server_metadata, yes_or_no,
 };
 use towpath_dialect::{RequestCode, UpstreamFault};
 
@@ -21,6 +24,8 @@ use crate::outgoing::Outgoing;
 use crate::shared::Shared;
 
 const SERVICE: &str = "/inference.GRPCInferenceService/";
+/// Path of `ModelStreamInfer`.
+pub const STREAM_PATH: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 /// Path of `ModelInfer`.
 pub const INFER_PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 pub const CONTENT_TYPE: &str = "application/grpc";
@@ -39,6 +44,8 @@ pub enum Call {
     Ready,
     Metadata,
     Infer,
+    /// Any number of inferences, each with any number of answers.
+    Stream,
 }
 
 impl Call {
@@ -48,6 +55,7 @@ impl Call {
             "ModelReady" => Some(Self::Ready),
             "ModelMetadata" => Some(Self::Metadata),
             "ModelInfer" => Some(Self::Infer),
+            "ModelStreamInfer" => Some(Self::Stream),
             _ => None,
         }
     }
@@ -91,7 +99,7 @@ fn ok() -> HeaderMap {
 pub fn described(call: Call, found: &Described) -> Bytes {
     match call {
         Call::Ready => yes_or_no(found.ready),
-        Call::Metadata | Call::Infer => {
+        Call::Metadata | Call::Infer | Call::Stream => {
             let signature = found.signature();
             let inputs = signature.map_or(&[][..], |signature| &signature.inputs);
             let outputs = signature.map_or(&[][..], |signature| &signature.outputs);
@@ -166,6 +174,13 @@ pub fn status_of(headers: &HeaderMap) -> Option<u16> {
     headers.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
+/// The same of a stream.
+pub fn dress_stream(headers: &mut HeaderMap, total_ms: u32) {
+    dress(headers, total_ms);
+    // Triton then ends a stream that fails with a status: words alone do not tell whose fault it was.
+    headers.insert("triton_grpc_error", HeaderValue::from_static("true"));
+}
+
 /// What a server's status says, from its headers or trailers; `None` where they have none.
 pub fn outcome(headers: &HeaderMap) -> Option<Result<(), UpstreamFault>> {
     let status = status_of(headers)?;
@@ -195,7 +210,7 @@ impl From<Call> for Wants {
         match call {
             Call::Ready => Self::Ready,
             Call::Metadata => Self::Metadata,
-            Call::Infer => Self::Infer,
+            Call::Infer | Call::Stream => Self::Infer,
         }
     }
 }
@@ -203,8 +218,15 @@ impl From<Call> for Wants {
 /// A refusal as gRPC has it: no message, all of it in the one block of headers.
 pub fn refused(refusal: &Refusal, text: &str) -> Response<Outgoing> {
     let mut response = Response::new(Outgoing::whole(Bytes::new()));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    *response.headers_mut() = ending(refusal, text);
+    let kind = HeaderValue::from_static(CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A refusal as it stands in headers, or in trailers where answers went before it.
+fn ending(refusal: &Refusal, text: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     headers.insert(STATUS, HeaderValue::from(status(refusal)));
     if let Ok(message) = HeaderValue::from_str(&escaped(text)) {
         headers.insert(MESSAGE, message);
@@ -216,7 +238,20 @@ pub fn refused(refusal: &Refusal, text: &str) -> Response<Outgoing> {
     if refusal.code == Code::UnsupportedEncoding {
         headers.insert("grpc-accept-encoding", HeaderValue::from_static("identity"));
     }
-    response
+    headers
+}
+
+/// A refusal of one message of a stream, which goes on.
+pub fn told(refusal: &Refusal, message_id: &str, request_id: &str) -> Bytes {
+    let body = refusal.body(request_id);
+    let error = StreamError {
+        text: &body.text(),
+        message_id,
+        code: body.code,
+        request_id,
+        retry_after_s: refusal.retry_after_s,
+    };
+    error.framed()
 }
 
 /// The status of gRPC that says what the HTTP status says.

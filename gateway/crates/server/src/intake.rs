@@ -9,6 +9,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
+use towpath_dialect::kserve::Frame;
 use towpath_upstream::{Body, UpstreamError};
 
 use crate::admit::{BodyMemory, Lease};
@@ -96,11 +97,9 @@ async fn fill(
     let mut vessel = Vessel::new(memory, limits, announced);
     loop {
         let until = deadline.min(Instant::now() + idle);
-        let frame = timeout_at(until, body.frame()).await.map_err(|_| {
-            Refusal::new(Code::BodyTimeout, "The body stopped arriving, or took too long in all.")
-        })?;
+        let frame = timeout_at(until, body.frame()).await.map_err(|_| stopped())?;
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| Refusal::new(Code::BodyCut, "The body ended early."))?;
+        let frame = frame.map_err(|_| cut())?;
         let Ok(chunk) = frame.into_data() else { continue };
         if (vessel.len() + chunk.len()) as u64 > limits.body_max_bytes {
             return Err(too_large(limits, None));
@@ -108,6 +107,89 @@ async fn fill(
         vessel.pour(chunk).await?;
     }
     Ok(vessel.full())
+}
+
+/// The messages of a gRPC stream, one by one, each bounded and accounted as a body is.
+pub struct Messages {
+    body: Incoming,
+    /// What has come of the next message.
+    rest: Bytes,
+}
+
+impl Messages {
+    pub fn of(body: Incoming) -> Self {
+        Self { body, rest: Bytes::new() }
+    }
+
+    /// Wait for the next message to begin; false at the stream's end. Nothing is lost by giving up.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub async fn begun(&mut self) -> Result<bool, Refusal> {
+        while self.rest.is_empty() {
+            match self.chunk().await? {
+                Some(chunk) => self.rest = chunk,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The message that has begun, with its prefix.
+    ///
+    /// # Errors
+    /// It is too large, too slow, cut, or there is no memory for it: the stream cannot go on.
+    pub async fn next(
+        &mut self,
+        limits: &Limits,
+        memory: &Arc<BodyMemory>,
+    ) -> Result<(Bytes, Lease), Refusal> {
+        let idle = Duration::from_millis(limits.body_idle_ms);
+        let deadline = Instant::now() + Duration::from_millis(limits.body_timeout_ms);
+        let length = loop {
+            if let Some(length) = Frame::length(&self.rest) {
+                break length;
+            }
+            let more = self.more(deadline.min(Instant::now() + idle)).await?;
+            self.rest = [&*self.rest, &*more].concat().into();
+        };
+        if length as u64 > limits.body_max_bytes {
+            return Err(too_large(limits, Some(length as u64)));
+        }
+        let mut vessel = Vessel::new(memory, limits, Some(length));
+        loop {
+            let wanted = (length - vessel.len()).min(self.rest.len());
+            vessel.pour(self.rest.split_to(wanted)).await?;
+            if vessel.len() == length {
+                return Ok(vessel.full());
+            }
+            self.rest = self.more(deadline.min(Instant::now() + idle)).await?;
+        }
+    }
+
+    async fn more(&mut self, until: Instant) -> Result<Bytes, Refusal> {
+        let chunk = timeout_at(until, self.chunk()).await.map_err(|_| stopped())?;
+        chunk?.ok_or_else(cut)
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(chunk) = frame.map_err(|_| cut())?.into_data()
+                && !chunk.is_empty()
+            {
+                return Ok(Some(chunk));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn stopped() -> Refusal {
+    Refusal::new(Code::BodyTimeout, "The body stopped arriving, or took too long in all.")
+}
+
+fn cut() -> Refusal {
+    Refusal::new(Code::BodyCut, "The body ended early.")
 }
 
 /// Why an upstream's answer could not be taken in whole.

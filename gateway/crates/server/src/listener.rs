@@ -168,7 +168,7 @@ pub fn work(
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
         let drain = Duration::from_millis(shared.limits.drain_ms);
-        let worker = Rc::new(Worker::new(shared, pool()));
+        let worker = Rc::new(Worker::new(shared, pool(), stop.clone()));
         sweep(&worker, stop.clone());
         let closed = Rc::new(Notify::new());
         let open = Arc::clone(&desk.open);

@@ -17,6 +17,7 @@ use crate::bodies::Tap;
 pub struct Cut;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, Cut>>>>;
+type Frames = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Cut>>>>;
 
 /// An answer's body.
 pub struct Outgoing {
@@ -32,6 +33,8 @@ enum Content {
     /// Bytes, and what is said after them.
     Trailed(Option<Bytes>, Option<HeaderMap>),
     Stream(Chunks),
+    /// The same with what is said after it.
+    Frames(Frames),
 }
 
 impl Outgoing {
@@ -50,6 +53,10 @@ impl Outgoing {
 
     pub fn stream(chunks: impl Stream<Item = Result<Bytes, Cut>> + 'static) -> Self {
         Self { content: Content::Stream(Box::pin(chunks)), _lease: None, tap: None }
+    }
+
+    pub fn frames(frames: impl Stream<Item = Result<Frame<Bytes>, Cut>> + 'static) -> Self {
+        Self { content: Content::Frames(Box::pin(frames)), _lease: None, tap: None }
     }
 
     /// The same body, copied as it leaves.
@@ -75,6 +82,7 @@ impl Body for Outgoing {
             Content::Stream(chunks) => {
                 ready!(chunks.as_mut().poll_next(context)).map(|chunk| chunk.map(Frame::data))
             }
+            Content::Frames(frames) => ready!(frames.as_mut().poll_next(context)),
         };
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         if let (Some(tap), Some(bytes)) = (&mut self.tap, data) {
@@ -87,7 +95,7 @@ impl Body for Outgoing {
         match &self.content {
             Content::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Content::Trailed(bytes, trailers) => bytes.is_none() && trailers.is_none(),
-            Content::Stream(_) => false,
+            Content::Stream(_) | Content::Frames(_) => false,
         }
     }
 
@@ -97,7 +105,7 @@ impl Body for Outgoing {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             // The trailers come on top: no length is announced.
-            Content::Trailed(..) | Content::Stream(_) => SizeHint::default(),
+            Content::Trailed(..) | Content::Stream(_) | Content::Frames(_) => SizeHint::default(),
         }
     }
 }

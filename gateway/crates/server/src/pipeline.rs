@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
+use towpath_dialect::kserve::message_id;
 use towpath_dialect::{
     MessagesRequest, OpenAiRequest, Request as ModelRequest, RerankRequest, ResponsesRequest,
     TranscriptionRequest,
@@ -24,9 +25,10 @@ use crate::authenticate::authenticate;
 use crate::authorise::authorise;
 use crate::errors::{Code, Refusal};
 use crate::exchange::Exchange;
+use crate::grpc::messages::Message;
 use crate::kserve::{self, Described, Wants};
 use crate::outgoing::Outgoing;
-use crate::relay::{self, Asked, Failure, Job, Looked};
+use crate::relay::{self, Answers, Asked, Failure, Job, Looked};
 use crate::shared::Worker;
 use crate::{bodies, grpc, intake, models, names};
 
@@ -144,6 +146,11 @@ pub async fn serve(
         intake::discard(body);
         return refused(account, &refusal);
     }
+    if asks == Asks::Grpc(grpc::Call::Stream) {
+        let response = grpc::messages::answer(&account.exchange, parts, body, peer);
+        account.withdraw();
+        return response;
+    }
     match asks {
         Asks::Models => listed(account, body, None),
         Asks::Model(name) => listed(account, body, Some(&name)),
@@ -159,6 +166,29 @@ pub async fn serve(
         | Asks::Predict { .. }
         | Asks::Kserve(_)
         | Asks::Grpc(_) => called(account, asks, &parts, body).await,
+    }
+}
+
+/// Serve one message of a stream that was let in: a call of its own, of the head that the stream began
+/// with. The answer's body is the caller's next messages.
+pub async fn message(
+    worker: &Rc<Worker>,
+    parts: &Parts,
+    peer: IpAddr,
+    came: Message,
+) -> Response<Outgoing> {
+    let asks = Asks::Grpc(grpc::Call::Stream);
+    let mut exchange = Exchange::begin(worker, asks.operation(), &parts.headers, peer);
+    exchange.dialect = CallerDialect::KserveGrpc;
+    exchange.id = came.id.unwrap_or(exchange.id);
+    let named = came.content.as_ref().map(|(body, _)| message_id(body));
+    exchange.is_message(named.unwrap_or_default());
+    let mut account = Books::open_for(exchange);
+    let entered = enter(&mut account.exchange, &asks, parts);
+    account.exchange.patience = came.patience;
+    match entered.and(came.content) {
+        Ok((body, lease)) => taken(account, asks, &parts.headers, body, lease).await,
+        Err(refusal) => refused(account, &refusal),
     }
 }
 
@@ -196,8 +226,19 @@ async fn called(
         Ok(read) => read,
         Err(refusal) => return refused(account, &refusal),
     };
-    let tap = bodies::tap(&account.exchange, &parts.headers, &body);
-    let response = answered(account, asks, parts, body, lease).await;
+    taken(account, asks, &parts.headers, body, lease).await
+}
+
+/// The same once the body is there.
+async fn taken(
+    account: Account,
+    asks: Asks,
+    headers: &HeaderMap,
+    body: Bytes,
+    lease: Lease,
+) -> Response<Outgoing> {
+    let tap = bodies::tap(&account.exchange, headers, &body);
+    let response = answered(account, asks, headers, body, lease).await;
     match tap {
         Some(tap) => tap.answer(response),
         None => response,
@@ -207,11 +248,11 @@ async fn called(
 async fn answered(
     mut account: Account,
     asks: Asks,
-    parts: &Parts,
+    headers: &HeaderMap,
     body: Bytes,
     lease: Lease,
 ) -> Response<Outgoing> {
-    let job = match prepare(&mut account, asks, &parts.headers, body, lease) {
+    let job = match prepare(&mut account, asks, headers, body, lease) {
         Ok(job) => job,
         Err(refusal) => return refused(account, &refusal),
     };
@@ -231,11 +272,12 @@ async fn answered(
     }
 }
 
-/// A stream, one of whose targets is asleep: its head may have to go out before its answer.
+/// A stream of events, one of whose targets is asleep: its head may have to go out before its answer.
 fn may_wait(account: &Account, job: &Job) -> bool {
     let targets = job.endpoint.targets.iter().map(|share| &share.target);
     let mut all = targets.chain(&job.endpoint.fallback);
     account.exchange.stream
+        && account.exchange.message_id.is_none()
         && all.any(|target| {
             account.exchange.live.target(&target.id).is_some_and(|ready| ready.asleep())
         })
@@ -278,13 +320,15 @@ fn prepare(
             let version =
                 asked.version.as_deref().map(|version| kserve::number(&asked.name, version));
             let inference = kserve::inference(headers, body)?;
-            (asked.name, Asked::V2 { inference, version: version.transpose()? })
+            let answers = Answers::One;
+            (asked.name, Asked::V2 { inference, version: version.transpose()?, answers })
         }
-        Asks::Grpc(_) => {
+        Asks::Grpc(call) => {
             let (named, message) = grpc::message(&body)?;
             let version = kserve::given(&named.name, &named.version)?;
             let inference = grpc::inference(message)?;
-            (named.name, Asked::V2 { inference, version })
+            let answers = if call == grpc::Call::Stream { Answers::Any } else { Answers::One };
+            (named.name, Asked::V2 { inference, version, answers })
         }
         Asks::Models | Asks::Model(_) => {
             return Err(Refusal::new(Code::InternalError, "A list of models is not called."));
@@ -448,14 +492,14 @@ fn refused(mut account: Account, refusal: &Refusal) -> Response<Outgoing> {
     let shape = account.exchange.shape();
     let refusal = refusal.clone().in_shape(shape);
     account.refuse(&refusal, Ended::Refused);
-    refusal.respond(shape, &account.exchange.id)
+    account.exchange.respond(&refusal)
 }
 
 fn failed(mut account: Account, failure: &Failure) -> Response<Outgoing> {
     let shape = account.exchange.shape();
     let refusal = failure.refusal.clone().in_shape(shape);
     account.refuse(&refusal, failure.ended);
-    let mut response = refusal.respond(shape, &account.exchange.id);
+    let mut response = account.exchange.respond(&refusal);
     let headers = response.headers_mut();
     headers.insert(names::ATTEMPTS, HeaderValue::from(account.progress.attempts));
     if let Some(target) = account.asked().and_then(|name| HeaderValue::from_str(name).ok()) {

@@ -6,6 +6,7 @@ mod encode;
 mod failure;
 mod images;
 mod inference;
+mod inferences;
 mod kept;
 mod overflow;
 mod plain;
@@ -70,7 +71,16 @@ pub enum Asked {
     V2 {
         inference: Inference,
         version: Option<u32>,
+        answers: Answers,
     },
+}
+
+/// How many answers an inference may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    One,
+    /// Any number, none included, where the target can say so: the call is a message of a stream.
+    Any,
 }
 
 impl Asked {
@@ -176,6 +186,7 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
             let recovery = Recovery::of(job, &route, order);
             Ok(stream::respond(account, job, &ready, *stream, recovery))
         }
+        Ok((_, Answered::Inferences(started))) => Ok(inferences::respond(account, *started)),
         Ok((_, Answered::Estimated(response))) => Ok(*response),
         Err(failure) => Err((account, failure)),
     }
@@ -278,6 +289,7 @@ fn salt(account: &Account, ready: &ReadyTarget) -> Option<String> {
 enum Answered {
     Plain(plain::Plain),
     Stream(Box<stream::Started>),
+    Inferences(Box<inferences::Started>),
     /// Made here: only tokens were to be counted.
     Estimated(Box<Response<Outgoing>>),
 }
@@ -333,6 +345,11 @@ async fn send(
             Ok(Answered::Stream(stream))
         }
         Ok(Answered::Estimated(response)) => Ok(Answered::Estimated(response)),
+        Ok(Answered::Inferences(mut started)) => {
+            visit.answered();
+            started.visited(visit);
+            Ok(Answered::Inferences(started))
+        }
         Err(failure) => {
             visit.ended(&failure.blame);
             note(account, ready, replica, &failure);
@@ -355,8 +372,10 @@ async fn attempt(
     };
     account.dispatch(ready, &replica.id).map_err(Failure::unrecorded)?;
     let mut headers = headers(account, ready, replica, encoded);
-    if encoded.grpc {
-        grpc::dress(&mut headers, timeouts.total_ms);
+    match (encoded.grpc, encoded.stream) {
+        (true, true) => grpc::dress_stream(&mut headers, timeouts.total_ms),
+        (true, false) => grpc::dress(&mut headers, timeouts.total_ms),
+        _ => {}
     }
     let call = Call {
         method: Method::POST,
@@ -384,6 +403,11 @@ async fn attempt(
     }
     if !encoded.stream {
         return plain::read(account, job, ready, encoded, reply).await.map(Answered::Plain);
+    }
+    if encoded.grpc {
+        // Boxed: it is rare, and its size would be every call's.
+        let started = Box::pin(inferences::start(account, reply)).await;
+        return started.map(|started| Answered::Inferences(Box::new(started)));
     }
     if is_event_stream(&reply) {
         return stream::start(account, job, ready, encoded, reply)

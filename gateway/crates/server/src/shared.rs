@@ -65,6 +65,8 @@ pub struct Shared {
 pub struct Worker {
     pub shared: Arc<Shared>,
     pub pool: Pool,
+    /// Turns true with the signal to stop.
+    pub stop: watch::Receiver<bool>,
     random: RefCell<fastrand::Rng>,
     /// With the routes that the names in it are from.
     series: RefCell<(Arc<Routes>, KnownSeries)>,
@@ -86,10 +88,11 @@ pub struct SeriesKey {
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>, pool: Pool) -> Self {
+    pub fn new(shared: Arc<Shared>, pool: Pool, stop: watch::Receiver<bool>) -> Self {
         Self {
             shared,
             pool,
+            stop,
             random: RefCell::new(fastrand::Rng::new()),
             series: RefCell::default(),
         }

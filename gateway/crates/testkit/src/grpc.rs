@@ -10,7 +10,9 @@ use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use towpath_dialect::kserve::{Answer, Body, Frame, Inference, Named, yes_or_no};
+use towpath_dialect::kserve::{
+    Answer, Body, Frame, Inference, Named, StreamError, only_answer, yes_or_no,
+};
 
 use crate::http::Request;
 use crate::kserve;
@@ -150,6 +152,9 @@ async fn call(
         }
         ref fault => {
             match answer(&request, document.as_ref(), &model, &script, shared) {
+                Ok(message) if request.path().ends_with("/ModelStreamInfer") => {
+                    send_stream(&mut respond, &message, &script, seen, shared).await?;
+                }
                 Ok(message) => send(&mut respond, message, fault.as_ref())?,
                 Err((code, problem)) => refuse(&mut respond, code, &problem)?,
             }
@@ -182,7 +187,7 @@ fn answer(
     }
     match request.path().rsplit('/').next().unwrap_or_default() {
         "ServerLive" | "ServerReady" | "ModelReady" => Ok(yes_or_no(true)),
-        "ModelInfer" => {
+        "ModelInfer" | "ModelStreamInfer" => {
             let document = document.ok_or_else(|| (3, "no inference".to_owned()))?;
             let wrong = |problem: String| (3, problem);
             let answer =
@@ -228,6 +233,55 @@ fn send(
             stream.send_data(message, false)?;
             stream.send_trailers(status(0, ""))
         }
+    }
+}
+
+/// As many answers as the script has tokens, one by default, and their status.
+async fn send_stream(
+    respond: &mut SendResponse<Bytes>,
+    message: &Bytes,
+    script: &Script,
+    seen: u64,
+    shared: &Shared,
+) -> Result<(), h2::Error> {
+    if script.tokens == Some(0) && script.fault.is_none() {
+        // As real servers do: with nothing to say, the status stands in the head.
+        return refuse(respond, 0, "");
+    }
+    let mut stream = respond.send_response(head(), false)?;
+    let answer = only_answer(message).unwrap_or_default();
+    let words = StreamError {
+        text: "scripted words",
+        message_id: "",
+        code: "",
+        request_id: "",
+        retry_after_s: None,
+    };
+    let answers = script.tokens.unwrap_or(1);
+    for number in 0..=answers {
+        let point = format!("token:{number}");
+        if let Some(gate) = script.gates.get(&point) {
+            shared.log.update(seen, |seen| seen.waiting_at = Some(gate.clone()));
+            shared.log.released(gate).await;
+            shared.log.update(seen, |seen| seen.waiting_at = None);
+        }
+        match &script.fault {
+            Some(Fault::ErrorEvent) => stream.send_data(words.framed(), false)?,
+            Some(Fault::ErrorEventAfter { after }) if *after == number => {
+                stream.send_data(words.framed(), false)?;
+            }
+            Some(Fault::Cut { after } | Fault::CutInChunk { after }) if *after == number => {
+                stream.send_data(answer.slice(..answer.len() / 2), false)?;
+                stream.send_reset(Reason::INTERNAL_ERROR);
+                return Ok(());
+            }
+            _ if number == answers => break,
+            _ => stream.send_data(answer.clone(), false)?,
+        }
+    }
+    match &script.fault {
+        Some(Fault::NoFinish) => stream.send_data(Bytes::new(), true),
+        _ => stream.send_trailers(status(0, "")),
     }
 }
 

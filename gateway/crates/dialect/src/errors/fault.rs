@@ -175,6 +175,13 @@ impl UpstreamFault {
         Self::weigh(status, words, excerpt(message.as_bytes()))
     }
 
+    /// What a gRPC server says in words in the middle of a stream. Whose fault it is it does not say, so
+    /// nothing is tried again for it.
+    pub(crate) fn in_stream(message: &str) -> Self {
+        let words = Words { message: Some(message.to_owned()), ..Words::default() };
+        Self::weigh(400, words, excerpt(message.as_bytes()))
+    }
+
     /// What an error inside a success means: `event` is the JSON text that holds it.
     pub(crate) fn from_event(event: &[u8]) -> Self {
         let words = Words::read(event);

@@ -54,7 +54,7 @@ impl Frame {
 }
 
 /// Write a message with its prefix.
-fn framed(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+pub(super) fn framed(capacity: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let mut out = Vec::with_capacity(capacity + PREFIX);
     out.extend_from_slice(&[0; PREFIX]);
     write(&mut out);
@@ -108,7 +108,7 @@ fn no_message() -> RequestError {
 }
 
 /// The message is broken, or says something wrong.
-enum Trouble {
+pub(super) enum Trouble {
     Broken,
     Refused(RequestError),
 }
@@ -524,7 +524,7 @@ fn wanted(field: &Field, index: usize) -> Result<Wanted, Trouble> {
 }
 
 /// Read one entry of a map of parameters.
-fn parameter(field: &Field, place: &str, found: &mut Parameters) -> Result<(), Trouble> {
+pub(super) fn parameter(field: &Field, place: &str, found: &mut Parameters) -> Result<(), Trouble> {
     let (mut name, mut value) = (String::new(), None);
     let mut fields = Fields::of(field.sized()?);
     while let Some(member) = fields.next()? {
@@ -555,7 +555,7 @@ fn scalar(message: &Bytes) -> Result<Option<Value>, Broken> {
     Ok(value)
 }
 
-fn write_parameters(number: u64, parameters: &Parameters, out: &mut Vec<u8>) {
+pub(super) fn write_parameters(number: u64, parameters: &Parameters, out: &mut Vec<u8>) {
     for (name, value) in parameters.iter() {
         let (mut scalar, mut entry) = (Vec::new(), Vec::new());
         match value {

@@ -66,6 +66,11 @@ impl Parameters {
         Ok(())
     }
 
+    /// Add one of our own.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        self.0.push((name.to_owned(), value));
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }

@@ -40,6 +40,8 @@ pub async fn judge(
             let (usage, counted_by) = plain::metered(job, ready, &plain);
             account.throw_away(&usage, counted_by);
         }
+        // They come one by one as they are made, and are not held back to be looked at.
+        Answered::Inferences(_) => return Ok(Judged::Good(answered)),
         Answered::Stream(mut stream) => {
             let ended = stream.hold(account, MAX_HELD).await?;
             if !ended || !choice.escalates(&job.endpoint, id, &Given::stream(stream.held())) {

@@ -13,7 +13,7 @@ use towpath_wire::routing::{Dialect, Operation, Signature};
 
 use crate::grpc;
 use crate::live::ReadyTarget;
-use crate::relay::Asked;
+use crate::relay::{Answers, Asked};
 
 /// A call in the target's dialect.
 pub struct Encoded<'t> {
@@ -68,13 +68,15 @@ impl<'t> Encoded<'t> {
     fn v2(
         ready: &'t ReadyTarget,
         inference: &Inference,
+        answers: Answers,
         kind: Kind<'t>,
     ) -> Result<Self, RequestError> {
         let spec = &ready.target.spec;
         if spec.dialect == Dialect::KserveGrpc {
             let body = inference.for_grpc(&spec.upstream_model)?;
-            let path = Cow::Borrowed(grpc::INFER_PATH);
-            return Ok(Self { grpc: true, ..Self::whole(path, body, kind) });
+            let stream = answers == Answers::Any;
+            let path = if stream { grpc::STREAM_PATH } else { grpc::INFER_PATH };
+            return Ok(Self { grpc: true, stream, ..Self::whole(Cow::Borrowed(path), body, kind) });
         }
         let Body { bytes: body, json_size } = inference.for_rest()?;
         let path = Cow::Borrowed(ready.infer_path.as_str());
@@ -90,7 +92,7 @@ impl<'t> Encoded<'t> {
         let kind = Kind::V2 { batch: call.batch, signature };
         let body = Body { bytes: call.body, json_size: None };
         if ready.target.spec.dialect == Dialect::KserveGrpc {
-            return Self::v2(ready, &Inference::from_rest(body)?, kind);
+            return Self::v2(ready, &Inference::from_rest(body)?, Answers::One, kind);
         }
         let path = Cow::Borrowed(ready.infer_path.as_str());
         Ok(Self::whole(path, body.bytes, kind))
@@ -127,12 +129,12 @@ pub fn encode<'t>(
             let call = predict::to_v2(body, signature, spec.request_fields.as_ref())?;
             Encoded::translated(ready, call, signature)
         }
-        (Asked::V2 { inference, .. }, Dialect::KserveV2 | Dialect::KserveGrpc) => {
+        (Asked::V2 { inference, answers, .. }, Dialect::KserveV2 | Dialect::KserveGrpc) => {
             inference.check(&Rules {
                 signature: spec.signature.as_ref(),
                 parameters: spec.request_fields.as_ref(),
             })?;
-            Encoded::v2(ready, inference, Kind::Inference)
+            Encoded::v2(ready, inference, *answers, Kind::Inference)
         }
         (Asked::V2 { .. }, _) => Err(unsupported("inferences of the KServe protocol")),
         (Asked::Predict { .. }, _) => Err(unsupported("predictions")),

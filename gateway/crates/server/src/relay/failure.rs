@@ -91,8 +91,17 @@ impl Failure {
     /// There is no proper answer.
     pub fn upstream(error: &UpstreamError) -> Self {
         let (refusal, ended, next) = match error {
-            UpstreamError::Connect(_) | UpstreamError::Tls(_) => (
+            UpstreamError::Connect(_) => (
                 Refusal::new(Code::UpstreamUnavailable, "The model's server cannot be reached."),
+                Ended::Error,
+                Next::Unreached,
+            ),
+            UpstreamError::Tls(_) => (
+                Refusal::new(
+                    Code::UpstreamUnavailable,
+                    "There is no trusted connection to the model's server.",
+                )
+                .fix("Tell the platform team: `towpath endpoints health` says what is wrong with its certificate."),
                 Ended::Error,
                 Next::Unreached,
             ),

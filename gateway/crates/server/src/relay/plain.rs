@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Response};
-use towpath_dialect::kserve::Body;
+use towpath_dialect::kserve::{Body, only_answer};
 use towpath_dialect::{Answered, Request, Served, Usage, embeddings, predict};
 use towpath_upstream::Reply;
 use towpath_wire::routing::Operation;
@@ -87,7 +87,10 @@ pub async fn read(
             let (caller, target) = (account.exchange.dialect, ready.target.spec.dialect);
             let (body, usage) =
                 inference::answer(inference, caller, target, came).map_err(Failure::fault)?;
-            let (Body { bytes: body, json_size }, usage) = (body, Some(usage));
+            let (Body { bytes: mut body, json_size }, usage) = (body, Some(usage));
+            if account.exchange.message_id.is_some() {
+                body = only_answer(&body).map_err(Failure::fault)?;
+            }
             let content_type = if json_size.is_some() { BINARY } else { JSON };
             return Ok(Plain { body, content_type, json_size, lease, usage, content_bytes: 0 });
         }
@@ -138,6 +141,9 @@ pub async fn respond(
         cache.keep(place, &ready.target, plain.body.clone());
     }
     let (kind, body) = match account.exchange.dialect {
+        CallerDialect::KserveGrpc if account.exchange.message_id.is_some() => {
+            (grpc::CONTENT_TYPE, Outgoing::leased(plain.body, plain.lease))
+        }
         CallerDialect::KserveGrpc => (grpc::CONTENT_TYPE, grpc::body(plain.body, plain.lease)),
         _ => (plain.content_type, Outgoing::leased(plain.body, plain.lease)),
     };

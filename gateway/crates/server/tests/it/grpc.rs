@@ -222,7 +222,7 @@ async fn stopping_lets_calls_of_http_2_end() {
     assert!(world.gateway.ended().await.success());
 }
 
-fn grpc_target(base: &str, changes: &Value) -> towpath_wire::routing::Envelope {
+pub fn grpc_target(base: &str, changes: &Value) -> towpath_wire::routing::Envelope {
     let mut all = json!({"dialect": "kserve_grpc"});
     for (name, value) in changes.as_object().unwrap() {
         all[name] = value.clone();

@@ -9,62 +9,23 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper_util::rt::TokioIo;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
+use rcgen::ExtendedKeyUsagePurpose;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
+use crate::grpc::infer;
+use crate::kserve::texts;
 use crate::support::api::Api;
 use crate::support::control::Control;
+use crate::support::http2::Connection;
 use crate::support::tables::{self, GOOD, endpoint, target};
+use crate::support::tls::{Authority, Signed, connector};
 use crate::support::{Gateway, Options, chat};
-
-/// An authority, and certificates it signs.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new([]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Certificate and key, as PEM and as a client holds them.
-    fn sign(&self, purpose: ExtendedKeyUsagePurpose) -> Signed {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.extended_key_usages = vec![purpose];
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        Signed {
-            cert: certificate.pem(),
-            key: key.serialize_pem(),
-            der: certificate.der().clone(),
-            secret: key.serialize_der(),
-        }
-    }
-}
-
-struct Signed {
-    cert: String,
-    key: String,
-    der: CertificateDer<'static>,
-    secret: Vec<u8>,
-}
-
-impl Signed {
-    fn write(&self, folder: &Path) {
-        std::fs::write(folder.join("cert.pem"), &self.cert).unwrap();
-        std::fs::write(folder.join("key.pem"), &self.key).unwrap();
-    }
-}
 
 struct World {
     gateway: Gateway,
@@ -103,33 +64,6 @@ impl World {
     fn client(&self, shows: Option<&Signed>) -> TlsConnector {
         connector(&[&self.authority], shows, &[&TLS12, &TLS13])
     }
-}
-
-fn connector(
-    authorities: &[&Authority],
-    shows: Option<&Signed>,
-    versions: &[&'static SupportedProtocolVersion],
-) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    for authority in authorities {
-        roots.add(authority.0.der().clone()).unwrap();
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots);
-    let mut config = match shows {
-        None => builder.with_no_client_auth(),
-        Some(signed) => builder
-            .with_client_auth_cert(
-                vec![signed.der.clone()],
-                PrivateKeyDer::try_from(signed.secret.clone()).unwrap(),
-            )
-            .unwrap(),
-    };
-    // A resumed session shows no certificate.
-    config.resumption = tokio_rustls::rustls::client::Resumption::disabled();
-    TlsConnector::from(Arc::new(config))
 }
 
 async fn connect(
@@ -177,26 +111,59 @@ async fn both_versions_are_spoken_and_nothing_in_the_clear() {
     assert!(!said.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&said));
 }
 
-#[tokio::test]
-async fn a_caller_that_offers_http2_gets_it() {
-    let world = World::start(|_| vec![]).await;
-    let mut client = connector(&[&world.authority], None, &[&TLS13]);
-    let config = Arc::clone(client.config());
-    let mut config = Arc::unwrap_or_clone(config);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    client = TlsConnector::from(Arc::new(config));
-    let stream = connect(world.gateway.address, &client).await.unwrap();
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+/// The same client, offering these protocols.
+fn offering(client: &TlsConnector, protocols: &[&str]) -> TlsConnector {
+    let mut config = Arc::unwrap_or_clone(Arc::clone(client.config()));
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    TlsConnector::from(Arc::new(config))
+}
 
-    let executor = hyper_util::rt::TokioExecutor::new();
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    let request = Request::get("https://localhost/v1/models")
-        .header("authorization", format!("Bearer {GOOD}"))
-        .body(Full::<bytes::Bytes>::default())
-        .unwrap();
-    assert_eq!(sender.send_request(request).await.unwrap().status(), 200);
+#[tokio::test]
+async fn callers_get_the_version_of_http_that_they_offer_on_one_port() {
+    let world = World::start(|_| vec![]).await;
+    let address = world.gateway.address;
+    let offers: [(&[&str], Option<&[u8]>); 4] = [
+        (&["h2", "http/1.1"], Some(b"h2")),
+        (&["http/1.1", "h2"], Some(b"h2")),
+        (&["http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ];
+    for (offered, spoken) in offers {
+        let client = offering(&world.client(None), offered);
+        let stream = connect(address, &client).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), spoken, "{offered:?}");
+        if spoken == Some(b"h2") {
+            let key = format!("Bearer {GOOD}");
+            let mut caller = Connection::over(stream).await;
+            let headers = [("authorization", key.as_str())];
+            let body = chat("m").to_string();
+            let chat = caller.call("POST", "/v1/chat/completions", &headers, body).await;
+            assert_eq!(chat.status, 200, "{offered:?}");
+        } else {
+            assert_eq!(call(address, &client).await.unwrap().0, 200, "{offered:?}");
+        }
+    }
+    let strange = connect(address, &offering(&world.client(None), &["spdy/3"])).await;
+    assert!(strange.is_err());
+}
+
+#[tokio::test]
+async fn grpc_and_its_streams_pass_over_tls_beside_rest() {
+    let world = World::start(|_| vec![]).await;
+    let client = offering(&world.client(None), &["h2"]);
+    let stream = connect(world.gateway.address, &client).await.unwrap();
+    let mut caller = Connection::over(stream).await;
+    let message = || infer("m", &texts(&["a"]));
+    let one = caller.grpc("ModelInfer", &[], message()).await;
+    let mut talk = caller.talk(&[]).await;
+    talk.ask(message()).await;
+    let told = talk.told().await;
+    talk.end();
+
+    // The model is one that chats: the refusal is its own, and comes as gRPC.
+    assert_eq!(one.refusal().0, "3");
+    assert!(told.is_some());
+    assert_eq!(talk.ending("grpc-status").await, "0");
 }
 
 #[tokio::test]

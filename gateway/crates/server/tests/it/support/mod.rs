@@ -6,6 +6,7 @@ pub mod control;
 pub mod http2;
 pub mod otlp;
 pub mod tables;
+pub mod tls;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
