@@ -65,17 +65,17 @@ impl Started {
                 }
             }
             Some(Err(error)) => Some(Err(Failure::upstream(&error))),
-            None => Some(self.status()),
+            None if self.follower.pending() > 0 => {
+                Some(Err(Failure::upstream(&UpstreamError::Cut { received_bytes: 1 })))
+            }
+            None => Some(self.status().map_err(Failure::fault)),
         };
     }
 
     /// What the trailers say.
-    fn status(&self) -> Result<(), Failure> {
-        if self.follower.pending() > 0 {
-            return Err(Failure::upstream(&UpstreamError::Cut { received_bytes: 1 }));
-        }
+    fn status(&self) -> Result<(), UpstreamFault> {
         let outcome = self.body.trailers().and_then(grpc::outcome).or_else(|| self.said.clone());
-        outcome.unwrap_or_else(|| Err(inference::without_status())).map_err(Failure::fault)
+        outcome.unwrap_or_else(|| Err(inference::without_status()))
     }
 
     fn used(&self) -> (Usage, CountedBy) {
