@@ -120,15 +120,15 @@ impl Request {
         let mut members: Members = serde_json::from_slice(self.body()).ok()?;
         match self {
             Self::OpenAi(_) => with_answer(&mut members, "messages", said, |members| {
-                is(members, "logprobs", &["false"]) && is_text(members.get("response_format"))
+                is(members, "logprobs", &["false"]) && is_text(member(members, "response_format"))
             })?,
             Self::Messages(_) => with_answer(&mut members, "messages", said, |members| {
-                let output: Option<Output> = inner(members.get("output_config"));
+                let output: Option<Output> = inner(member(members, "output_config"));
                 output.unwrap_or_default().format.is_none()
             })?,
             Self::Responses(_) => with_answer(&mut members, "input", said, |members| {
-                let text: Option<Output> = inner(members.get("text"));
-                is_text(text.unwrap_or_default().format.as_ref())
+                let text: Option<Output> = inner(member(members, "text"));
+                is_text(text.unwrap_or_default().format.as_deref())
             })?,
             Self::Rerank(_) | Self::Transcription(_) => return None,
         }
@@ -192,12 +192,16 @@ fn is(members: &Members, field: &str, values: &[&str]) -> bool {
     members.get(field).is_none_or(|raw| raw.get() == "null" || values.contains(&raw.get()))
 }
 
-fn inner<'a, T: Deserialize<'a>>(raw: Option<&'a Box<RawValue>>) -> Option<T> {
+fn member<'a>(members: &'a Members, field: &str) -> Option<&'a RawValue> {
+    members.get(field).map(AsRef::as_ref)
+}
+
+fn inner<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(raw?.get()).ok().flatten()
 }
 
 /// The answer is to be plain text.
-fn is_text(format: Option<&Box<RawValue>>) -> bool {
+fn is_text(format: Option<&RawValue>) -> bool {
     match format {
         None => true,
         Some(raw) if raw.get() == "null" => true,

@@ -132,14 +132,7 @@ pub struct Job {
 impl Job {
     pub fn new(endpoint: Arc<Endpoint>, asked: Asked, lease: Lease) -> Self {
         let lease = Rc::new(lease);
-        Self {
-            endpoint,
-            asked,
-            inlined: OnceCell::new(),
-            early: Rc::default(),
-            lease,
-            begun: None,
-        }
+        Self { endpoint, asked, inlined: OnceCell::new(), early: Rc::default(), lease, begun: None }
     }
 
     /// The same call once more.
@@ -304,7 +297,8 @@ async fn send(
     if let Some(refusal) = foreseen(job, ready) {
         return Err(Failure::too_long(refusal));
     }
-    let remote = images::remote(job, ready)?;
+    let remote = images::remote(job, ready);
+    let remote = remote.map_err(|error| Failure::unfit(error.into()))?;
     let asked = match remote.is_empty() {
         true => &job.asked,
         // Boxed: it is rare, and its size would be every call's.

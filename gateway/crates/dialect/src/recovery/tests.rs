@@ -225,7 +225,7 @@ fn a_longer_text_than_any_answer_is_not_kept() {
     let request = chat(&json!({}));
     let long = word(&"x".repeat(super::MAX_SAID / 2 + 1));
 
-    assert!(begun(&request, Dialect::Openai, &[long.clone()]).is_some());
+    assert!(begun(&request, Dialect::Openai, std::slice::from_ref(&long)).is_some());
     assert!(begun(&request, Dialect::Openai, &[long.clone(), long]).is_none());
 }
 

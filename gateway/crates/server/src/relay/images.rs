@@ -41,24 +41,24 @@ pub struct Inlined {
 ///
 /// # Errors
 /// The target takes no images, or nothing can be fetched from a URL.
-pub fn remote(job: &Job, ready: &ReadyTarget) -> Result<Vec<Remote>, Failure> {
+pub fn remote(job: &Job, ready: &ReadyTarget) -> Result<Vec<Remote>, RequestError> {
     let spec = &ready.target.spec;
     let Asked::Model(request) = &job.asked else { return Ok(Vec::new()) };
     if spec.kind == TargetKind::Provider {
         return Ok(Vec::new());
     }
-    let remote = request.remote().map_err(|error| Failure::unfit(error.into()))?;
+    let remote = request.remote()?;
     let blind = !spec.modalities.is_empty() && !spec.modalities.iter().any(|one| one == "image");
     match remote.first().filter(|_| blind) {
         None => Ok(remote),
         Some(first) => {
             let name = &job.endpoint.spec.name;
-            Err(Failure::unfit(Refusal::from(RequestError {
+            Err(RequestError {
                 code: RequestCode::UnsupportedField,
                 message: format!("`{name}` takes no images, and `{}` is one", first.path),
                 param: Some(first.path.clone()),
                 fix: Some("Remove the image, or use a model that takes images.".to_owned()),
-            })))
+            })
         }
     }
 }

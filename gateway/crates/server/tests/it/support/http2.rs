@@ -153,9 +153,8 @@ impl Talk {
 
     /// What is said at the end.
     pub async fn ending(&mut self, name: &str) -> String {
-        while let Some(message) = self.told().await {
-            panic!("a message instead of the end: {message:?}");
-        }
+        let message = self.told().await;
+        assert!(message.is_none(), "a message instead of the end: {message:?}");
         let ends = self.trailers.as_ref().unwrap_or(&self.head);
         ends.get(name).map_or("", |value| value.to_str().unwrap()).to_owned()
     }
