@@ -64,9 +64,13 @@ impl Started {
                     (None, Ok(())) => None,
                 }
             }
+            // Cut in the middle: the same to the caller as an end without a status.
+            Some(Err(UpstreamError::Cut { .. })) if self.follower.started() => {
+                Some(Err(Failure::fault(inference::without_status())))
+            }
             Some(Err(error)) => Some(Err(Failure::upstream(&error))),
             None if self.follower.pending() > 0 => {
-                Some(Err(Failure::upstream(&UpstreamError::Cut { received_bytes: 1 })))
+                Some(Err(Failure::fault(inference::without_status())))
             }
             None => Some(self.status().map_err(Failure::fault)),
         };

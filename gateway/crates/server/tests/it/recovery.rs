@@ -188,7 +188,9 @@ async fn callers_of_every_dialect_get_one_answer_from_targets_of_either() {
     })
     .await;
     breaks(&world, "cut", Fault::Cut { after: 3 });
-    for (endpoint, ..) in PAIRS {
+    for (endpoint, first, _) in PAIRS {
+        // Anthropic's servers say at once what they have read; else it is estimated when the rest is lost.
+        let read = if first == "anthropic" { 3 } else { 4 };
         let messages = json!([{"role": "user", "content": "one two three"}]);
         let callers = [
             ("/v1/chat/completions", json!({"messages": messages})),
@@ -206,7 +208,7 @@ async fn callers_of_every_dialect_get_one_answer_from_targets_of_either() {
             assert_eq!((record.ended, record.attempts), (Ended::Complete, 2), "{endpoint} {path}");
             assert_eq!(
                 (record.input_tokens, record.output_tokens),
-                (Some(4 + 6), Some(8)),
+                (Some(read + 6), Some(8)),
                 "{text}"
             );
             let one = |event: &str| text.matches(&format!("event: {event}\n")).count() == 1;
