@@ -104,7 +104,9 @@ def openais_client_transcribes(up: Up, key: str) -> None:
     plain = raw.parse()
     path = f"/requests/{raw.headers['x-request-id']}"
     with up.api() as api:
+        # They travel apart from each other.
         eventually(lambda: api.get(f"{path}/bodies").status_code == 200, "the bodies")
+        eventually(lambda: api.get(path).status_code == 200, "the record")
         record = api.get(path).json()
         shown = api.get(f"{path}/bodies").json()["request"]
 
