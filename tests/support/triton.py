@@ -43,7 +43,7 @@ def running(folder: Path) -> Iterator[Triton]:
         ) as process,
     ):
         try:
-            _await(process, f"http://127.0.0.1:{rest}/v2/health/ready", log)
+            _await(process, f"http://127.0.0.1:{rest}/v2/models/count/ready", log)
             yield Triton(f"http://127.0.0.1:{rest}", f"http://127.0.0.1:{grpc}")
         finally:
             process.kill()
