@@ -54,6 +54,11 @@ bench-peers: ## Measure other gateways the same way; results go to bench/results
 	@python3 tools/setup.py --testing --measuring
 	@$(PY) bench/peers.py
 
+.PHONY: profile
+profile: ## Count what a call costs the gateway in instructions and allocations
+	@python3 tools/setup.py --testing --measuring
+	@$(PY) bench/instructions.py
+
 .PHONY: soak
 soak: ## Keep the gateway under full load for 30 minutes and watch its memory
 	@python3 tools/setup.py --testing --measuring

@@ -42,6 +42,7 @@ TEST_PACKAGES = {
 BENCH_PACKAGES = {
     "/usr/sbin/nginx": "nginx-light",
     "/usr/include/openssl/ssl.h": "libssl-dev",  # generator and upstream speak TLS
+    "/usr/bin/valgrind": "valgrind",
 }
 
 
