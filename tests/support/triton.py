@@ -84,7 +84,9 @@ def _command(folder: Path, rest: int, grpc: int) -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {
-        **os.environ,  # noqa: TID251 (the child needs PATH and the like)
+        **os.environ,  # noqa: TID251 (the child needs a home and the like)
+        # Its Python takes the packages of the environment whose Python is found first.
+        "PATH": f"{sys.base_prefix}/bin:{os.defpath}",
         "LD_LIBRARY_PATH": f"{INSTALLED / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}",
     }
 
