@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gateways import GATEWAYS, ROOT, Place
+from gateways import GATEWAYS, ROOT, Gateway, Place
 from rig import build_tools, rig, upstream
 from run import RESULTS, machine
 
@@ -39,7 +39,7 @@ PARTS = {
 ALLOCATIONS = r"mi_(malloc|zalloc|realloc)_aligned$"
 
 
-def under_valgrind(folder: Path) -> object:
+def under_valgrind(folder: Path) -> Gateway:
     """Our gateway as usual, with its instructions counted into a file of the folder."""
     ours = GATEWAYS["towpath"]
 
@@ -77,7 +77,7 @@ def figures(file: Path) -> dict[str, object]:
     whole = subprocess.run(
         [*annotate, "--inclusive=yes", file], check=True, capture_output=True, text=True
     ).stdout
-    total = int(re.search(r"^([\d,]+).*PROGRAM TOTALS", own, re.MULTILINE)[1].replace(",", ""))
+    (total,) = re.findall(r"^([\d,]+).*PROGRAM TOTALS", own, re.MULTILINE)
     parts: collections.Counter[str] = collections.Counter()
     for name, pattern in PARTS.items():
         for line in re.findall(
@@ -97,7 +97,7 @@ def figures(file: Path) -> dict[str, object]:
                 allocations += sum(callers)
             callers = []
     return {
-        "instructions": round(total / CALLS),
+        "instructions": round(int(total.replace(",", "")) / CALLS),
         "allocations": round(allocations / CALLS, 1),
         "parts": {name: round(count / CALLS) for name, count in parts.most_common()},
     }
