@@ -123,7 +123,8 @@ def test_a_domain_that_writes_audits_and_matches_revisions(domain: str) -> None:
     files = [file for root in roots for file in ([root] if root.is_file() else root.rglob("*.py"))]
     code = "\n".join(file.read_text() for file in files)
 
-    assert "audit.append(" in code
+    # Limits and budgets append by way of what they have in common.
+    assert "audit.append(" in code or "_KIND.audit(" in code
     assert ".match(if_match" in code
 
 

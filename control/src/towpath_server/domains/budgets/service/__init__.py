@@ -7,20 +7,29 @@ from typing import Any
 
 from towpath_server.core import clock as at
 from towpath_server.core import ids as new_ids
-from towpath_server.core import revision, uses
+from towpath_server.core import revision
 from towpath_server.core.access import SYSTEM, Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
-from towpath_server.domains.audit import service as audit
 from towpath_server.domains.budgets.errors import BudgetUnitFixed
 from towpath_server.domains.budgets.models import Budget, BudgetDraft, Level, Notice, Unit, Use
 from towpath_server.domains.budgets.store import declared as store
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.limits.models import Setter, SubjectDraft
-from towpath_server.domains.limits.service import subjects
+from towpath_server.domains.limits.service import following, subjects
 
 _NOBODY = SubjectDraft()
+_KIND = following.follow(
+    following.Kind(
+        "budget",
+        "bud",
+        insert=store.insert,
+        naming=store.naming,
+        remove_all=store.remove_all,
+        worded_by=store.worded_by,
+    )
+)
 
 
 async def create(tx: Tx, caller: Principal, subject: SubjectDraft, draft: BudgetDraft) -> Budget:
@@ -46,8 +55,8 @@ async def create(tx: Tx, caller: Principal, subject: SubjectDraft, draft: Budget
     )
     await store.insert(tx, budget)
     await revision.bump(tx, "budget", budget.id)
-    await _audit(tx, caller, budget, "created", {**found.given(), **vars(draft)})
-    return (await _worded(tx, [budget]))[0]
+    await _KIND.audit(tx, caller, budget, "created", {**found.given(), **vars(draft)})
+    return (await subjects.worded(tx, [budget]))[0]
 
 
 async def get(tx: Tx, caller: Principal, ref: str) -> Budget:
@@ -62,7 +71,7 @@ async def get(tx: Tx, caller: Principal, ref: str) -> Budget:
         raise NotFound("budget", ref)
     owner = budget.owner
     caller.require(Verb.READ, "budget", team=owner.team_id, project=owner.project_id, ref=ref)
-    return (await _worded(tx, [budget]))[0]
+    return (await subjects.worded(tx, [budget]))[0]
 
 
 async def list(  # noqa: A001
@@ -77,7 +86,7 @@ async def list(  # noqa: A001
     reach = caller.reach("budget")
     wanted = await subjects.asked(tx, caller, of)
     found = Slice.cut(await store.page(tx, reach, wanted, window), window)
-    return Slice(await _worded(tx, found.items), found.next)
+    return Slice(await subjects.worded(tx, found.items), found.next)
 
 
 async def update(
@@ -103,7 +112,7 @@ async def update(
         BudgetUnitFixed: The new amount is of another unit.
     """
     budget = await get(tx, caller, ref)
-    _require_change(caller, Verb.UPDATE, budget)
+    subjects.require_change(caller, Verb.UPDATE, "budget", budget)
     revision.match(if_match, budget.revision)
     if unit is not None and unit is not budget.unit:
         raise BudgetUnitFixed(budget.unit)
@@ -112,7 +121,7 @@ async def update(
         return budget
     await store.change(tx, budget, news)
     await revision.bump(tx, "budget", budget.id)
-    await _audit(tx, caller, budget, "updated", news)
+    await _KIND.audit(tx, caller, budget, "updated", news)
     return replace(budget, **news, revision=budget.revision + 1, updated_at_ms=tx.now_ms)
 
 
@@ -127,18 +136,18 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
         RevisionConflict: It is no longer at `if_match`.
     """
     budget = await get(tx, caller, ref)
-    _require_change(caller, Verb.DELETE, budget)
+    subjects.require_change(caller, Verb.DELETE, "budget", budget)
     revision.match(if_match, budget.revision)
     await store.remove(tx, budget)
     await revision.bump(tx, "budget", budget.id)
-    await _audit(tx, caller, budget, "deleted", {"of": budget.label})
+    await _KIND.audit(tx, caller, budget, "deleted", {"of": budget.label})
 
 
 async def routed(
     tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
 ) -> Sequence[Budget]:
     """List budgets by id, or all after one, in order of id, each with its subject in words."""
-    return await _worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
+    return await subjects.worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
 
 
 async def note_level(tx: Tx, use: Use, level: Level, *, notify: bool = False) -> None:
@@ -152,9 +161,9 @@ async def note_level(tx: Tx, use: Use, level: Level, *, notify: bool = False) ->
         return
     what = "exhausted" if level is Level.EXHAUSTED else "warned"
     period = at.from_ms(use.period_start_ms).isoformat()
-    label = (await _worded(tx, [budget]))[0].label
+    label = (await subjects.worded(tx, [budget]))[0].label
     changes = {"of": label, "period_start": period, "used": use.used, "amount": budget.amount}
-    await _audit(tx, SYSTEM, budget, what, changes)
+    await _KIND.audit(tx, SYSTEM, budget, what, changes)
     if notify:
         data = {
             "budget": budget.id,
@@ -174,69 +183,3 @@ async def predecessors(tx: Tx, found: Collection[Budget]) -> dict[str, Sequence[
     """Return, for each key that these budgets are of, the keys that it replaced."""
     wanted = {budget.subject.key for budget in found} - {None}
     return {key: await keys.replaced_by(tx, key) for key in wanted if key}
-
-
-@uses.passes_on("key")
-async def _inherit(tx: Tx, former: str, successor: str) -> None:
-    """Hold the key that replaces another to the same budgets; what was used counts for it too."""
-    for budget in await store.naming(tx, "key", former):
-        heir = replace(
-            budget,
-            id=new_ids.new("bud"),
-            revision=1,
-            created_at_ms=tx.now_ms,
-            updated_at_ms=tx.now_ms,
-            subject=replace(budget.subject, key=successor),
-        )
-        await store.insert(tx, heir)
-        await revision.bump(tx, "budget", heir.id)
-        changes = {**heir.subject.given(), "inherited_from": budget.id}
-        await _audit(tx, SYSTEM, heir, "created", changes)
-
-
-async def _fall(tx: Tx, part: str, id_: str) -> None:
-    """Delete the budgets of something that is being deleted: a table may not name what is gone."""
-    found = await store.naming(tx, part, id_)
-    await store.remove_all(tx, [budget.id for budget in found])
-    for budget in found:
-        await revision.bump(tx, "budget", budget.id)
-        await _audit(tx, SYSTEM, budget, "deleted", {part: id_})
-
-
-async def _bump_worded(tx: Tx, part: str, id_: str) -> None:
-    for budget_id in await store.worded_by(tx, part, id_):
-        await revision.bump(tx, "budget", budget_id)
-
-
-subjects.follow(_fall, _bump_worded)
-
-
-async def _worded(tx: Tx, found: Sequence[Budget]) -> Any:
-    words = await subjects.labels(tx, {budget.subject for budget in found})
-    return [replace(budget, label=words[budget.subject]) for budget in found]
-
-
-def _require_change(caller: Principal, verb: Verb, budget: Budget) -> None:
-    subjects.require_change(
-        caller,
-        verb,
-        "budget",
-        owner=budget.owner,
-        set_by=budget.set_by,
-        label=budget.label,
-        ref=budget.id,
-    )
-
-
-async def _audit(
-    tx: Tx, caller: Principal, budget: Budget, what: str, changes: Mapping[str, Any]
-) -> None:
-    await audit.append(
-        tx,
-        caller,
-        action=f"budget.{what}",
-        noun="budget",
-        id=budget.id,
-        team=budget.owner.team_id,
-        changes=changes,
-    )

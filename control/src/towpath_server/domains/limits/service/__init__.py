@@ -5,17 +5,26 @@ from dataclasses import replace
 from typing import Any
 
 from towpath_server.core import ids as new_ids
-from towpath_server.core import revision, uses
+from towpath_server.core import revision
 from towpath_server.core.access import SYSTEM, Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
-from towpath_server.domains.audit import service as audit
 from towpath_server.domains.limits import store
 from towpath_server.domains.limits.models import Limit, Rules, Setter, SubjectDraft
-from towpath_server.domains.limits.service import subjects
+from towpath_server.domains.limits.service import following, subjects
 
 _NOTHING = SubjectDraft()
+_KIND = following.follow(
+    following.Kind(
+        "limit",
+        "lim",
+        insert=store.insert,
+        naming=store.naming,
+        remove_all=store.remove_all,
+        worded_by=store.worded_by,
+    )
+)
 
 
 async def create(tx: Tx, caller: Principal, draft: SubjectDraft, rules: Rules) -> Limit:
@@ -42,8 +51,8 @@ async def create(tx: Tx, caller: Principal, draft: SubjectDraft, rules: Rules) -
     )
     await store.insert(tx, limit)
     await revision.bump(tx, "limit", limit.id)
-    limit = (await _worded(tx, [limit]))[0]
-    await _audit(tx, caller, limit, "created", {**subject.given(), **_shown(rules)})
+    limit = (await subjects.worded(tx, [limit]))[0]
+    await _KIND.audit(tx, caller, limit, "created", {**subject.given(), **_shown(rules)})
     return limit
 
 
@@ -59,7 +68,7 @@ async def get(tx: Tx, caller: Principal, ref: str) -> Limit:
         raise NotFound("limit", ref)
     owner = limit.owner
     caller.require(Verb.READ, "limit", team=owner.team_id, project=owner.project_id, ref=ref)
-    return (await _worded(tx, [limit]))[0]
+    return (await subjects.worded(tx, [limit]))[0]
 
 
 async def list(  # noqa: A001
@@ -74,7 +83,7 @@ async def list(  # noqa: A001
     reach = caller.reach("limit")
     wanted = await subjects.asked(tx, caller, of)
     found = Slice.cut(await store.page(tx, reach, wanted, window), window)
-    return Slice(await _worded(tx, found.items), found.next)
+    return Slice(await subjects.worded(tx, found.items), found.next)
 
 
 async def update(
@@ -94,7 +103,7 @@ async def update(
         InvalidRequest: Nothing would be limited any more.
     """
     limit = await get(tx, caller, ref)
-    _require_change(caller, Verb.UPDATE, limit)
+    subjects.require_change(caller, Verb.UPDATE, "limit", limit)
     revision.match(if_match, limit.revision)
     rules = replace(limit.rules, **changes)
     _check(rules)
@@ -102,7 +111,7 @@ async def update(
         return limit
     await store.change(tx, limit, rules)
     await revision.bump(tx, "limit", limit.id)
-    await _audit(tx, caller, limit, "updated", _shown(rules))
+    await _KIND.audit(tx, caller, limit, "updated", _shown(rules))
     return replace(limit, rules=rules, revision=limit.revision + 1, updated_at_ms=tx.now_ms)
 
 
@@ -117,70 +126,18 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
         RevisionConflict: It is no longer at `if_match`.
     """
     limit = await get(tx, caller, ref)
-    _require_change(caller, Verb.DELETE, limit)
+    subjects.require_change(caller, Verb.DELETE, "limit", limit)
     revision.match(if_match, limit.revision)
     await store.remove(tx, limit)
     await revision.bump(tx, "limit", limit.id)
-    await _audit(tx, caller, limit, "deleted", {"of": limit.label})
+    await _KIND.audit(tx, caller, limit, "deleted", {"of": limit.label})
 
 
 async def routed(
     tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
 ) -> Sequence[Limit]:
     """List limits by id, or all after one, in order of id, each with its subject in words."""
-    return await _worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
-
-
-@uses.passes_on("key")
-async def _inherit(tx: Tx, former: str, successor: str) -> None:
-    """Hold the key that replaces another to the same limits: a rotation frees nobody."""
-    for limit in await store.naming(tx, "key", former):
-        heir = replace(
-            limit,
-            id=new_ids.new("lim"),
-            revision=1,
-            created_at_ms=tx.now_ms,
-            updated_at_ms=tx.now_ms,
-            subject=replace(limit.subject, key=successor),
-        )
-        await store.insert(tx, heir)
-        await revision.bump(tx, "limit", heir.id)
-        changes = {**heir.subject.given(), "inherited_from": limit.id}
-        await _audit(tx, SYSTEM, heir, "created", changes)
-
-
-async def _fall(tx: Tx, part: str, id_: str) -> None:
-    """Delete the limits of something that is being deleted: a table may not name what is gone."""
-    found = await store.naming(tx, part, id_)
-    await store.remove_all(tx, [limit.id for limit in found])
-    for limit in found:
-        await revision.bump(tx, "limit", limit.id)
-        await _audit(tx, SYSTEM, limit, "deleted", {part: id_})
-
-
-async def _bump_worded(tx: Tx, part: str, id_: str) -> None:
-    for limit_id in await store.worded_by(tx, part, id_):
-        await revision.bump(tx, "limit", limit_id)
-
-
-subjects.follow(_fall, _bump_worded)
-
-
-async def _worded(tx: Tx, found: Sequence[Limit]) -> Any:
-    words = await subjects.labels(tx, {limit.subject for limit in found})
-    return [replace(limit, label=words[limit.subject]) for limit in found]
-
-
-def _require_change(caller: Principal, verb: Verb, limit: Limit) -> None:
-    subjects.require_change(
-        caller,
-        verb,
-        "limit",
-        owner=limit.owner,
-        set_by=limit.set_by,
-        label=limit.label,
-        ref=limit.id,
-    )
+    return await subjects.worded(tx, await store.rows(tx, wanted=ids, after=after, limit=limit))
 
 
 def _check(rules: Rules) -> None:
@@ -199,17 +156,3 @@ def _shown(rules: Rules) -> dict[str, Any]:
         for name, value in vars(rules).items()
         if value is not None
     }
-
-
-async def _audit(
-    tx: Tx, caller: Principal, limit: Limit, what: str, changes: Mapping[str, Any]
-) -> None:
-    await audit.append(
-        tx,
-        caller,
-        action=f"limit.{what}",
-        noun="limit",
-        id=limit.id,
-        team=limit.owner.team_id,
-        changes=changes,
-    )

@@ -6,9 +6,10 @@ to less, also on an endpoint of somebody else. A rule of an endpoint alone holds
 callers, so that it takes who administers its owner. Foreign things are not found.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from towpath_server.core import uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, Forbidden, InvalidRequest
@@ -65,8 +66,7 @@ async def resolve(
     return subject, owner
 
 
-def require_change(caller: Principal, verb: Verb, noun: str, *, owner: Owner, set_by: Setter,
-                   label: str, ref: str) -> None:  # fmt: skip
+def require_change(caller: Principal, verb: Verb, noun: str, rule: Any) -> None:
     """
     Refuse unless the caller may change or delete a rule.
 
@@ -75,9 +75,10 @@ def require_change(caller: Principal, verb: Verb, noun: str, *, owner: Owner, se
         Forbidden: The caller does not administer whose it is.
         SetByPlatform: The platform set it, and the caller is a team's.
     """
-    caller.require(verb, noun, team=owner.team_id, project=owner.project_id, ref=ref)
-    if set_by is Setter.PLATFORM and Setter.of(caller) is Setter.TEAM:
-        raise SetByPlatform(noun, label)
+    owner: Owner = rule.owner
+    caller.require(verb, noun, team=owner.team_id, project=owner.project_id, ref=rule.id)
+    if rule.set_by is Setter.PLATFORM and Setter.of(caller) is Setter.TEAM:
+        raise SetByPlatform(noun, rule.label)
 
 
 async def asked(tx: Tx, caller: Principal, draft: SubjectDraft) -> Mapping[str, str]:
@@ -114,6 +115,12 @@ async def labels(tx: Tx, subjects: Collection[Subject]) -> dict[Subject, str]:
     for id_, (name, environment) in (await endpoints.names(tx, wanted["endpoint"])).items():
         words[f"endpoint {id_}"] = f"endpoint {name} in {environment}"
     return {subject: _label(subject, words) for subject in subjects}
+
+
+async def worded(tx: Tx, rules: Sequence[Any]) -> Any:
+    """Return rules with their subjects in words, as they are called now."""
+    words = await labels(tx, {rule.subject for rule in rules})
+    return [replace(rule, label=words[rule.subject]) for rule in rules]
 
 
 def _check_parts(given: Sequence[str]) -> None:
@@ -161,29 +168,3 @@ def _plain(name: str) -> str:
     """Make a key's name fit one line of a header."""
     text = "".join(letter if letter.isprintable() else " " for letter in name)
     return text if len(text) <= _MAX_NAME else text[: _MAX_NAME - 1] + "…"
-
-
-PartFollower = Callable[[Tx, str, str], Awaitable[None]]
-"""What is to be done when a part of a subject (its kind, its id) changes."""
-
-
-def follow(fall: PartFollower, reword: PartFollower) -> None:
-    """
-    Let what has a subject follow its parts.
-
-    Args:
-        fall: Removes what names a part that is being deleted.
-        reword: Tells the gateways of what is worded by a part that is renamed.
-    """
-
-    def register(part: str) -> None:
-        @uses.falls_with(part)
-        async def _gone(tx: Tx, id_: str) -> None:
-            await fall(tx, part, id_)
-
-        @uses.words_of(part)
-        async def _renamed(tx: Tx, id_: str) -> None:
-            await reword(tx, part, id_)
-
-    for part in PARTS:
-        register(part)
