@@ -5,6 +5,8 @@
 //! torn answer for a complete one, and what stands before real content until that comes, so that an
 //! upstream that fails early can still be replaced.
 
+mod whole;
+
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 
@@ -13,6 +15,8 @@ use crate::errors::UpstreamFault;
 use crate::json::{Cursor, Kind, Syntax, Text};
 use crate::recovery::Said;
 use crate::stream::{End, Fed, Frames, Out, data, event_end};
+
+pub(crate) use whole::metered;
 
 /// Whose events they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

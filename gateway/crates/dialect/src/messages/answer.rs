@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::answer::{Usage, check_json};
+use crate::answer::Usage;
 use crate::errors::UpstreamFault;
 use crate::json::{Cursor, Kind, Syntax};
 use crate::messages::write::SCHEMA_TOOL;
 use crate::messages::{reason, stop};
 use crate::middle::{Call, Said, Stamp, Stop, Whole};
-use crate::typed::{Counts, Grammar};
+use crate::typed::{self, Counts, Grammar};
 
 /// What of an answer has a meaning in other dialects.
 #[derive(Deserialize)]
@@ -101,83 +101,34 @@ impl Reported {
 /// # Errors
 /// HTML, text, broken JSON, or an error in a 200.
 pub(crate) fn metered(body: &[u8]) -> Result<(Option<Usage>, u64), UpstreamFault> {
-    check_json(body)?;
-    let mut found = Found::default();
-    found
-        .walk(&mut Cursor::new(body))
-        .map_err(|_| UpstreamFault::nonsense("the model's server sent broken JSON", body))?;
-    if found.error {
-        return Err(UpstreamFault::from_typed(body));
-    }
-    if !found.answer {
-        let message = "the model's server sent no answer of this kind";
-        return Err(UpstreamFault::nonsense(message, body));
-    }
-    Ok((found.counts.usage(Grammar::Messages), found.content_bytes))
+    typed::metered(body, Grammar::Messages, |name, cursor, text| match (name, cursor.kind()?) {
+        (b"content", Kind::Array) => blocks(cursor, text).map(|()| true),
+        // The whole answer of a count.
+        (b"input_tokens", Kind::Number) => cursor.skip().map(|_| true),
+        _ => cursor.skip().map(|_| false),
+    })
 }
 
-#[derive(Default)]
-struct Found {
-    answer: bool,
-    error: bool,
-    counts: Counts,
-    content_bytes: u64,
-}
-
-impl Found {
-    fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
-        cursor.space();
+/// Pass the blocks of an answer and count the text in them.
+fn blocks(cursor: &mut Cursor<'_>, text: &mut u64) -> Result<(), Syntax> {
+    cursor.enter();
+    let mut first_block = true;
+    while cursor.element(&mut first_block)? {
         if cursor.kind()? != Kind::Object {
             cursor.skip()?;
-            return Ok(());
+            continue;
         }
         cursor.enter();
         let mut first = true;
         while let Some(key) = cursor.key(&mut first)? {
-            let kind = cursor.kind()?;
-            match (key.raw(cursor.bytes()), kind) {
-                (b"error", Kind::Object | Kind::String) => {
-                    self.error = true;
-                    cursor.skip()?;
-                }
-                (b"usage", _) => self.counts = Counts::read(cursor)?,
-                (b"content", Kind::Array) => {
-                    self.answer = true;
-                    self.blocks(cursor)?;
-                }
-                // The whole answer of a count.
-                (b"input_tokens", Kind::Number) => {
-                    self.answer = true;
-                    cursor.skip()?;
-                }
-                _ => {
-                    cursor.skip()?;
-                }
-            }
-        }
-        cursor.end()
-    }
-
-    fn blocks(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
-        cursor.enter();
-        let mut first_block = true;
-        while cursor.element(&mut first_block)? {
-            if cursor.kind()? != Kind::Object {
+            if let b"text" | b"thinking" | b"name" | b"input" = key.raw(cursor.bytes()) {
+                cursor.skip_counting(text)?;
+            } else {
                 cursor.skip()?;
-                continue;
-            }
-            cursor.enter();
-            let mut first = true;
-            while let Some(key) = cursor.key(&mut first)? {
-                if let b"text" | b"thinking" | b"name" | b"input" = key.raw(cursor.bytes()) {
-                    cursor.skip_counting(&mut self.content_bytes)?;
-                } else {
-                    cursor.skip()?;
-                }
             }
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Read an answer with a success status; `by_tool`: a JSON schema was asked for by a tool.

@@ -1,68 +1,26 @@
 //! Whole answers of the Responses API.
 
-use crate::answer::{Usage, check_json};
+use crate::answer::Usage;
 use crate::errors::UpstreamFault;
-use crate::json::{Cursor, Kind, Syntax};
+use crate::json::Kind;
 use crate::middle::{Said, Stamp, Stop, Whole};
 use crate::responses::object::{Echo, Item, Part, Response, State};
-use crate::typed::{Counts, Grammar};
+use crate::typed::{self, Grammar};
 
 /// Usage of an answer that passes on untouched, and the bytes of text in it.
 ///
 /// # Errors
 /// HTML, text, broken JSON, or a response that failed.
 pub(crate) fn metered(body: &[u8]) -> Result<(Option<Usage>, u64), UpstreamFault> {
-    check_json(body)?;
-    let mut found = Found::default();
-    found
-        .walk(&mut Cursor::new(body))
-        .map_err(|_| UpstreamFault::nonsense("the model's server sent broken JSON", body))?;
-    if found.error {
-        return Err(UpstreamFault::from_typed(body));
-    }
-    if !found.answer {
-        let message = "the model's server sent no answer of this kind";
-        return Err(UpstreamFault::nonsense(message, body));
-    }
-    Ok((found.counts.usage(Grammar::Responses), found.content_bytes))
-}
-
-#[derive(Default)]
-struct Found {
-    answer: bool,
-    error: bool,
-    counts: Counts,
-    content_bytes: u64,
-}
-
-impl Found {
-    fn walk(&mut self, cursor: &mut Cursor<'_>) -> Result<(), Syntax> {
-        cursor.space();
-        if cursor.kind()? != Kind::Object {
+    typed::metered(body, Grammar::Responses, |name, cursor, text| {
+        let output = name == b"output" && cursor.kind()? == Kind::Array;
+        if output {
+            cursor.skip_counting(text)?;
+        } else {
             cursor.skip()?;
-            return Ok(());
         }
-        cursor.enter();
-        let mut first = true;
-        while let Some(key) = cursor.key(&mut first)? {
-            let kind = cursor.kind()?;
-            match (key.raw(cursor.bytes()), kind) {
-                (b"error", Kind::Object | Kind::String) => {
-                    self.error = true;
-                    cursor.skip()?;
-                }
-                (b"usage", _) => self.counts = Counts::read(cursor)?,
-                (b"output", Kind::Array) => {
-                    self.answer = true;
-                    cursor.skip_counting(&mut self.content_bytes)?;
-                }
-                _ => {
-                    cursor.skip()?;
-                }
-            }
-        }
-        cursor.end()
-    }
+        Ok(output)
+    })
 }
 
 /// Write an answer for a caller that speaks this dialect.

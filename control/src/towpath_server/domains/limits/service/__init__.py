@@ -6,7 +6,7 @@ from typing import Any
 
 from towpath_server.core import ids as new_ids
 from towpath_server.core import revision
-from towpath_server.core.access import SYSTEM, Principal, Verb
+from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
