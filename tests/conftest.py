@@ -1,9 +1,7 @@
 """Fixtures of the end-to-end tests: platforms that run, and what they call."""
 
-import contextlib
 import json
 import os
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -79,20 +77,6 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     }
     with towpath_up.running(folder, environment=environment, authority=files.authority) as up:
         yield up
-
-
-@pytest.fixture
-def free_ports() -> Callable[[int], list[int]]:
-    """Take free ports, for programs that must be told theirs; all at once, so that they differ."""
-
-    def take(count: int) -> list[int]:
-        with contextlib.ExitStack() as held:
-            sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-            for one in sockets:
-                one.bind(("127.0.0.1", 0))
-            return [one.getsockname()[1] for one in sockets]
-
-    return take
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gateway_program
 import httpx2
+import ports
 import postgres
 import pytest
 from fake_upstream import FakeUpstream
@@ -80,10 +81,10 @@ def test_a_control_plane_alone_makes_the_data_folder_that_it_needs(tmp_path):
 
 
 def test_two_gateways_on_one_control_plane_and_one_postgresql(
-    tmp_path, database, upstream: FakeUpstream, free_ports
+    tmp_path, database, upstream: FakeUpstream
 ):
     """A key works on both; a revoked one on neither, by the time the revocation has answered."""
-    api_port, link_port, first_port, second_port = free_ports(4)
+    api_port, link_port, first_port, second_port = ports.free(4)
     environment = {
         "PATH": os.defpath,
         "HOME": str(tmp_path),

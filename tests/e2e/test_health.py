@@ -1,16 +1,13 @@
 """What a gateway meets is what the API tells: an upstream that is away is ejected, with its reason."""
 
-from collections.abc import Callable
-
+import ports
 from fake_upstream import FakeUpstream
 from towpath_up import Up, eventually
 
 
-def test_an_upstream_that_is_away_is_shown_as_ejected(
-    up: Up, upstream: FakeUpstream, free_ports: Callable[[int], list[int]]
-) -> None:
+def test_an_upstream_that_is_away_is_shown_as_ejected(up: Up, upstream: FakeUpstream) -> None:
     """A fallback answers all the while; the state, the reason and the end are there for the owner."""
-    (closed,) = free_ports(1)
+    (closed,) = ports.free(1)
     away = {"url": f"http://127.0.0.1:{closed}/v1", "model": "m", "name": "away"}
     spare = {"url": f"{upstream.address}/v1", "model": "m", "name": "spare"}
     with up.api() as api:

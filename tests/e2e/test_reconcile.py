@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import ports
 import pytest
 from towpath_up import ADMIN_KEY, ROOT, Up, eventually
 
@@ -15,9 +16,9 @@ MODEL = ROOT / ".build" / "artifacts" / "smollm2" / "model"
 
 
 @pytest.fixture
-def llama(tmp_path: Path, free_ports: Callable[[int], list[int]]) -> Iterator[str]:
+def llama(tmp_path: Path) -> Iterator[str]:
     """Run llama.cpp's server as an organisation would; return its address."""
-    (port,) = free_ports(1)
+    (port,) = ports.free(1)
     with (tmp_path / "llama.log").open("wb") as log:
         process = subprocess.Popen(
             [

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import gateway_program
 import httpx2
-import pytest
+import ports
 from fake_upstream import FakeUpstream
 from oteltap import OtelTapHttpProtobufReceiver, OtelTapHttpProtobufReceiverSettings
 
@@ -98,14 +98,8 @@ def attributes(span: Any) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
-@pytest.fixture
-def receiver_port(free_ports: Callable[[int], list[int]]) -> int:
-    return free_ports(1)[0]
-
-
-async def test_a_receiver_sees_the_call_and_each_attempt(
-    tmp_path: Path, upstream: FakeUpstream, receiver_port: int
-):
+async def test_a_receiver_sees_the_call_and_each_attempt(tmp_path: Path, upstream: FakeUpstream):
+    (receiver_port,) = ports.free(1)
     settings = OtelTapHttpProtobufReceiverSettings(http_port=receiver_port)
     async with OtelTapHttpProtobufReceiver(settings) as receiver:
         spans = receiver.stream_traces()

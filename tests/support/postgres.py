@@ -10,13 +10,14 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import ports
 
 _USER = "postgres"
 _SETTINGS = {
@@ -49,7 +50,7 @@ class Postgres:
     def __init__(self, settings: Mapping[str, str] = _SETTINGS) -> None:
         self._settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix="towpath-pg-"))
-        self.port = _free_port()
+        (self.port,) = ports.free(1)
         self.password = secrets.token_urlsafe(16)
         self._bin = binaries()
         self._data = self.folder / "data"
@@ -146,9 +147,3 @@ def server(settings: Mapping[str, str] = _SETTINGS) -> Iterator[Postgres]:
         yield postgres
     finally:
         postgres.remove()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

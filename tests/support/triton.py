@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import ports
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests" / "triton" / "models"
@@ -34,7 +35,7 @@ class Triton:
 @contextmanager
 def running(folder: Path) -> Iterator[Triton]:
     """Run one for the length of a block; `folder` has what it must find in one place, and its log."""
-    rest, grpc = _free_ports()
+    rest, grpc = ports.free(2)
     log = folder / "triton.log"
     with (
         log.open("w") as out,
@@ -48,14 +49,6 @@ def running(folder: Path) -> Iterator[Triton]:
         finally:
             process.kill()
             process.wait()
-
-
-def _free_ports() -> list[int]:
-    """Find two ports: it cannot say which it took."""
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in (one, other)]
 
 
 def _command(folder: Path, rest: int, grpc: int) -> list[str]:

@@ -1,8 +1,6 @@
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::stream::End;
 use crate::{ErrorBody, FaultCode};
 
 mod streams;

@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::stream::End;
 
 /// All that can be seen of a followed stream.
 #[derive(Debug, PartialEq)]
