@@ -207,28 +207,39 @@ def measure_gateway() -> dict:
         return row
 
 
+MEASURES = {
+    "gateway": measure_gateway,
+    "tls": measure_tls,
+    "keys": measure_keys,
+    "shipping": measure_shipping,
+    "ingest": ingest.rates,
+}
+
+
 def main() -> int:
-    """Build, measure, write rows and table."""
+    """Build, measure, write rows and table; what one measure found is kept when the next one fails."""
     reader = argparse.ArgumentParser(description=__doc__)
-    reader.add_argument("--skip-ingest", action="store_true", help="only the gateway")
+    reader.add_argument(
+        "--only",
+        nargs="+",
+        choices=MEASURES,
+        default=list(MEASURES),
+        help="take these anew, and keep the rest of today's result",
+    )
     options = reader.parse_args()
     build = ["cargo", "build", "-q", "--release", "--locked", "-p", "towpath-gateway"]
     subprocess.run(build, cwd=ROOT, check=True)
     build_tools()
-    result: dict[str, Any] = {
-        "machine": machine(),
-        "binary_mb": round(release_binary().stat().st_size / 2**20, 1),
-        "gateway": measure_gateway(),
-    }
-    result["tls"] = measure_tls()
-    result["keys"] = measure_keys()
-    if not options.skip_ingest:
-        result["shipping"] = measure_shipping()
-        result["ingest"] = ingest.rates()
     RESULTS.mkdir(exist_ok=True)
-    name = time.strftime("%Y-%m-%d")
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / f"{name}.md").write_text(table(result), encoding="utf-8")
+    raw, page = (RESULTS / f"{time.strftime('%Y-%m-%d')}.{end}" for end in ("json", "md"))
+    again = set(options.only) != set(MEASURES) and raw.exists()
+    result: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8")) if again else {}
+    result["machine"] = machine()
+    result["binary_mb"] = round(release_binary().stat().st_size / 2**20, 1)
+    for name in options.only:
+        result[name] = MEASURES[name]()
+        raw.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    page.write_text(table(result), encoding="utf-8")
     print(table(result))
     return 0
 

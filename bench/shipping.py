@@ -32,7 +32,7 @@ def control_plane(upstream_port: int) -> Iterator[Gateway]:
                  "--api", f"unix:{api}", "--link", f"unix:{link}", "--no-demo"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 env={"PATH": "/usr/bin:/bin", "TOWPATH_SECRET_KEY": SECRET_KEY,
-                     "TOWPATH_LINK_CREDENTIAL": LINK_CREDENTIAL, "TOWPATH_ADMIN_KEY": ADMIN_KEY},
+                     "TOWPATH_LINK_CREDENTIAL": LINK_CREDENTIAL, "TOWPATH_ADMIN_KEY": ADMIN_KEY, "TOWPATH_EGRESS_ALLOW": "127.0.0.0/8"},
             )  # fmt: skip
             try:
                 key = declare(api, upstream_port)
