@@ -172,7 +172,7 @@ async def _deployments(
             async with tx.connection.begin_nested():
                 created.append(await _deploy(tx, facilities, project, manifest))
         except TowpathError as error:
-            found = [finding.detail for finding in error.findings]
+            found = [finding.message for finding in error.findings]
             log.warning("demo.model_skipped", manifest=str(manifest), why=error.detail, found=found)
     return created
 

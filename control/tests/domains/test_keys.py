@@ -94,8 +94,8 @@ async def test_a_key_does_not_expire_in_the_past(api: Api) -> None:
         "POST", "/keys", body | {"expires_at": "2020-01-01T00:00:00Z"}, status=422
     )
 
-    assert refused.json()["errors"] == snapshot(
-        [{"detail": "This time is in the past.", "pointer": "#/expires_at"}]
+    assert refused.json()["findings"] == snapshot(
+        [{"reason": "Invalid", "message": "This time is in the past.", "path": "#/expires_at"}]
     )
 
 
@@ -209,7 +209,7 @@ async def test_a_wrong_field_is_named(api: Api, field: str, value) -> None:
     body = {"project": "care/triage", "environment": "sandbox", "name": "x", field: value}
     refused = await api.call("POST", "/keys", body, status=422)
 
-    assert refused.json()["errors"][0]["pointer"].startswith(f"#/{field}")
+    assert refused.json()["findings"][0]["path"].startswith(f"#/{field}")
 
 
 async def test_null_takes_a_restriction_away_and_absence_leaves_it(api: Api) -> None:

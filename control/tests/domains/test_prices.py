@@ -127,7 +127,7 @@ async def test_a_model_that_is_not_listed_has_no_price(api: Api) -> None:
         "POST", "/providers/vendor/prices", {"model": "larg", "per_request": "1"}, status=422
     )
 
-    assert answer.json()["errors"][0]["fix"] == "Did you mean `large`?"
+    assert answer.json()["findings"][0]["fix"] == "Did you mean `large`?"
 
 
 async def test_a_static_server_has_prices_of_its_own(api: Api, db: Database) -> None:

@@ -54,7 +54,7 @@ async def test_two_teams_may_use_the_same_name(api: Api) -> None:
 async def test_a_name_is_what_stands_in_urls(api: Api, name: str) -> None:
     refused = await api.call("POST", "/projects", {"team": "care", "name": name}, status=422)
 
-    assert refused.json()["errors"][0]["pointer"] == "#/name"
+    assert refused.json()["findings"][0]["path"] == "#/name"
 
 
 async def test_an_application_is_described_and_changed(api: Api) -> None:

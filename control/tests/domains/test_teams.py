@@ -33,12 +33,13 @@ async def test_a_second_team_of_the_same_name_is_refused(api: Api) -> None:
 async def test_a_typo_in_a_field_gets_a_pointer_and_a_guess(api: Api) -> None:
     refused = await api.call("POST", "/teams", {"nmae": "care"}, status=422)
 
-    assert refused.json()["errors"] == snapshot(
+    assert refused.json()["findings"] == snapshot(
         [
-            {"detail": "Field required", "pointer": "#/name"},
+            {"reason": "Missing", "message": "Field required", "path": "#/name"},
             {
-                "detail": "`nmae` is not a field here.",
-                "pointer": "#/nmae",
+                "reason": "UnknownField",
+                "message": "`nmae` is not a field here.",
+                "path": "#/nmae",
                 "fix": "Did you mean `name`?",
             },
         ]

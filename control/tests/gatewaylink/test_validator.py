@@ -79,9 +79,9 @@ async def test_a_rule_that_is_wrong_or_costs_too_much_is_refused_with_its_path(a
         answer = await api.call("POST", "/endpoints", {**body, "tier": tier}, status=422)
 
         problem = answer.json()
-        (found,) = problem["errors"]
-        assert (problem["code"], found["pointer"]) == ("table_refused", "#/tier/rules/1/when")
-        assert says in found["detail"]
+        (found,) = problem["findings"]
+        assert (problem["code"], found["path"]) == ("table_refused", "#/tier/rules/1/when")
+        assert says in found["message"]
         assert fix in found["fix"]
     assert (await api.get("/endpoints"))["items"] == []
 
@@ -186,5 +186,5 @@ async def test_a_program_that_is_missing_lets_nothing_through(tmp_path):
 def test_a_refusal_names_the_field_it_is_about(reason, pointer):
     (found,) = findings(reason)
 
-    assert found.pointer == pointer
+    assert found.path == pointer
     assert found.detail.endswith(".")

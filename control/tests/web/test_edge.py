@@ -61,11 +61,12 @@ async def test_a_payload_that_is_not_one_is_422(client: httpx2.AsyncClient, cont
 async def test_malformed_json_says_where(client: httpx2.AsyncClient) -> None:
     answer = await send(client, b'{"name": "care",}')
 
-    assert answer.json()["errors"] == snapshot(
+    assert answer.json()["findings"] == snapshot(
         [
             {
-                "detail": "This is not valid JSON near character 16.",
-                "pointer": "#",
+                "reason": "InvalidJSON",
+                "message": "This is not valid JSON near character 16.",
+                "path": "#",
                 "fix": "Send one JSON document in UTF-8.",
             }
         ]
@@ -83,7 +84,7 @@ async def test_every_mistake_is_reported_and_nothing_sent_is_quoted(api: Api) ->
     }
     refused = await api.call("POST", "/keys", body, status=422)
 
-    assert [entry["pointer"] for entry in refused.json()["errors"]] == snapshot(
+    assert [entry["path"] for entry in refused.json()["findings"]] == snapshot(
         ["#/name", "#/operations/0", "#/sources/0", "#/expires_at"]
     )
     assert "do-not-quote-me" not in refused.text
@@ -105,11 +106,12 @@ async def test_a_body_beyond_the_bound_is_413_whatever_its_headers_say(
 async def test_an_unknown_parameter_is_refused_with_a_guess(api: Api) -> None:
     refused = await api.call("GET", "/projects?taem=care", status=422)
 
-    assert refused.json()["errors"] == snapshot(
+    assert refused.json()["findings"] == snapshot(
         [
             {
-                "detail": "`taem` is not a parameter here.",
-                "parameter": "taem",
+                "reason": "UnknownParameter",
+                "message": "`taem` is not a parameter here.",
+                "path": "?taem",
                 "fix": "Did you mean `team`?",
             }
         ]
@@ -122,7 +124,7 @@ async def test_an_unknown_parameter_is_refused_with_a_guess(api: Api) -> None:
 async def test_a_limit_is_from_1_to_1000(api: Api, query: str) -> None:
     refused = await api.call("GET", f"/teams?{query}", status=422)
 
-    assert refused.json()["errors"][0]["parameter"] == "limit"
+    assert refused.json()["findings"][0]["path"] == "?limit"
 
 
 @pytest.mark.parametrize(

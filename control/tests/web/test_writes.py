@@ -157,7 +157,7 @@ async def test_an_unusable_idempotency_key_is_refused(world: World, key: str) ->
     )
 
     assert answer.status_code == 422
-    assert answer.json()["errors"][0]["header"] == "idempotency-key"
+    assert answer.json()["findings"][0]["path"] == "header:idempotency-key"
 
 
 async def events(world: World, request_id: str, outcome: str) -> list[dict]:

@@ -144,18 +144,18 @@ def test_a_refusal_names_every_line_and_fix(cli: Any, manifest: Path) -> None:
         "detail": "The manifest is refused at `#/spec/runtime/name`: …",
         "code": "manifest_invalid",
         "fix": "Use one of `onnx`, `llama.cpp`.",
-        "errors": [
+        "findings": [
             {
-                "pointer": "#/spec/runtime/name",
-                "detail": "`torchserve` is not a runtime here.",
+                "path": "#/spec/runtime/name",
+                "message": "`torchserve` is not a runtime here.",
                 "fix": "Use one of `onnx`, `llama.cpp`.",
             },
             {
-                "pointer": "#/spec/scaling/maxReplicas",
-                "detail": "4 replicas need 8 GiB, and 2 GiB are free.",
+                "path": "#/spec/scaling/maxReplicas",
+                "message": "4 replicas need 8 GiB, and 2 GiB are free.",
                 "fix": "Set `maxReplicas: 1`.",
             },
-            {"pointer": "#/metadata/project", "detail": "There is no project `care/triage`."},
+            {"path": "#/metadata/project", "message": "There is no project `care/triage`."},
         ],
     }
     headers = {"content-type": "application/problem+json", "x-request-id": "req_422"}

@@ -150,7 +150,7 @@ def test_no_answer_breaks_the_reading_of_errors(status: int, content: bytes) -> 
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(["error", "errors", "code", "fix", "message", "detail", "x"]),
+                st.sampled_from(["error", "findings", "code", "fix", "message", "detail", "x"]),
                 inner,
                 max_size=4,
             )

@@ -337,7 +337,7 @@ def load(path: Path | None, **overrides: Any) -> Settings:
     except ValidationError as error:
         findings = [_finding(entry, document) for entry in error.errors(include_url=False)]
     listed = "\n".join(
-        f"  {finding.pointer}: {finding.detail}" + (f" {finding.fix}" if finding.fix else "")
+        f"  {finding.path}: {finding.message}" + (f" {finding.fix}" if finding.fix else "")
         for finding in findings
     )
     raise SettingsInvalid(

@@ -33,13 +33,16 @@ REGISTRY: dict[str, type["TowpathError"]] = {}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong in a payload: where (JSON pointer), what, and what to do."""
+    """One thing that is wrong in a request: where, what, and what to do."""
 
-    pointer: str
-    detail: str
+    path: str
+    """JSON pointer into the body (`#/spec/model`), `?parameter` or `header:name`."""
+    message: str
     fix: str | None = None
     line: int | None = None
     """Where it stands in a payload that came as text with lines."""
+    reason: str = "Invalid"
+    """What kind of mistake it is, in one word for programs."""
 
 
 class TowpathError(Exception):

@@ -177,14 +177,19 @@ def _query_names(dependant: Dependant) -> set[str]:
 
 def _check_parameters(request: Request, known: set[str]) -> None:
     findings = [
-        Finding(f"?{name}", f"`{name}` is not a parameter here.", suggest.did_you_mean(name, known))
+        Finding(
+            f"?{name}",
+            f"`{name}` is not a parameter here.",
+            suggest.did_you_mean(name, known),
+            reason="UnknownParameter",
+        )
         for name in request.query_params
         if name not in known
     ]
     if findings:
         valid = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
         raise InvalidRequest(
-            findings[0].detail,
+            findings[0].message,
             fix=findings[0].fix or f"Parameters of this route: {valid}.",
             findings=findings,
         )

@@ -39,6 +39,7 @@ _OPENAI_TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_AFTER_S = 2  # for what is unavailable and does not know better
+REASONS = {"missing": "Missing", "extra_forbidden": "UnknownField"}
 _MAX_FINDINGS = 100  # an answer stays readable, whatever was sent
 
 _log = log.get()
@@ -76,13 +77,12 @@ class InternalError(TowpathError):
     title = "Internal error"
 
 
-class PayloadProblem(BaseModel):
+class FindingOut(BaseModel):
     """One thing that is wrong in the request."""
 
-    detail: str
-    pointer: str | None = Field(None, description="JSON pointer into the body.")
-    parameter: str | None = Field(None, description="Name of a query parameter.")
-    header: str | None = Field(None, description="Name of a header.")
+    path: str = Field(description="JSON pointer into the body, `?parameter` or `header:name`.")
+    reason: str = Field(description="What kind of mistake it is, in one word.")
+    message: str
     line: int | None = Field(None, description="Line of a YAML body.")
     fix: str | None = None
 
@@ -98,7 +98,7 @@ class Problem(BaseModel):
     code: str
     request_id: str
     fix: str | None = None
-    errors: list[PayloadProblem] | None = None
+    findings: list[FindingOut] | None = None
 
 
 def problems(*errors: type[TowpathError]) -> dict[int | str, dict[str, Any]]:
@@ -144,14 +144,14 @@ def _problem(request: Request, error: TowpathError, status: int) -> dict[str, An
     if error.fix:
         document["fix"] = error.fix
     if error.findings:
-        document["errors"] = [_entry(finding) for finding in error.findings[:_MAX_FINDINGS]]
+        document["findings"] = [_entry(finding) for finding in error.findings[:_MAX_FINDINGS]]
     return document
 
 
 def _openai(error: TowpathError, status: int, request_id: str) -> dict[str, Any]:
     """Write an error as OpenAI's clients read it, word for word as the gateway does."""
     message = error.detail.rstrip(".") + "."
-    param = error.findings[0].pointer.lstrip("#/?") if error.findings else ""
+    param = error.findings[0].path.lstrip("#/?") if error.findings else ""
     inner: dict[str, Any] = {
         "message": f"{message} {error.fix}" if error.fix else message,
         "type": _OPENAI_TYPES.get(
@@ -224,11 +224,11 @@ def invalid(entries: Sequence[Any], model: type[BaseModel] | None = None) -> Inv
     findings = [_finding(entry, model) for entry in entries]
     first = findings[0]
     count = len(findings)
-    where = f" at `{first.pointer}`" if first.pointer not in {"#", ""} else ""
-    more = f" ({count - 1} more in `errors`)" if count > 1 else ""
+    where = f" at `{first.path}`" if first.path not in {"#", ""} else ""
+    more = f" ({count - 1} more in `findings`)" if count > 1 else ""
     return InvalidRequest(
-        f"The request is not valid{where}: {first.detail}{more}",
-        fix=first.fix or "Correct what `errors` names and send it again.",
+        f"The request is not valid{where}: {first.message}{more}",
+        fix=first.fix or "Correct what `findings` names and send it again.",
         findings=findings,
     )
 
@@ -239,27 +239,32 @@ def _finding(entry: Any, model: type[BaseModel] | None) -> Finding:
     detail = message[:1].upper() + message[1:]
     if entry["type"] == "json_invalid":
         where = f" near character {path[0]}" if path else ""
-        return Finding("#", f"This is not valid JSON{where}.", "Send one JSON document in UTF-8.")
+        return Finding(
+            "#",
+            f"This is not valid JSON{where}.",
+            "Send one JSON document in UTF-8.",
+            reason="InvalidJSON",
+        )
+    reason = REASONS.get(entry["type"], "Invalid")
     if entry["type"] == "missing" and place == "body" and not path:
-        return Finding("#", "The body is missing.", "Send a JSON object.")
+        return Finding("#", "The body is missing.", "Send a JSON object.", reason="Missing")
     if place == "body":
         fix = None
         if entry["type"] == "extra_forbidden":
             detail = f"`{path[-1]}` is not a field here."
             fix = suggest.did_you_mean(str(path[-1]), _fields(model, path[:-1]))
-        return Finding("#" + "".join(f"/{_escaped(part)}" for part in path), detail, fix)
+        pointer = "#" + "".join(f"/{_escaped(part)}" for part in path)
+        return Finding(pointer, detail, fix, reason=reason)
     name = str(path[-1]) if path else ""
-    return Finding(f"header:{name}" if place == "header" else f"?{name}", detail)
+    return Finding(f"header:{name}" if place == "header" else f"?{name}", detail, reason=reason)
 
 
 def _entry(finding: Finding) -> dict[str, str | int]:
-    entry: dict[str, str | int] = {"detail": finding.detail}
-    if finding.pointer.startswith("?"):
-        entry["parameter"] = finding.pointer[1:]
-    elif finding.pointer.startswith("header:"):
-        entry["header"] = finding.pointer.removeprefix("header:")
-    else:
-        entry["pointer"] = finding.pointer
+    entry: dict[str, str | int] = {
+        "path": finding.path,
+        "reason": finding.reason,
+        "message": finding.message,
+    }
     if finding.line is not None:
         entry["line"] = finding.line
     if finding.fix:

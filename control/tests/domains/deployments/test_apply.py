@@ -21,7 +21,7 @@ async def _refused(world: World, manifest: Any, environment: str = "sandbox") ->
 
 
 def _by_pointer(problem: Any) -> dict[str, Any]:
-    return {entry["pointer"]: entry for entry in problem["errors"]}
+    return {entry["path"]: entry for entry in problem["findings"]}
 
 
 async def test_a_refusal_lists_everything_and_leaves_nothing(world: World) -> None:
@@ -115,7 +115,7 @@ async def test_a_manifest_is_checked_against_what_there_is(
     found = _by_pointer(await _refused(world, world.manifest(**spec)))
 
     assert next(iter(found)) == pointer
-    assert says in found[pointer]["detail"]
+    assert says in found[pointer]["message"]
 
 
 async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(world: World) -> None:
@@ -164,7 +164,7 @@ async def test_a_name_is_one_projects_in_all_environments(world: World) -> None:
 
     found = _by_pointer(await _refused(world, manifest, "production"))
 
-    assert "belongs to another project" in found["#/metadata/name"]["detail"]
+    assert "belongs to another project" in found["#/metadata/name"]["message"]
 
 
 async def test_the_same_name_in_two_environments_needs_the_environment(world: World) -> None:

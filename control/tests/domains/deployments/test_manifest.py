@@ -28,7 +28,7 @@ def manifest(**spec: Any) -> dict[str, Any]:
 
 
 def findings(document: Any) -> dict[str, tuple[str, str | None]]:
-    return {f.pointer: (f.detail, f.fix) for f in read(document).findings}
+    return {f.path: (f.message, f.fix) for f in read(document).findings}
 
 
 def test_a_whole_manifest_is_read() -> None:
@@ -168,7 +168,7 @@ def test_gpus_are_counted_as_kubernetes_counts_them() -> None:
 
     assert as_number.resources.gpus == as_text.resources.gpus == 2
     for draft in (apart, alone):
-        assert "different numbers" in draft.findings[0].detail
+        assert "different numbers" in draft.findings[0].message
         assert draft.findings[0].fix
     for wrong in (0, "500m", 65):
         found = findings(manifest(resources={"limits": {"nvidia.com/gpu": wrong}}))
@@ -209,7 +209,7 @@ def test_a_finding_knows_the_line_it_stands_in() -> None:
 
     draft = read_bytes(text.encode(), YAML)
 
-    assert [(f.pointer, draft.lines[f.pointer]) for f in draft.findings] == [
+    assert [(f.path, draft.lines[f.path]) for f in draft.findings] == [
         ("#/spec/scaling/minReplicas", 8)
     ]
 

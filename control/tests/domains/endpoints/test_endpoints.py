@@ -120,7 +120,7 @@ async def test_every_finding_comes_at_once(api: Api) -> None:
         access={"allow": [{"team": "nobody"}], "callers": ["production"]},
     )
 
-    found = {entry["pointer"]: entry.get("fix") for entry in problem["errors"]}
+    found = {entry["path"]: entry.get("fix") for entry in problem["findings"]}
     assert set(found) == {
         "#/targets/0/deployment",
         "#/targets/1/provider",
@@ -189,7 +189,7 @@ async def test_every_dialect_of_the_gateway_is_one_of_static_servers(
 async def test_addresses_that_must_not_be_called_are_refused(api: Api, url: str) -> None:
     problem = await refused(api, targets=[{"static": {**STATIC, "url": url}}])
 
-    assert problem["errors"][0]["pointer"] == "#/targets/0/static/url"
+    assert problem["findings"][0]["path"] == "#/targets/0/static/url"
     assert "pass@" not in str(problem)
 
 

@@ -37,7 +37,7 @@ def body(name: str = "chat", **changes: Any) -> dict[str, Any]:
 async def refused(api: Api, **changes: Any) -> dict[str, Any]:
     """Return what is wrong with an endpoint, by place."""
     answer = await api.call("POST", "/endpoints", body(**changes), status=422)
-    return {found["pointer"]: found for found in answer.json()["errors"]}
+    return {found["path"]: found for found in answer.json()["findings"]}
 
 
 async def routed(db: Database) -> dict[str, Any]:
@@ -148,8 +148,8 @@ async def test_levels_and_rules_name_what_there_is(api: Api) -> None:
     found = await refused(api, targets=[CHEAP, STRONG, STRONG | {"weight": 0}], tier=tier)
 
     assert found["#/tier/levels/0/target"]["fix"] == "Did you mean `small`?"
-    assert "Several targets" in found["#/tier/levels/1/target"]["detail"]
-    assert "stands twice" in found["#/tier/levels/1/name"]["detail"]
+    assert "Several targets" in found["#/tier/levels/1/target"]["message"]
+    assert "stands twice" in found["#/tier/levels/1/name"]["message"]
     assert found["#/tier/rules/0/level"]["fix"] == "Did you mean `cheap`?"
 
 
@@ -160,7 +160,7 @@ async def test_a_level_keeps_its_target_when_targets_change(api: Api, db: Databa
     gone = await api.call("PATCH", "/endpoints/chat", {"targets": [CHEAP]}, status=422)
     changed = await api.call("PATCH", "/endpoints/chat", {"targets": [CHEAP, moved]}, status=200)
 
-    assert gone.json()["errors"][0]["pointer"] == "#/tier/levels/1/target"
+    assert gone.json()["findings"][0]["path"] == "#/tier/levels/1/target"
     levels = (await routed(db))["chat"].serving["tier"]["levels"]
     assert [level["target"] for level in levels] == [t["id"] for t in changed.json()["targets"]]
 
@@ -210,7 +210,7 @@ async def test_a_fallback_opens_no_endpoint_to_callers_who_may_not_call_it(api: 
     found = await refused(api, fallback=[{"endpoint": "closed"}])
     await api.create("/endpoints", **body(fallback=[{"endpoint": "shared"}]))
 
-    assert "may not call `closed`" in found["#/fallback/0/endpoint"]["detail"]
+    assert "may not call `closed`" in found["#/fallback/0/endpoint"]["message"]
 
 
 async def test_a_fallback_is_of_the_same_environment(api: Api) -> None:
@@ -218,7 +218,7 @@ async def test_a_fallback_is_of_the_same_environment(api: Api) -> None:
 
     found = await refused(api, fallback=[{"endpoint": "spare"}])
 
-    assert "no endpoint `spare` in sandbox" in found["#/fallback/0/endpoint"]["detail"]
+    assert "no endpoint `spare` in sandbox" in found["#/fallback/0/endpoint"]["message"]
 
 
 async def test_how_a_static_server_is_called_reaches_the_gateway(api: Api, db: Database) -> None:
@@ -279,14 +279,14 @@ async def test_a_stream_that_nobody_could_go_on_with_is_refused(api: Api) -> Non
     vectors = {"static": {**ABLE["static"], "operations": ["embeddings"]}}
 
     found = await refused(api, stream_recovery="continue")
-    assert "`small`" in found["#/stream_recovery"]["detail"]
+    assert "`small`" in found["#/stream_recovery"]["message"]
     assert "`assistant_prefill`" in found["#/stream_recovery"]["fix"]
 
     found = await refused(api, stream_recovery="continue", targets=[vectors])
-    assert "no target of the endpoint chats" in found["#/stream_recovery"]["detail"]
+    assert "no target of the endpoint chats" in found["#/stream_recovery"]["message"]
 
     made = await api.create("/endpoints", **body())
     answer = await api.call(
         "PATCH", f"/endpoints/{made['id']}", {"stream_recovery": "continue"}, status=422
     )
-    assert answer.json()["errors"][0]["pointer"] == "#/stream_recovery"
+    assert answer.json()["findings"][0]["path"] == "#/stream_recovery"

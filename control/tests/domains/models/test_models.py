@@ -102,7 +102,7 @@ async def test_files_that_cannot_be_are_refused(api: Api, file: dict[str, Any]) 
         status=422,
     )
 
-    assert answer.json()["errors"]
+    assert answer.json()["findings"]
     await api.get("/models/triage", status=404)
 
 

@@ -137,7 +137,7 @@ async def test_changes_that_make_no_sense_are_refused(api: Api, change: dict[str
 
     answer = await api.call("PATCH", "/providers/vendor", change, status=422)
 
-    assert answer.json()["errors"]
+    assert answer.json()["findings"]
     assert "with space" not in answer.text
     assert (await api.get("/providers/vendor"))["revision"] == 1
 

@@ -94,11 +94,11 @@ async def test_a_provider_is_made_from_a_row_and_what_the_row_lacks(api: Api, na
     given: dict[str, Any] = {"name": "one", "vendor": name}
     if row.needs_url:
         missing = await api.call("POST", "/providers", given, status=422)
-        assert missing.json()["errors"][0]["pointer"] == "#/base_url"
+        assert missing.json()["findings"][0]["path"] == "#/base_url"
         given["base_url"] = row.base_url.format(host="h.example", resource="r")
     if row.credential == "required":
         missing = await api.call("POST", "/providers", given, status=422)
-        assert missing.json()["errors"][0]["pointer"] == "#/credential"
+        assert missing.json()["findings"][0]["path"] == "#/credential"
         given["credential"] = "a-vendor-secret"
 
     made = await api.create("/providers", **given)

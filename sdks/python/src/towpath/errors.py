@@ -17,11 +17,22 @@ _EXCERPT_CHARS = 200
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing wrong in a request: where (pointer, `?parameter` or header), what, what to do."""
+    """
+    One thing wrong in a request.
 
-    pointer: str
-    detail: str
+    Attributes:
+        path: Where: a JSON pointer into the body, `?parameter` or `header:name`.
+        message: What is wrong.
+        fix: What to do.
+        reason: What kind of mistake it is, in one word.
+        line: Line of a YAML body.
+    """
+
+    path: str
+    message: str
     fix: str | None = None
+    reason: str = "Invalid"
+    line: int | None = None
 
 
 class TowpathError(Exception):
@@ -256,20 +267,20 @@ def _said(body: Any) -> dict[str, str]:
 
 
 def _findings(body: Any) -> tuple[Finding, ...]:
-    listed = body.get("errors") if isinstance(body, Mapping) else None
+    listed = body.get("findings") if isinstance(body, Mapping) else None
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         return ()
     return tuple(
-        Finding(_where(one), str(one.get("detail", "")), one.get("fix"))
+        Finding(
+            path=str(one.get("path", "")),
+            message=str(one.get("message", "")),
+            fix=one.get("fix"),
+            reason=str(one.get("reason", "Invalid")),
+            line=one.get("line"),
+        )
         for one in listed
         if isinstance(one, Mapping)
     )
-
-
-def _where(finding: Mapping[str, Any]) -> str:
-    if parameter := finding.get("parameter"):
-        return f"?{parameter}"
-    return str(finding.get("pointer") or finding.get("header") or "")
 
 
 def _unreadable(status: int, headers: Mapping[str, str], text: str) -> str:

@@ -15,11 +15,11 @@ class ManifestInvalid(TowpathError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         count = len(findings)
         first = findings[0]
-        more = f" ({count - 1} more in `errors`)" if count > 1 else ""
+        more = f" ({count - 1} more in `findings`)" if count > 1 else ""
         super().__init__(
-            f"The manifest is refused at `{first.pointer}`: {first.detail}{more} "
+            f"The manifest is refused at `{first.path}`: {first.message}{more} "
             "Nothing was changed.",
-            fix=first.fix or "Correct what `errors` names and send it again.",
+            fix=first.fix or "Correct what `findings` names and send it again.",
             findings=findings,
         )
 

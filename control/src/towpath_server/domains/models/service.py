@@ -340,7 +340,7 @@ def _check_files(files: Sequence[StoredFile]) -> None:
         seen.add(file.path)
     if findings:
         raise InvalidRequest(
-            findings[0].detail, fix="Use relative paths within the model.", findings=findings
+            findings[0].message, fix="Use relative paths within the model.", findings=findings
         )
 
 
@@ -357,7 +357,7 @@ async def _check_uploaded(tx: Tx, caller: Principal, files: Sequence[StoredFile]
             detail = f"`{file.path}` has {sizes[file.digest]} bytes, not {file.size}."
             findings.append(Finding(f"#/files/{index}/size", detail))
     if findings:
-        raise FilesUnknown(findings[0].detail, fix=findings[0].fix, findings=findings)
+        raise FilesUnknown(findings[0].message, fix=findings[0].fix, findings=findings)
 
 
 def _uploaders(caller: Principal) -> Collection[str]:

@@ -129,7 +129,7 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         ) from error
     except ValidationError as error:
         findings = [_finding(entry) for entry in error.errors(include_url=False)]
-        listed = "; ".join(f"{finding.pointer}: {finding.detail}" for finding in findings)
+        listed = "; ".join(f"{finding.path}: {finding.message}" for finding in findings)
         raise RuntimeDescriptionInvalid(
             f"`{file}` is not a runtime description: {listed}",
             fix=findings[0].fix or "Correct it and start again.",

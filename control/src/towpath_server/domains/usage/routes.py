@@ -127,7 +127,7 @@ def _dimensions(text: str) -> list[Dimension]:
     ]
     if findings or not wanted:
         raise InvalidRequest(
-            findings[0].detail if findings else "`group_by` names nothing.",
+            findings[0].message if findings else "`group_by` names nothing.",
             fix="Use one or several of: " + ", ".join(f"`{name}`" for name in known) + ".",
             findings=findings or [Finding("?group_by", "It names nothing.")],
         )

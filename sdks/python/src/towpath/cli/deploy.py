@@ -199,7 +199,7 @@ def refused(manifest: Manifest, environment: str, error: APIStatusError, *, as_j
         f"{manifest.name or manifest.file.name} → {environment}: refused, nothing was deployed "
         f"({count} {word})",
         findings=[
-            {"where": manifest.where(one.pointer), "detail": one.detail, "fix": one.fix or ""}
+            {"where": manifest.where(one.path), "detail": one.message, "fix": one.fix or ""}
             for one in error.findings
         ],
     )

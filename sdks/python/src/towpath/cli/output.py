@@ -191,7 +191,7 @@ def failed(problem: TowpathError, *, hint: str | None = None) -> None:
     findings: list[Mapping[str, str]] = []
     if isinstance(problem, APIStatusError):
         findings = [
-            {"where": one.pointer or "the request", "detail": one.detail, "fix": one.fix or ""}
+            {"where": one.path or "the request", "detail": one.message, "fix": one.fix or ""}
             for one in problem.findings
         ]
     fix = problem.fix

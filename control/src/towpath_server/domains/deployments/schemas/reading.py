@@ -89,7 +89,12 @@ class _Reader:
         if isinstance(value, dict):
             return value
         self.findings.append(
-            Finding(at, "This must be an object.", f"Begin with `apiVersion: {API_VERSION}`.")
+            Finding(
+                at,
+                "This must be an object.",
+                f"Begin with `apiVersion: {API_VERSION}`.",
+                reason="WrongType",
+            )
         )
         self.broken.add(at)
         return {}
@@ -98,7 +103,9 @@ class _Reader:
         for name in found:
             if name == "status":
                 detail = "`status` is written by the platform."
-                self.findings.append(Finding(f"{at}/status", detail, "Leave it out."))
+                self.findings.append(
+                    Finding(f"{at}/status", detail, "Leave it out.", reason="ReadOnly")
+                )
             elif name not in names:
                 self._unknown(str(name), names, at)
 
@@ -114,13 +121,17 @@ class _Reader:
             return
         given = top.get(name)
         detail = f"`{name}` is missing." if given is None else f"`{name}` is not `{value}`."
-        self.findings.append(Finding(f"#/{name}", detail, f"Write `{name}: {value}`."))
+        reason = "Missing" if given is None else "Unsupported"
+        fix = f"Write `{name}: {value}`."
+        self.findings.append(Finding(f"#/{name}", detail, fix, reason=reason))
 
     def section(self, kind: type[S], value: Any, at: str, *, needed: bool = False) -> S | None:
         if value is None:
             if needed:
                 name = at.rpartition("/")[2]
-                self.findings.append(Finding(at, f"`{name}` is missing.", _example(name)))
+                self.findings.append(
+                    Finding(at, f"`{name}` is missing.", _example(name), reason="Missing")
+                )
                 self.broken.add(at)
             return None
         try:
@@ -136,7 +147,9 @@ class _Reader:
             return []
         if not isinstance(value, list) or len(value) > _MAX_LISTED:
             detail = f"This must be a list of at most {_MAX_LISTED}."
-            self.findings.append(Finding(at, detail, "Begin each of them with `-`."))
+            self.findings.append(
+                Finding(at, detail, "Begin each of them with `-`.", reason="WrongType")
+            )
             return []
         found = [self.section(kind, one, f"{at}/{index}") for index, one in enumerate(value)]
         return [one for one in found if one is not None]
@@ -153,7 +166,7 @@ class _Reader:
                 names = _fields(kind, path[:-1])
                 self._unknown(str(path[-1]), names, place.rpartition("/")[0])
             return
-        if any(finding.pointer == place for finding in self.findings):
+        if any(finding.path == place for finding in self.findings):
             return  # a union reports each of its alternatives
         name = str(path[-1]) if path else at.rpartition("/")[2]
         self.findings.append(_finding(entry, place, name))
@@ -161,7 +174,7 @@ class _Reader:
     def _later(self, place: str, dotted: str) -> None:
         name = dotted.rpartition(".")[2] if "/" not in dotted else place.rpartition("/")[2]
         detail = f"`{name}` is not supported yet: {manifest.LATER[dotted]}."
-        self.findings.append(Finding(place, detail, "Leave it out."))
+        self.findings.append(Finding(place, detail, "Leave it out.", reason="NotSupportedYet"))
 
     def _unknown(self, name: str, names: Sequence[str], at: str) -> None:
         hint = suggest.did_you_mean(name, names)
@@ -171,6 +184,7 @@ class _Reader:
                 f"{at}/{_escaped(name)}",
                 f"`{name}` is not a field here.",
                 hint or (f"Fields here: {known}." if known else "Leave it out."),
+                reason="UnknownField",
             )
         )
 
@@ -184,9 +198,9 @@ def _finding(entry: Any, place: str, name: str) -> Finding:
         detail, _, fix = message.removeprefix("Value error, ").partition("\n")
         return Finding(place, f"`{name}` {detail}.", fix or None)
     if entry["type"] == "missing":
-        return Finding(place, f"`{name}` is missing.", _example(name))
+        return Finding(place, f"`{name}` is missing.", _example(name), reason="Missing")
     if entry["type"] == "string_type":
-        return Finding(place, f"`{name}` must be a text.", "Put it in quotes.")
+        return Finding(place, f"`{name}` must be a text.", "Put it in quotes.", reason="WrongType")
     if entry["type"] == "string_pattern_mismatch" and name == "name":
         fix = "Use lower-case letters, digits and hyphens, at most 63."
         return Finding(place, "`name` is not a name.", fix)

@@ -253,9 +253,9 @@ async def _resolve(
         resolver.findings += await recovery.findings(tx, endpoint)
     if resolver.findings:
         first = resolver.findings[0]
-        more = f" ({len(resolver.findings) - 1} more in `errors`)" * (len(resolver.findings) > 1)
+        more = f" ({len(resolver.findings) - 1} more in `findings`)" * (len(resolver.findings) > 1)
         raise InvalidRequest(
-            f"The endpoint is not valid at `{first.pointer}`: {first.detail}{more}",
+            f"The endpoint is not valid at `{first.path}`: {first.message}{more}",
             fix=first.fix,
             findings=resolver.findings,
         )

@@ -1,0 +1,119 @@
+"""
+Checking a manifest: against the registry, the runtimes, the machine and the names that are taken.
+
+Everything that is wrong is listed at once, before anything is taken.
+"""
+
+from dataclasses import replace
+
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core import suggest
+from towpath_server.core.access import Principal, Verb
+from towpath_server.core.db import Tx
+from towpath_server.core.errors import Finding, InvalidRequest
+from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
+from towpath_server.domains.deployments.models import Checked, Deployment, Draft
+from towpath_server.domains.deployments.service.check import machine, model, outcome, runtime
+from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.deployments.store import deployments as store
+from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.domains.endpoints.models import ENVIRONMENTS, AccessDraft, Declaration
+from towpath_server.domains.endpoints.models.serving import Timeouts
+from towpath_server.domains.projects import service as projects
+from towpath_server.domains.projects.models import Project
+from towpath_server.domains.runtimes import service as runtimes
+
+
+async def check(
+    tx: Tx, caller: Principal, draft: Draft, *, environment: str, facilities: Facilities
+) -> tuple[Checked, Deployment | None]:
+    """
+    Check a manifest; return what it comes to, and the deployment it changes, where there is one.
+
+    Raises:
+        NotFound: There is no such project that the caller may see.
+        Forbidden: The caller may not deploy there.
+        BeingDeleted: A deployment of this name is on its way out.
+        ManifestInvalid: Something else is wrong; every finding is listed.
+    """
+    if environment not in ENVIRONMENTS:
+        raise InvalidRequest(
+            f"`{environment[:63]}` is not an environment.",
+            fix=suggest.did_you_mean(environment, ENVIRONMENTS)
+            or "Use `sandbox`, `staging` or `production`.",
+            findings=[Finding("?environment", "It must be an environment.")],
+        )
+    inquiry = Inquiry(
+        tx,
+        caller,
+        draft,
+        environment,
+        facilities,
+        runtimes.catalog(facilities.runtimes_dir),
+        findings=[*draft.findings],
+    )
+    inquiry.project = await _project(inquiry)
+    inquiry.present = await _present(inquiry)
+    inquiry.version = await model.find(inquiry)
+    inquiry.runtime = runtime.find(inquiry)
+    machine.check(inquiry)
+    await machine.memory(inquiry)
+    if inquiry.project is not None:
+        await _endpoint(inquiry, inquiry.project)
+    if inquiry.findings:
+        raise ManifestInvalid([_with_line(finding, draft) for finding in inquiry.findings])
+    return outcome.checked(inquiry), inquiry.present
+
+
+async def _project(inquiry: Inquiry) -> Project | None:
+    metadata = inquiry.draft.metadata
+    if metadata is None:
+        return None
+    ref = metadata.project or inquiry.caller.project
+    if ref is None:
+        fix = "Write it as `team/project`."
+        inquiry.add("#/metadata/project", "Missing", "`project` is missing.", fix)
+        return None
+    return await projects.resolve(
+        inquiry.tx, inquiry.caller, ref, verb=Verb.CREATE, noun="deployment"
+    )
+
+
+async def _present(inquiry: Inquiry) -> Deployment | None:
+    metadata, project = inquiry.draft.metadata, inquiry.project
+    if metadata is None or project is None:
+        return None
+    found = await store.find(inquiry.tx, metadata.name, inquiry.environment)
+    if not found or found[0].project_id != project.id:
+        return None  # a name of another project is the endpoint's finding
+    if found[0].deleting:
+        raise BeingDeleted(metadata.name)
+    return found[0]
+
+
+async def _endpoint(inquiry: Inquiry, project: Project) -> None:
+    draft, present = inquiry.draft, inquiry.present
+    metadata, access = draft.metadata, draft.access
+    if metadata is None:
+        return
+    declaration = Declaration(
+        deployment_id=present.id if present else "",
+        name=metadata.name,
+        environment=inquiry.environment,
+        team_id=project.team_id,
+        project_id=project.id,
+        access=access or AccessDraft(),
+        timeouts=draft.timeouts or Timeouts(),
+    )
+    inquiry.findings += await endpoints.check_declaration(
+        inquiry.tx, declaration, at="#/spec/access"
+    )
+
+
+def _with_line(finding: Finding, draft: Draft) -> Finding:
+    """Add the line at which the part, or the nearest part around it, stands."""
+    pointer = finding.path
+    while pointer and pointer not in draft.lines:
+        pointer = pointer.rpartition("/")[0]
+    line = draft.lines.get(pointer)
+    return replace(finding, line=line) if line is not None else finding

@@ -1,0 +1,34 @@
+"""What every check is given, and where it leaves what it found."""
+
+from dataclasses import dataclass, field
+
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core.access import Principal
+from towpath_server.core.db import Tx
+from towpath_server.core.errors import Finding
+from towpath_server.domains.deployments.models import Deployment, Draft
+from towpath_server.domains.models.models import ModelVersion
+from towpath_server.domains.projects.models import Project
+from towpath_server.domains.runtimes.models import Catalog, Runtime
+
+
+@dataclass
+class Inquiry:
+    """One manifest under examination: what is asked, what is known so far, what is wrong."""
+
+    tx: Tx
+    caller: Principal
+    draft: Draft
+    environment: str
+    facilities: Facilities
+    catalog: Catalog
+    project: Project | None = None
+    present: Deployment | None = None
+    """The deployment that the manifest would change."""
+    version: ModelVersion | None = None
+    runtime: Runtime | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, path: str, reason: str, message: str, fix: str | None = None) -> None:
+        """Note that something is wrong."""
+        self.findings.append(Finding(path, message, fix, reason=reason))

@@ -1,0 +1,133 @@
+"""What a manifest comes to, once nothing is wrong with it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from towpath_server.core.upstream import Handling, Probe
+from towpath_server.domains.deployments.models import (
+    Checked,
+    Draft,
+    ProbeDraft,
+    Resources,
+    RuntimeDraft,
+    Serving,
+    Workload,
+)
+from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.deployments.service.check.machine import MIB
+from towpath_server.domains.deployments.service.check.runtime import argument
+from towpath_server.domains.endpoints.models import AccessDraft, can_embed
+from towpath_server.domains.endpoints.models.serving import Timeouts
+from towpath_server.domains.models.models import ModelVersion
+from towpath_server.domains.projects.models import Project
+from towpath_server.domains.runtimes.models import Runtime
+
+
+def checked(inquiry: Inquiry) -> Checked:
+    """Say what a manifest without findings comes to."""
+    project, version, runtime = inquiry.project, inquiry.version, inquiry.runtime
+    environment, present = inquiry.environment, inquiry.present
+    draft = inquiry.draft
+    if project is None or version is None or runtime is None or draft.metadata is None:
+        raise RuntimeError("a draft without findings has all its parts")
+    needs = draft.resources or Resources()
+    replicas = draft.replicas or 1
+    memory = needs.memory_bytes or 0
+    fits = f"{replicas * memory // MIB} MiB requested" if memory else "no memory requested"
+    return Checked(
+        name=draft.metadata.name,
+        environment=environment,
+        team_id=project.team_id,
+        project_id=project.id,
+        project_path=project.path,
+        deployment_id=present.id if present else None,
+        workload=_workload(inquiry, version, runtime, needs),
+        serving=_serving(draft, version, runtime, project),
+        replicas=replicas,
+        memory_bytes=memory,
+        prices=draft.prices,
+        access=draft.access or AccessDraft(),
+        timeouts=draft.timeouts or Timeouts(),
+        manifest=_pinned(draft.document, version),
+        message=f"{version.uri} on {runtime.name} {runtime.version}, {replicas} "
+        f"replica{'s' if replicas > 1 else ''}, {fits}",
+    )
+
+
+def _workload(
+    inquiry: Inquiry, version: ModelVersion, runtime: Runtime, needs: Resources
+) -> Workload:
+    draft, wanted = inquiry.draft, inquiry.draft.runtime or RuntimeDraft()
+    given = argument(wanted, "threads")
+    if given is None and needs.cpu_milli is not None:
+        given = math.ceil(needs.cpu_milli / 1000)
+    # Threads of an engine spin: with half of them each, any two that are busy fit the machine.
+    threads = given or max(1, inquiry.facilities.compute.threads // 2)
+    return Workload(
+        model=version.model_name,
+        version=version.number,
+        model_digest=version.digest,
+        files=version.files,
+        runtime=runtime.name,
+        runtime_version=runtime.version,
+        args=wanted.args,
+        env=dict(wanted.env),
+        threads=threads,
+        memory_limit_bytes=needs.memory_limit_bytes,
+        startup=draft.startup or ProbeDraft(),
+        readiness=draft.readiness or ProbeDraft(),
+    )
+
+
+def _serving(draft: Draft, version: ModelVersion, runtime: Runtime, project: Project) -> Serving:
+    context = argument(draft.runtime or RuntimeDraft(), "context-length")
+    rule = runtime.args.get("context-length")
+    if context is None and rule is not None and rule.default is not None:
+        context = int(rule.default)
+    embeds = runtime.dialect != "kserve_v2" or can_embed(version.signature)
+    operations = tuple(one for one in runtime.operations if one != "embeddings" or embeds)
+    fields = {
+        name: {
+            bound: value
+            for bound, value in asdict(rule).items()
+            if value is not None and bound != "default"
+        }
+        for name, rule in runtime.request_fields.items()
+    }
+    return Serving(
+        dialect=runtime.dialect,
+        operations=operations,
+        request_fields=fields,
+        signature=version.signature,
+        max_data_class=draft.max_data_class,
+        context_length=context,
+        modalities=runtime.modalities or (("text",) if runtime.dialect == "openai" else ()),
+        owned_by=project.path,
+        handling=_handling(draft, runtime).document(),
+    )
+
+
+def _handling(draft: Draft, runtime: Runtime) -> Handling:
+    """Say how its replicas are called: the gateway asks what the readiness probe asks."""
+    asked, rule = draft.readiness or ProbeDraft(), runtime.readiness
+    probe = Probe(
+        path=asked.path or runtime.health_path,
+        interval_ms=round((asked.period_s or rule.period_s) * 1000),
+        **({"timeout_ms": round(asked.timeout_s * 1000)} if asked.timeout_s else {}),
+    )
+    needs = draft.resources or Resources()
+    return Handling(
+        max_concurrency=draft.max_concurrency,
+        probe=probe,
+        gpus=needs.gpus,
+        quirks=runtime.quirks,
+    )
+
+
+def _pinned(document: Mapping[str, Any], version: ModelVersion) -> dict[str, Any]:
+    """Write down which content was meant, whatever becomes of the name."""
+    spec = document["spec"]
+    model = {**spec["model"], "format": version.format, "digest": version.digest}
+    return {**document, "spec": {**spec, "model": model}}
