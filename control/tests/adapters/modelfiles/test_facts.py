@@ -1,0 +1,184 @@
+"""What is read from files that are as they should be: no findings, facts and signatures."""
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import artifacts
+import pytest
+
+from towpath_server.adapters.modelfiles.examine import examine
+from towpath_server.adapters.modelfiles.model import Judged, judge
+
+DEMO = Path(__file__).resolve().parents[4] / ".build" / "artifacts"
+
+
+def read(form: str, files: Mapping[str, bytes]) -> Judged:
+    """Judge a model of the files by path."""
+    return judge(
+        form,
+        [
+            (path, len(content), examine(io.BytesIO(content), Path(path).name))
+            for path, content in files.items()
+        ],
+    )
+
+
+GOOD: dict[str, tuple[str, Mapping[str, bytes]]] = {
+    "gguf": ("gguf", {"model.gguf": artifacts.gguf()}),
+    "onnx": ("onnx", {"model.onnx": artifacts.onnx()}),
+    "onnx with weights beside it": (
+        "onnx",
+        {
+            "model.onnx": artifacts.onnx(
+                tensors=[artifacts.onnx_tensor(external={"location": "w.bin", "length": "16"})]
+            ),
+            "w.bin": bytes(16),
+        },
+    ),
+    "folder": ("safetensors", artifacts.folder()),
+    "skops": ("sklearn", {"model.skops": artifacts.skops()}),
+    "scikit-learn as onnx": ("sklearn", {"model.onnx": artifacts.onnx()}),
+    "triton": ("triton", artifacts.triton()),
+    "mlflow": (
+        "mlflow",
+        artifacts.mlflow(artifacts.ONNX_FLAVOUR, {"model.onnx": artifacts.onnx()}),
+    ),
+    "own": ("tiny", {"model.bin": b"weights of our own making"}),
+    "arrays": ("own", {"a.npz": artifacts.zipped({"a.npy": artifacts.npy()})}),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_model_has_no_findings(name: str) -> None:
+    form, files = GOOD[name]
+
+    judged = read(form, files)
+
+    assert judged.issues == ()
+    assert not judged.carries_code(form)
+
+
+def test_a_gguf_says_what_placing_it_needs() -> None:
+    facts = read(*GOOD["gguf"]).facts
+
+    assert facts == {
+        "detected": "gguf",
+        "weights_bytes": 512,
+        "parameters": 128,
+        "architecture": "llama",
+        "name": "tiny",
+        "context_length": 2048,
+        "layers": 2,
+        "embedding_length": 64,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_dim": 16,
+        "vocabulary": 3,
+        "quantization": "F32",
+        "chat_template": False,
+    }
+
+
+def test_parts_of_a_gguf_are_added_up() -> None:
+    parts = {f"m-0000{n}-of-00002.gguf": artifacts.gguf() for n in (1, 2)}
+
+    assert read("gguf", parts).facts["weights_bytes"] == 1024
+
+
+def test_a_folder_says_it_by_its_configuration_and_weights() -> None:
+    facts = read(*GOOD["folder"]).facts
+
+    assert {name: facts[name] for name in ("weights_bytes", "parameters", "quantization")} == {
+        "weights_bytes": 16,
+        "parameters": 4,
+        "quantization": "F32",
+    }
+    assert (facts["context_length"], facts["layers"], facts["head_dim"]) == (4096, 2, 16)
+
+
+SIGNATURES: dict[str, Any] = {
+    "onnx": {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}],
+    },
+    "triton": {
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}],
+    },
+    "mlflow": {
+        "inputs": [
+            {"name": "age", "datatype": "FP64", "shape": [-1]},
+            {"name": "city", "datatype": "BYTES", "shape": [-1]},
+        ],
+        "outputs": [{"name": "tensor_0", "datatype": "FP32", "shape": [-1, 2]}],
+    },
+    "gguf": None,
+    "folder": None,
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_is_read_from_the_file(name: str) -> None:
+    assert read(*GOOD[name]).signature == SIGNATURES[name]
+
+
+def test_a_model_of_token_ids_with_a_tokenizer_takes_text() -> None:
+    """As the runtime `onnx` serves it."""
+    tokens = [artifacts.onnx_value(n, 7, ("b", "t")) for n in ("input_ids", "attention_mask")]
+    model = artifacts.onnx(inputs=tokens, outputs=[artifacts.onnx_value("v", 1, ("b", "t", 384))])
+
+    judged = read("onnx", {"model.onnx": model, "tokenizer.json": b"{}"})
+
+    assert judged.signature == {
+        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 384]}],
+    }
+
+
+def test_an_output_that_has_no_words_in_kserve_makes_no_signature() -> None:
+    """A classifier's map of probabilities: better none than half of one."""
+    zipmap = artifacts.field(1, "p") + artifacts.field(2, artifacts.field(4, b""))
+    model = artifacts.onnx(outputs=[artifacts.onnx_value("label", 7, ("b",)), zipmap])
+
+    assert read("onnx", {"model.onnx": model}).signature is None
+
+
+def test_a_template_as_publishers_write_them_passes() -> None:
+    template = (
+        "{% for message in messages %}{% if loop.first and message.role != 'system' %}"
+        "{{ '<|im_start|>system\nYou are helpful<|im_end|>\n' }}{% endif %}"
+        "{% generation %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] }}"
+        "{% endgeneration %}{{ '<|im_end|>\n' }}{% endfor %}"
+        "{% if messages[0]['role'] == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+        "{{ strftime_now('%d %b %Y') }}{% if add_generation_prompt %}{{ 'x' }}{% endif %}"
+    )
+
+    judged = read("gguf", {"m.gguf": artifacts.gguf({"tokenizer.chat_template": template})})
+
+    assert judged.issues == ()
+    assert judged.facts["chat_template"] is True
+
+
+@pytest.mark.parametrize("name", ["smollm2", "minilm", "sentiment-classifier"])
+def test_the_models_that_come_with_the_platform_pass(name: str) -> None:
+    folder = DEMO / name / "model"
+    if not folder.is_dir():
+        pytest.skip("`make setup` prepares the models")
+    files = []
+    for path in sorted(folder.rglob("*")):
+        with path.open("rb") as file:
+            at = path.relative_to(folder).as_posix()
+            files.append((at, path.stat().st_size, examine(file, path.name)))
+
+    judged = judge("gguf" if name == "smollm2" else "onnx", files)
+
+    assert judged.issues == ()
+    given = DEMO / name / "signature.json"
+    if given.is_file():
+        assert judged.signature == json.loads(given.read_text())
+    else:
+        assert judged.facts["context_length"] == 8192
+        assert judged.facts["weights_bytes"] == pytest.approx(98e6, rel=0.05)
