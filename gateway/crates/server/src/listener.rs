@@ -305,10 +305,10 @@ async fn one_by_one<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     builder: &http1::Builder,
     mut stop: watch::Receiver<bool>,
 ) {
-    let service =
-        service_fn(
-            |request| async move { Ok::<_, Infallible>(respond(worker, request, peer).await) },
-        );
+    // A box a call, not room in every connection: a stream that runs, or a caller who thinks, holds none.
+    let service = service_fn(|request| {
+        Box::pin(async move { Ok::<_, Infallible>(respond(worker, request, peer).await) })
+    });
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
     let mut stopping = false;
