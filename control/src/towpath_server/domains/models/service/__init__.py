@@ -1,0 +1,33 @@
+"""Rules of models."""
+
+from towpath_server.domains.models.service.names import create as create
+from towpath_server.domains.models.service.names import delete as delete
+from towpath_server.domains.models.service.names import find as find
+from towpath_server.domains.models.service.names import get as get
+from towpath_server.domains.models.service.names import list as list  # noqa: A004
+from towpath_server.domains.models.service.names import suggestion as suggestion
+from towpath_server.domains.models.service.names import update as update
+from towpath_server.domains.models.service.uploads import upload as upload
+from towpath_server.domains.models.service.uploads import uploaded_size as uploaded_size
+from towpath_server.domains.models.service.versions import add_version as add_version
+from towpath_server.domains.models.service.versions import get_version as get_version
+from towpath_server.domains.models.service.versions import import_version as import_version
+from towpath_server.domains.models.service.versions import latest as latest
+from towpath_server.domains.models.service.versions import list_versions as list_versions
+
+__all__ = [
+    "add_version",
+    "create",
+    "delete",
+    "find",
+    "get",
+    "get_version",
+    "import_version",
+    "latest",
+    "list",
+    "list_versions",
+    "suggestion",
+    "update",
+    "upload",
+    "uploaded_size",
+]

@@ -1,0 +1,180 @@
+"""Names in the registry: who takes them, sees them, changes them."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from towpath_server.core import ids, revision, suggest, uses
+from towpath_server.core.access import Principal, Reach, Verb
+from towpath_server.core.db import Tx
+from towpath_server.core.errors import NameTaken, NotFound
+from towpath_server.core.paging import Slice, Window
+from towpath_server.domains.audit import service as audit
+from towpath_server.domains.models import store
+from towpath_server.domains.models.models import Model, Visibility
+from towpath_server.domains.projects import service as projects
+from towpath_server.domains.projects.models import Project
+
+
+async def create(
+    tx: Tx,
+    caller: Principal,
+    *,
+    name: str,
+    project: str,
+    visibility: Visibility = Visibility.PROJECT,
+    description: str | None = None,
+) -> Model:
+    """
+    Take a name in the registry.
+
+    Raises:
+        NotFound: There is no such project that the caller may see.
+        Forbidden: The caller may not create models there.
+        NameTaken: A model of the organisation has this name.
+    """
+    owner = await projects.resolve(tx, caller, project, verb=Verb.CREATE, noun="model")
+    if await store.find(tx, name) is not None:
+        raise NameTaken("model", name, owner="the organisation")
+    return await insert(tx, caller, name, (owner, visibility), description=description)
+
+
+async def get(tx: Tx, caller: Principal, ref: str, *, verb: Verb = Verb.READ) -> Model:
+    """
+    Return a model by id or name.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller may see it, and may not `verb` it.
+    """
+    model = await store.find(tx, ref)
+    if model is None:
+        raise NotFound("model", ref)
+    if verb is Verb.READ and _shared(model, caller):
+        return model
+    caller.require(verb, "model", team=model.team_id, project=model.project_id, ref=ref)
+    return model
+
+
+async def find(tx: Tx, ref: str) -> Model | None:
+    """Find a model by id or name, whoever asks."""
+    return await store.find(tx, ref)
+
+
+async def list(tx: Tx, caller: Principal, window: Window) -> Slice[Model]:  # noqa: A001
+    """List the models that the caller may use."""
+    return Slice.cut(await store.page(tx, _reach(caller), _teams(caller), window), window)
+
+
+async def update(
+    tx: Tx, caller: Principal, ref: str, changes: dict[str, Any], *, if_match: int | None
+) -> Model:
+    """
+    Change who sees a model, or what is said of it.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller may not change it.
+        RevisionConflict: It is no longer at `if_match`.
+    """
+    model = await get(tx, caller, ref, verb=Verb.UPDATE)
+    revision.match(if_match, model.revision)
+    await store.change(tx, model, changes)
+    await note(tx, caller, model, "model.updated", changes)
+    return await get(tx, caller, model.id, verb=Verb.UPDATE)
+
+
+async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -> None:
+    """
+    Delete a model with its versions; the content stays until it is swept.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller may not delete it.
+        RevisionConflict: It is no longer at `if_match`.
+        InUse: Deployments serve one of its versions.
+    """
+    model = await get(tx, caller, ref, verb=Verb.DELETE)
+    revision.match(if_match, model.revision)
+    await uses.ensure_none(tx, "model", model.id, model.name)
+    await store.delete(tx, model)
+    await note(tx, caller, model, "model.deleted", None)
+
+
+async def suggestion(tx: Tx, caller: Principal, name: str) -> str | None:
+    """Guess which model of those that the caller may use was meant."""
+    window = Window(limit=1_000)
+    found = await store.page(tx, _reach(caller), _teams(caller), window)
+    return suggest.did_you_mean(name, [model.name for model in found])
+
+
+@uses.of("project")
+async def _used_by_models(tx: Tx, project_id: str) -> "Sequence[str]":
+    return [f"model {name}" for name in await store.of_project(tx, project_id)]
+
+
+async def insert(
+    tx: Tx,
+    caller: Principal,
+    name: str,
+    owner: tuple[Project, Visibility],
+    *,
+    description: str | None = None,
+) -> Model:
+    """Write a new model down, with its event."""
+    project, visibility = owner
+    now = tx.now_ms
+    model = Model(
+        id=ids.new("mdl"),
+        revision=1,
+        created_at_ms=now,
+        updated_at_ms=now,
+        name=name,
+        team_id=project.team_id,
+        project_id=project.id,
+        visibility=visibility,
+        description=description,
+    )
+    await store.insert(tx, model)
+    await note(tx, caller, model, "model.created", {"name": name, "visibility": visibility})
+    return model
+
+
+def _reach(caller: Principal) -> Reach:
+    return caller.reach("model")
+
+
+def _teams(caller: Principal) -> Collection[str]:
+    return {*caller.roles, *([caller.team] if caller.team else [])}
+
+
+def known(model: Model, caller: Principal) -> bool:
+    """Tell whether the caller may see a model at all."""
+    own = caller.may(Verb.READ, "model", team=model.team_id, project=model.project_id)
+    return own or _shared(model, caller)
+
+
+def _shared(model: Model, caller: Principal) -> bool:
+    """Tell whether a model is shared with the caller, if they may see models at all."""
+    if model.visibility is Visibility.ORGANIZATION:
+        shared = True
+    else:
+        shared = model.visibility is Visibility.TEAM and model.team_id in _teams(caller)
+    may_see_models = any(caller.may(Verb.READ, "model", team=team) for team in caller.roles) or (
+        caller.may(Verb.READ, "model", team=caller.team, project=caller.project)
+    )
+    return shared and may_see_models
+
+
+async def note(
+    tx: Tx, caller: Principal, model: Model, action: str, changes: dict[str, Any] | None
+) -> None:
+    """Append an event of a model."""
+    await audit.append(
+        tx,
+        caller,
+        action=action,
+        noun="model",
+        id=model.id,
+        team=model.team_id,
+        changes=changes,
+    )

@@ -1,0 +1,183 @@
+"""Versions: immutable content under a name."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from towpath_server.adapters.objectstore.errors import ArtifactMissing
+from towpath_server.adapters.objectstore.folder import (
+    FolderStore,
+    StoredFile,
+    list_digest,
+    safe_path,
+)
+from towpath_server.core import ids
+from towpath_server.core.access import Principal, Verb
+from towpath_server.core.db import Tx
+from towpath_server.core.errors import Finding, InvalidRequest, NotFound
+from towpath_server.core.paging import Slice, Window
+from towpath_server.domains.models import store
+from towpath_server.domains.models.models import Model, ModelVersion, VersionDraft, Visibility
+from towpath_server.domains.models.service import names, uploads
+from towpath_server.domains.projects.models import Project
+
+
+async def add_version(
+    tx: Tx, caller: Principal, ref: str, draft: VersionDraft, *, project: str | None = None
+) -> tuple[ModelVersion, bool]:
+    """
+    Register uploaded files as the next version; tell whether there was one to register.
+
+    The newest version is returned as it is when it already has this content.
+
+    Args:
+        project: Where the model is created when there is none of this name.
+
+    Raises:
+        NotFound: There is no such model, and no project was named.
+        Forbidden: The caller may not add versions to it.
+        FilesUnknown: The caller has not uploaded all of the files.
+        InvalidRequest: Paths or sizes do not hold.
+    """
+    _check_files(draft.files)
+    model = await store.find(tx, ref)
+    if model is None and project is not None:
+        model = await names.create(tx, caller, name=ref, project=project)
+    if model is None or not names.known(model, caller):
+        raise NotFound(
+            "model", ref, fix="Create it first, or send `project` to create it with this version."
+        )
+    caller.require(Verb.UPDATE, "model", team=model.team_id, project=model.project_id)
+    await uploads.check(tx, caller, draft.files)
+    return await _append(tx, caller, model, draft)
+
+
+async def import_version(
+    tx: Tx,
+    caller: Principal,
+    artifacts: FolderStore,
+    *,
+    owner: tuple[Project, Visibility],
+    source: Path,
+    draft: VersionDraft,
+    name: str,
+) -> ModelVersion:
+    """
+    Register a file or folder of this machine; for the platform's own start, never for callers.
+
+    Args:
+        owner: Project and visibility, for when the model is new.
+
+    Raises:
+        ArtifactMissing: There is nothing at `source`.
+    """
+    files = []
+    for path, relative in _walk(source):
+        stored = await artifacts.import_file(path)
+        files.append(replace(stored, path=relative))
+    model = await store.find(tx, name)
+    if model is None:
+        model = await names.insert(tx, caller, name, owner)
+    version, _ = await _append(tx, caller, model, replace(draft, files=tuple(files)))
+    return version
+
+
+async def get_version(tx: Tx, caller: Principal, ref: str, number: int) -> ModelVersion:
+    """
+    Return a version by the model's name and its number.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+    """
+    model = await names.get(tx, caller, ref)
+    version = await store.find_version(tx, model, number)
+    if version is None:
+        latest = await store.last_number(tx, model)
+        hint = f"The newest version is {latest}." if latest else "It has no version yet."
+        raise NotFound("model_version", f"{model.name}/{number}", fix=hint)
+    return version
+
+
+async def latest(tx: Tx, caller: Principal, ref: str) -> ModelVersion | None:
+    """Return the newest version of a model, where there is one that the caller may see."""
+    model = await names.get(tx, caller, ref)
+    return await store.latest_version(tx, model)
+
+
+async def list_versions(tx: Tx, caller: Principal, ref: str, window: Window) -> Slice[ModelVersion]:
+    """
+    List the versions of a model, oldest first.
+
+    Raises:
+        NotFound: There is no such model that the caller may see.
+    """
+    model = await names.get(tx, caller, ref)
+    return Slice.cut(await store.versions(tx, model, window), window)
+
+
+async def _append(
+    tx: Tx, caller: Principal, model: Model, draft: VersionDraft
+) -> tuple[ModelVersion, bool]:
+    digest = draft.files[0].digest if len(draft.files) == 1 else list_digest(draft.files)
+    newest = await store.latest_version(tx, model)
+    if newest is not None and _same(newest, digest, draft):
+        return newest, False
+    version = ModelVersion(
+        id=ids.new("mdv"),
+        revision=1,
+        created_at_ms=tx.now_ms,
+        updated_at_ms=tx.now_ms,
+        model_id=model.id,
+        model_name=model.name,
+        number=(newest.number if newest else 0) + 1,
+        digest=digest,
+        format=draft.format,
+        files=tuple(sorted(draft.files, key=lambda file: file.path)),
+        signature=draft.signature,
+        card=draft.card,
+        licence=draft.licence,
+        lineage=draft.lineage,
+        created_by=caller.id,
+    )
+    await store.insert_version(tx, version)
+    changes = {"version": version.number, "digest": digest}
+    await names.note(tx, caller, model, "model.version_created", changes)
+    return version, True
+
+
+def _same(version: ModelVersion, digest: str, draft: VersionDraft) -> bool:
+    return (
+        version.digest == digest
+        and version.format == draft.format
+        and version.signature == draft.signature
+        and version.card == draft.card
+        and version.licence == draft.licence
+        and version.lineage == draft.lineage
+        and {file.path for file in version.files} == {file.path for file in draft.files}
+    )
+
+
+def _check_files(files: Sequence[StoredFile]) -> None:
+    findings = []
+    seen: set[str] = set()
+    for index, file in enumerate(files):
+        try:
+            safe_path(file.path)
+        except ValueError as error:
+            findings.append(Finding(f"#/files/{index}/path", f"{error}."))
+        if file.path in seen:
+            findings.append(Finding(f"#/files/{index}/path", f"`{file.path}` is named twice."))
+        seen.add(file.path)
+    if findings:
+        raise InvalidRequest(
+            findings[0].message, fix="Use relative paths within the model.", findings=findings
+        )
+
+
+def _walk(source: Path) -> Sequence[tuple[Path, str]]:
+    if source.is_file():
+        return [(source, source.name)]
+    found = sorted(path for path in source.rglob("*") if path.is_file())
+    if not found:
+        raise ArtifactMissing(source.name)
+    return [(path, path.relative_to(source).as_posix()) for path in found]
