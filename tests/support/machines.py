@@ -7,15 +7,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from towpath_server.adapters.compute import Listen, Observation, Probe, ReplicaSpec
 from towpath_server.adapters.localhost.process import start_of
 from towpath_server.adapters.localhost.replicas import LocalReplicas
-from towpath_server.adapters.localhost.spec import (
-    Limits,
-    Listen,
-    Observation,
-    Probe,
-    ReplicaSpec,
-)
+from towpath_server.adapters.localhost.spec import Limits
 from towpath_server.core.folder import DataFolder
 from towpath_server.core.secret import Secret
 
@@ -66,6 +61,12 @@ class Machine:
                 if seen is not None and holds(seen):
                     return seen
                 await self._changed.wait()
+
+    def home(self, replica: str = "rep_1") -> Path:
+        """Return the folder that a replica may write to."""
+        folder = self.folder.replicas / replica / "home"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def log(self, replica: str = "rep_1") -> Path:
         return self.folder.replicas / replica / "log"

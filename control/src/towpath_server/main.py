@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from socket import socket
 
@@ -24,8 +25,6 @@ from towpath_server import bootstrap, migrations, supervisor
 from towpath_server.adapters.egress import EgressClient, own_places
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.gateway.client import GatewayClient, sources_for
-from towpath_server.adapters.localhost.replicas import LocalReplicas
-from towpath_server.adapters.localhost.spec import Limits
 from towpath_server.adapters.webhook import Webhook
 from towpath_server.api import create_app
 from towpath_server.core import config, egress
@@ -48,6 +47,7 @@ from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.validator import Validator
 from towpath_server.gatewaylink.watch import Watch
 from towpath_server.loops.lease import Lease
+from towpath_server.loops.reconcile import ReconcileLoop
 from towpath_server.supervisor import folder as folders
 from towpath_server.supervisor.errors import CannotStart
 from towpath_server.supervisor.plan import find_gateway
@@ -104,7 +104,6 @@ class Composition:
     registry: BudgetRegistry
     webhook: Webhook | None
     link: Link
-    replicas: LocalReplicas
 
 
 async def compose(settings: Settings) -> Composition:
@@ -123,7 +122,6 @@ async def compose(settings: Settings) -> Composition:
         log.warning("validator.missing", fix="put `towpath-gateway` beside this Python")
     db.before_commit.append(registry.before_commit)
     credential = _required(settings.link_credential, "TOWPATH_LINK_CREDENTIAL")
-    compute = settings.compute
     return Composition(
         settings=settings,
         facilities=facilities,
@@ -134,9 +132,6 @@ async def compose(settings: Settings) -> Composition:
         registry=registry,
         webhook=webhook,
         link=Link(db, kinds, watch, gateways, credential, bodies=facilities.bodies),
-        replicas=LocalReplicas(
-            facilities.folder, Limits(grace_s=compute.stop_timeout_s, log_bytes=compute.log_bytes)
-        ),
     )
 
 
@@ -239,9 +234,9 @@ class ControlPlane:
             forgetting = forget.loop(parts.db, parts.facilities.bodies, holder=holder)
             loops.create_task(forgetting.run())
             if parts.settings.compute.enabled:
-                await parts.replicas.start()
-                loop = reconcile.loop(parts.db, parts.facilities, parts.replicas, holder=holder)
-                parts.db.after_commit.append(lambda _revision: loop.wake())
+                await parts.facilities.servers.start()
+                loop = reconcile.loop(parts.db, parts.facilities, holder=holder)
+                parts.db.after_changes.append(partial(_wake, loop))
                 loops.create_task(loop.run())
                 loops.create_task(self._load(loop.looked))
             else:
@@ -313,13 +308,20 @@ class ControlPlane:
 
     async def _end_models(self) -> None:
         """End the model servers in order, or at once when a second signal says so."""
-        ending = asyncio.ensure_future(self._parts.replicas.stop_all())
+        servers = self._parts.facilities.servers
+        ending = asyncio.ensure_future(servers.stop_all())
         at_once = asyncio.ensure_future(self._at_once.wait())
         await asyncio.wait({ending, at_once}, return_when=asyncio.FIRST_COMPLETED)
         if not ending.done():
             ending.cancel()
-            await self._parts.replicas.stop_all(grace_s=0)
+            await servers.stop_all(grace_s=0)
         at_once.cancel()
+
+
+def _wake(loop: ReconcileLoop, changes: Sequence[tuple[str, str]]) -> None:
+    for noun, changed in changes:
+        if noun == "target":
+            loop.wake(changed)
 
 
 async def run(settings: Settings, listeners: Listeners, announcer: Announcer) -> None:

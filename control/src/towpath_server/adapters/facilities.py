@@ -5,6 +5,9 @@ from pathlib import Path
 
 from starlette.requests import Request
 
+from towpath_server.adapters.compute import Compute
+from towpath_server.adapters.localhost.replicas import LocalReplicas
+from towpath_server.adapters.localhost.spec import Limits, Mode
 from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.core.config import BatchSettings, ComputeSettings, Settings
 from towpath_server.core.folder import DataFolder
@@ -17,6 +20,8 @@ class Facilities:
     folder: DataFolder
     artifacts: FolderStore
     compute: ComputeSettings
+    servers: Compute
+    """What runs model servers."""
     files: FolderStore
     """What callers upload and batches answer; apart from models, so that no sweep meets one."""
     bodies: FolderStore
@@ -33,11 +38,22 @@ class Facilities:
             folder=folder,
             artifacts=FolderStore(folder.artifacts, max_file_bytes=settings.api.upload_bytes),
             compute=settings.compute,
+            servers=LocalReplicas(folder, _limits(settings.compute)),
             files=FolderStore(folder.files),
             bodies=FolderStore(folder.bodies),
             batches=settings.batches,
             runtimes_dir=settings.runtimes_dir,
         )
+
+
+def _limits(compute: ComputeSettings) -> Limits:
+    return Limits(
+        grace_s=compute.stop_timeout_s,
+        log_bytes=compute.log_bytes,
+        isolation=Mode(compute.isolation),
+        threads=compute.threads,
+        gpus=compute.gpus if "gpus" in compute.model_fields_set else None,
+    )
 
 
 def of(request: Request) -> Facilities:

@@ -80,6 +80,11 @@ class ComputeSettings(BaseModel):
         description="GPUs that model servers may ask for; default: those of the machine that "
         "`/dev/nvidia0` and so on stand for.",
     )
+    isolation: Literal["strict", "best_effort", "off"] = Field(
+        "best_effort",
+        description="How model servers are shut in: `best_effort` uses what the machine allows, "
+        "`strict` starts none where a measure is missing, `off` uses no measure.",
+    )
     stop_timeout_s: float = Field(
         10.0, gt=0, le=600, description="Time a model server gets to end by itself."
     )

@@ -6,7 +6,7 @@ the ledger in the schema `ledger`. Everything above this module sees a `Tx` and 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -167,6 +167,8 @@ class Database:
         self.sealer = sealer
         self.before_commit: list[Callable[[Tx], Awaitable[None]]] = []
         self.after_commit: list[Callable[[int], None]] = []
+        self.after_changes: list[Callable[[Sequence[tuple[str, str]]], None]] = []
+        """Hear of what the gateways must know, by noun and id, once it is committed."""
 
     @classmethod
     async def open(
@@ -229,6 +231,8 @@ class Database:
         if tx.revision is not None:
             for notify in self.after_commit:
                 notify(tx.revision)
+            for tell in self.after_changes:
+                tell(tx.changes)
 
     @asynccontextmanager
     async def ledger_read(self) -> AsyncIterator[Tx]:

@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from machines import SERVER, Machine, alive, kill, spec
 
+from towpath_server.adapters.compute import Listen, Probe, State
 from towpath_server.adapters.localhost import probe, state
 from towpath_server.adapters.localhost.process import Process, start_of
-from towpath_server.adapters.localhost.spec import Backoff, Listen, Probe, State
+from towpath_server.adapters.localhost.spec import Backoff
 
 
 async def _environment(address: str) -> dict[str, str]:
@@ -26,28 +26,30 @@ async def _environment(address: str) -> dict[str, str]:
 
 
 async def test_a_replica_becomes_ready_on_a_unix_socket(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
 
     seen = await machine.until(lambda o: o.state is State.READY)
 
-    assert seen.address == f"unix:{machine.folder.sockets / 'rep_1.sock'}"
+    assert seen.address == f"unix:{machine.folder.sockets / 'rep_1' / 'sock'}"
     assert await probe.healthy(seen.address, "/health", timeout_s=5)
 
 
 async def test_a_replica_becomes_ready_on_a_free_loopback_port(machine: Machine) -> None:
-    await machine.replicas.ensure(spec(listen=Listen.PORT))
+    await machine.replicas.place(spec(listen=Listen.PORT))
 
     seen = await machine.until(lambda o: o.state is State.READY)
 
     assert seen.address is not None
-    assert seen.address.startswith("http://127.0.0.1:")
+    relayed = "network" in seen.isolation
+    assert seen.address.startswith("unix:/" if relayed else "http://127.0.0.1:")
+    assert await probe.healthy(seen.address, "/health", timeout_s=5)
 
 
 async def test_a_server_gets_its_secret_and_nothing_of_our_environment(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOWPATH_SECRET_KEY", "the-organisations-own")
-    await machine.replicas.ensure(spec(env={"HF_HUB_OFFLINE": "1"}, threads=2))
+    await machine.replicas.place(spec(env={"HF_HUB_OFFLINE": "1"}, threads=2))
     seen = await machine.until(lambda o: o.state is State.READY)
 
     env = await _environment(seen.address or "")
@@ -60,10 +62,10 @@ async def test_a_server_gets_its_secret_and_nothing_of_our_environment(
 
 
 async def test_ensuring_twice_starts_one_process(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
 
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
 
     second = machine.replicas.observe("rep_1")
     assert second is not None
@@ -71,10 +73,10 @@ async def test_ensuring_twice_starts_one_process(machine: Machine) -> None:
 
 
 async def test_another_spec_replaces_the_process(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
 
-    await machine.replicas.ensure(spec("rep_1", "--name", "other"))
+    await machine.replicas.place(spec("rep_1", "--name", "other"))
 
     second = await machine.until(lambda o: o.state is State.READY and o.pid != first.pid)
     assert not alive(first.pid or 0)
@@ -82,7 +84,7 @@ async def test_another_spec_replaces_the_process(machine: Machine) -> None:
 
 
 async def test_a_killed_server_is_started_again_at_once(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
 
     kill(first.pid or 0)
@@ -92,12 +94,12 @@ async def test_a_killed_server_is_started_again_at_once(machine: Machine) -> Non
 
 
 async def test_a_server_that_always_crashes_is_retried_with_backoff_and_says_why(
-    machine: Machine, tmp_path: Path
+    machine: Machine,
 ) -> None:
-    broken = tmp_path / "broken"
+    broken = machine.home() / "broken"
     broken.touch()
 
-    await machine.replicas.ensure(spec("rep_1", "--crash-while", str(broken)))
+    await machine.replicas.place(spec("rep_1", "--crash-while", str(broken)))
 
     seen = await machine.until(lambda o: o.crashes >= 3 and o.retry_in_s is not None)
     assert seen.state is State.BACKOFF
@@ -112,7 +114,7 @@ async def test_a_server_that_always_crashes_is_retried_with_backoff_and_says_why
 
 
 async def test_a_server_that_never_gets_healthy_is_ended(machine: Machine) -> None:
-    await machine.replicas.ensure(spec("rep_1", "--deaf", startup=Probe("/health", 0.02, 5)))
+    await machine.replicas.place(spec("rep_1", "--deaf", startup=Probe("/health", 0.02, 5)))
 
     seen = await machine.until(lambda o: o.reason == "StartupTimeout")
 
@@ -120,17 +122,17 @@ async def test_a_server_that_never_gets_healthy_is_ended(machine: Machine) -> No
 
 
 async def test_a_program_that_is_not_there_is_reported(machine: Machine) -> None:
-    await machine.replicas.ensure(spec(command=("/nowhere/engine", "{listen}")))
+    await machine.replicas.place(spec(command=("/nowhere/engine", "{listen}")))
 
     seen = await machine.until(lambda o: o.reason == "CannotStart")
 
     assert "/nowhere/engine" in (seen.message or "")
 
 
-async def test_a_sick_server_is_unready_until_it_recovers(machine: Machine, tmp_path: Path) -> None:
-    sick = tmp_path / "sick"
+async def test_a_sick_server_is_unready_until_it_recovers(machine: Machine) -> None:
+    sick = machine.home() / "sick"
     wanted = spec("rep_1", "--sick-while", str(sick), readiness=Probe("/health", 0.05, 3))
-    await machine.replicas.ensure(wanted)
+    await machine.replicas.place(wanted)
     first = await machine.until(lambda o: o.state is State.READY)
 
     sick.touch()
@@ -142,9 +144,9 @@ async def test_a_sick_server_is_unready_until_it_recovers(machine: Machine, tmp_
     assert healed.pid == first.pid
 
 
-async def test_a_server_that_hangs_is_restarted(machine: Machine, tmp_path: Path) -> None:
-    sick = tmp_path / "sick"
-    await machine.replicas.ensure(
+async def test_a_server_that_hangs_is_restarted(machine: Machine) -> None:
+    sick = machine.home() / "sick"
+    await machine.replicas.place(
         spec("rep_1", "--sick-while", str(sick), readiness=Probe("/health", 0.01, 1))
     )
     first = await machine.until(lambda o: o.state is State.READY)
@@ -157,7 +159,7 @@ async def test_a_server_that_hangs_is_restarted(machine: Machine, tmp_path: Path
 
 
 async def test_a_server_above_its_memory_limit_is_ended(machine: Machine) -> None:
-    await machine.replicas.ensure(spec("rep_1", "--eat-mib", "64", memory_limit_bytes=48 << 20))
+    await machine.replicas.place(spec("rep_1", "--eat-mib", "64", memory_limit_bytes=48 << 20))
 
     seen = await machine.until(lambda o: o.reason == "MemoryLimit")
 
@@ -165,32 +167,32 @@ async def test_a_server_above_its_memory_limit_is_ended(machine: Machine) -> Non
 
 
 async def test_a_stopped_replica_leaves_no_process_and_no_file(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     seen = await machine.until(lambda o: o.state is State.READY)
 
-    await machine.replicas.stop("rep_1")
-    await machine.replicas.stop("rep_1")
+    await machine.replicas.remove("rep_1")
+    await machine.replicas.remove("rep_1")
 
     assert not alive(seen.pid or 0)
     assert machine.replicas.ids() == set()
     assert not (machine.folder.replicas / "rep_1").exists()
-    assert not (machine.folder.sockets / "rep_1.sock").exists()
+    assert not (machine.folder.sockets / "rep_1").exists()
 
 
 async def test_a_server_that_ignores_the_request_to_end_is_killed(machine: Machine) -> None:
     machine.limits = replace(machine.limits, grace_s=0.1)
     await machine.restart()
-    await machine.replicas.ensure(spec("rep_1", "--stubborn"))
+    await machine.replicas.place(spec("rep_1", "--stubborn"))
     seen = await machine.until(lambda o: o.state is State.READY)
 
-    await machine.replicas.stop("rep_1")
+    await machine.replicas.remove("rep_1")
 
     assert not alive(seen.pid or 0)
 
 
 async def test_stop_all_ends_every_replica(machine: Machine) -> None:
     for replica in ("rep_1", "rep_2"):
-        await machine.replicas.ensure(spec(replica))
+        await machine.replicas.place(spec(replica))
     pids = [
         (await machine.until(lambda o: o.state is State.READY, replica)).pid
         for replica in ("rep_1", "rep_2")
@@ -202,12 +204,12 @@ async def test_stop_all_ends_every_replica(machine: Machine) -> None:
 
 
 async def test_a_new_control_plane_adopts_what_runs(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
 
     adopted = await machine.restart()
     before = machine.replicas.observe("rep_1")
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     after = machine.replicas.observe("rep_1")
 
     assert adopted == ["rep_1"]
@@ -217,10 +219,10 @@ async def test_a_new_control_plane_adopts_what_runs(machine: Machine) -> None:
 
 
 async def test_an_adopted_server_that_dies_is_started_again(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
     await machine.restart()
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
 
     kill(first.pid or 0)
 
@@ -229,7 +231,7 @@ async def test_an_adopted_server_that_dies_is_started_again(machine: Machine) ->
 
 
 async def test_a_server_that_died_meanwhile_is_not_adopted(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
     await machine.replicas.detach()
     kill(first.pid or 0)
@@ -242,7 +244,7 @@ async def test_a_server_that_died_meanwhile_is_not_adopted(machine: Machine) -> 
 
 
 async def test_a_process_with_another_start_time_is_not_adopted(machine: Machine) -> None:
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
     await machine.replicas.detach()
     folder = machine.folder.replicas / "rep_1"
@@ -258,7 +260,7 @@ async def test_a_process_with_another_start_time_is_not_adopted(machine: Machine
 
 async def test_a_process_that_does_not_own_the_socket_is_not_adopted(machine: Machine) -> None:
     for replica in ("rep_1", "rep_2"):
-        await machine.replicas.ensure(spec(replica))
+        await machine.replicas.place(spec(replica))
         await machine.until(lambda o: o.state is State.READY, replica)
     await machine.replicas.detach()
     first, second = (state.load(machine.folder.replicas / r) for r in ("rep_1", "rep_2"))
@@ -274,7 +276,7 @@ async def test_a_process_that_does_not_own_the_socket_is_not_adopted(machine: Ma
 
 async def test_an_orphan_that_was_never_noted_is_ended_at_start(machine: Machine) -> None:
     """The control plane may be killed between the start of a process and the note of it."""
-    await machine.replicas.ensure(spec())
+    await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
     await machine.replicas.detach()
     state.forget(machine.folder.replicas / "rep_1")
@@ -285,7 +287,7 @@ async def test_an_orphan_that_was_never_noted_is_ended_at_start(machine: Machine
 
 
 async def test_the_log_is_bounded_while_the_server_goes_on_writing(machine: Machine) -> None:
-    await machine.replicas.ensure(spec("rep_1", "--shout", "200"))
+    await machine.replicas.place(spec("rep_1", "--shout", "200"))
     await machine.until(lambda o: o.state is State.READY)
     bounded = machine.log().with_name("log.1")
 
@@ -294,10 +296,11 @@ async def test_the_log_is_bounded_while_the_server_goes_on_writing(machine: Mach
 
     async with asyncio.timeout(10):
         while not whole():
-            await probe.healthy(f"unix:{machine.folder.sockets}/rep_1.sock", "/health", timeout_s=1)
+            await probe.healthy(f"unix:{machine.folder.sockets}/rep_1/sock", "/health", timeout_s=1)
 
     assert bounded.stat().st_size <= 128 << 10
-    assert machine.replicas.tail("rep_1", 3)[-1] == "x" * 1000
+    last = await machine.replicas.logs("rep_1", tail=3)
+    assert last.lines[-1].text == "x" * 1000
 
 
 async def test_processes_outlive_a_killed_control_plane(machine: Machine) -> None:
@@ -306,12 +309,13 @@ async def test_processes_outlive_a_killed_control_plane(machine: Machine) -> Non
         "import asyncio, sys\n"
         f"sys.path.insert(0, {str(SERVER.parent)!r})\n"
         "from machines import Machine, spec\n"
-        "from towpath_server.adapters.localhost.spec import Limits, State\n"
+        "from towpath_server.adapters.compute import State\n"
+        "from towpath_server.adapters.localhost.spec import Limits\n"
         "from pathlib import Path\n"
         "async def main():\n"
         "    machine = Machine(Path(sys.argv[1]), Limits())\n"
         "    await machine.replicas.start()\n"
-        "    await machine.replicas.ensure(spec())\n"
+        "    await machine.replicas.place(spec())\n"
         "    seen = await machine.until(lambda o: o.state is State.READY)\n"
         "    print(seen.pid, file=sys.stderr, flush=True)\n"
         "    await asyncio.Event().wait()\n"
@@ -332,8 +336,8 @@ async def test_processes_outlive_a_killed_control_plane(machine: Machine) -> Non
 
     assert alive(pid)
     assert adopted == ["rep_1"]
-    await machine.replicas.ensure(spec())
-    await machine.replicas.stop("rep_1")
+    await machine.replicas.place(spec())
+    await machine.replicas.remove("rep_1")
     assert not alive(pid)
 
 

@@ -11,7 +11,7 @@ from platform_api import Api
 from worlds import World
 
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.adapters.localhost.spec import Backoff, Limits
+from towpath_server.adapters.localhost.spec import Backoff, Limits, Mode
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.config import ComputeSettings, Settings
 from towpath_server.core.db import Database
@@ -57,7 +57,9 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 async def world(
     db: Database, settings: Settings, clock: FixedClock, api: Api
 ) -> AsyncIterator[World]:
-    limits = Limits(grace_s=5.0, log_bytes=64 << 10, backoff=Backoff(0.02, 2.0, 0.1, 60.0))
+    # Files that tell the tiny server what to do lie outside of what a shut-in process sees.
+    backoff = Backoff(0.02, 2.0, 0.1, 60.0)
+    limits = Limits(grace_s=5.0, log_bytes=64 << 10, backoff=backoff, isolation=Mode.OFF)
     machine = Machine(settings.data, limits)
     await machine.replicas.start()
     made = World(db, clock, api, machine, Facilities.of(settings))

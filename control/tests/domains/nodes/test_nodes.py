@@ -2,15 +2,15 @@
 
 from platform_api import Api
 
+from towpath_server.adapters.compute import Capacity
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.db import Database
 from towpath_server.domains.nodes import service as nodes
-from towpath_server.domains.nodes.models import Machine
 
-MACHINE = Machine("gpu-7", cores=8, threads=6, memory_bytes=64 << 30)
+MACHINE = Capacity("gpu-7", cores=8, threads=6, memory_bytes=64 << 30)
 
 
-async def _beat(db: Database, machine: Machine = MACHINE) -> None:
+async def _beat(db: Database, machine: Capacity = MACHINE) -> None:
     async with db.write() as tx:
         await nodes.heartbeat(tx, machine)
 
@@ -33,7 +33,7 @@ async def test_a_machine_is_alive_until_it_falls_silent(
 
 async def test_a_machine_that_changed_is_noted(db: Database, api: Api) -> None:
     await _beat(db)
-    await _beat(db, Machine("gpu-7", cores=16, threads=6, memory_bytes=64 << 30))
+    await _beat(db, Capacity("gpu-7", cores=16, threads=6, memory_bytes=64 << 30))
 
     node = await api.get("/nodes/gpu-7")
     audit = await api.get("/audit")

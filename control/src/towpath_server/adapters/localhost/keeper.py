@@ -10,19 +10,17 @@ import contextlib
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from towpath_server.adapters.localhost import logs, probe, state
+from towpath_server.adapters.compute import Listen, Observation, ReplicaSpec, State
+from towpath_server.adapters.localhost import cgroups, isolation, logs, probe, state
+from towpath_server.adapters.localhost.gpus import Gpus, NoGpu, environment
+from towpath_server.adapters.localhost.isolation import CannotStart, Isolator, Order, Started
 from towpath_server.adapters.localhost.process import Process
-from towpath_server.adapters.localhost.spec import (
-    Limits,
-    Listen,
-    Observation,
-    ReplicaSpec,
-    State,
-)
+from towpath_server.adapters.localhost.spec import Limits
 from towpath_server.core import log as logging
 
 log = logging.get(__name__)
@@ -38,10 +36,15 @@ HOME_ENV = "TOWPATH_REPLICA_HOME"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a replica lives: its folder, and its socket."""
+    """Where a replica lives: its folder, and the one of its socket."""
 
     folder: Path
-    socket: Path
+    sockets: Path
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens, or the relay before it."""
+        return self.sockets / "sock"
 
     @property
     def log(self) -> Path:
@@ -55,6 +58,17 @@ class _Failure:
     message: str
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What all keepers of a machine share."""
+
+    limits: Limits
+    isolator: Isolator
+    gpus: Gpus
+    changed: Callable[[str], None]
+    """Hears of every change, by the replica's id."""
+
+
 class Keeper:
     """The one owner of a replica's process."""
 
@@ -62,17 +76,18 @@ class Keeper:
         self,
         spec: ReplicaSpec,
         place: Place,
-        limits: Limits,
+        machine: Machine,
         *,
-        changed: Callable[[str], None],
         adopted: tuple[Process, state.Running] | None = None,
     ) -> None:
         self.spec = spec
         self._place = place
-        self._limits = limits
-        self._backoff = limits.backoff
-        self._changed = changed
-        self._process: Process | None = None
+        self._machine = machine
+        self._limits = machine.limits
+        self._backoff = machine.limits.backoff
+        self._log = logs.Log(place.log, max_bytes=machine.limits.log_bytes)
+        self._started: Started | None = None
+        self._gpus: tuple[str, ...] = ()
         self._address: str | None = None
         self._state = State.STARTING
         self._restarts = 0
@@ -81,11 +96,17 @@ class Keeper:
         self._retry_at: float | None = None
         self._ready_since: float | None = None
         if adopted is not None:
-            self._process, found = adopted
+            process, found = adopted
+            self._started = Started(process, found.isolation, found.groups)
+            self._gpus = found.gpus
             self._address, self._restarts = found.address, found.restarts
             if found.ready:
                 self._state, self._ready_since = State.READY, _monotonic()
         self._task = asyncio.create_task(self._run(), name=f"replica {spec.id}")
+
+    @property
+    def _process(self) -> Process | None:
+        return self._started.process if self._started else None
 
     @property
     def alive(self) -> bool:
@@ -106,15 +127,18 @@ class Keeper:
             reason=failure.reason if failure else None,
             message=failure.message if failure else None,
             retry_in_s=retry,
+            gpus=self._gpus,
+            isolation=self._started.measures if self._started else (),
         )
 
     async def stop(self, grace_s: float) -> None:
         """End the process: asked first, and killed when it has not gone after its time."""
         self._enter(State.STOPPING)
         await self._cancel()
-        if self._process is not None:
-            await end(self._process, grace_s)
-            self._process = None
+        if self._started is not None:
+            await end(self._started, grace_s)
+            self._started = None
+        self._machine.gpus.release(self.spec.id)
         self._place.socket.unlink(missing_ok=True)
         state.forget(self._place.folder)
 
@@ -133,12 +157,12 @@ class Keeper:
         while True:
             if self._process is None:
                 await self._pause()
-                failure = self._launch()
+                failure = await self._launch()
             else:
                 failure = None
             if failure is None:
                 failure = await self._accompany()
-            self._note(failure)
+            await self._note(failure)
 
     async def _pause(self) -> None:
         delay = self._backoff.delay_s(self._crashes)
@@ -148,25 +172,54 @@ class Keeper:
             await asyncio.sleep(delay)
             self._retry_at = None
 
-    def _launch(self) -> _Failure | None:
-        folder = self._place.folder
+    async def _launch(self) -> _Failure | None:
+        refusal = self._machine.isolator.refusal
+        if refusal is not None:
+            return _Failure("CannotIsolate", refusal)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            home = folder / "home"
-            home.mkdir(exist_ok=True)
-            self._place.socket.unlink(missing_ok=True)
-            listen, address = self._listen()
-            command = [part.replace("{listen}", listen) for part in self.spec.command]
-            self._process = Process.spawn(
-                command, env=self._env(home), folder=home, log=self._place.log
+            self._gpus = self._machine.gpus.assign(
+                self.spec.id, self.spec.gpus, gpu_class=self.spec.gpu_class
             )
-            self._address = address
+            self._started, self._address = await self._start()
             self._remember(ready=False)
-        except OSError as error:
+        except NoGpu as error:
+            return _Failure("NoGpuFree", f"The model server cannot be started: {error}.")
+        except (OSError, CannotStart) as error:
             return _Failure("CannotStart", f"The model server cannot be started: {error}")
-        log.info("replica.started", replica=self.spec.id, pid=self._process.pid)
+        pid = self._started.process.pid
+        log.info("replica.started", replica=self.spec.id, pid=pid, gpus=len(self._gpus))
         self._enter(State.STARTING)
         return None
+
+    async def _start(self) -> tuple[Started, str]:
+        place, spec = self._place, self.spec
+        home = place.folder / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        place.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.socket.unlink(missing_ok=True)
+        relayed = self._machine.isolator.relayed(spec)
+        listen, address = self._listen()
+        command = [part.replace("{listen}", listen) for part in spec.command]
+        if relayed:
+            port = int(listen.rpartition(":")[2])
+            address = f"unix:{place.socket}"
+            command = isolation.through_relay(command, place.socket, port)
+        mark = {
+            "LANG": "C.UTF-8",
+            REPLICA_ENV: spec.id,
+            HOME_ENV: str(place.folder.parent),
+        }
+        order = Order(
+            spec=spec,
+            command=command,
+            env={**self._env(home), **mark},
+            mark=mark,
+            home=home,
+            sockets=place.sockets,
+            log=place.log,
+            devices=self._machine.gpus.files(self._gpus),
+        )
+        return await self._machine.isolator.start(order), address
 
     def _listen(self) -> tuple[str, str]:
         if self.spec.listen is Listen.UNIX:
@@ -183,32 +236,33 @@ class Keeper:
         return {
             "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(home),
-            "LANG": "C.UTF-8",
             "OMP_NUM_THREADS": threads,
             "TOWPATH_THREADS": threads,
             **self.spec.env,
+            **(environment(self._gpus) if self._machine.gpus.devices else {}),
             "TOWPATH_REPLICA_SECRET": self.spec.secret.reveal(),
-            REPLICA_ENV: self.spec.id,
-            HOME_ENV: str(self._place.folder.parent),
         }
 
     async def _accompany(self) -> _Failure:
         """Watch a running process until it has failed."""
-        process, address = self._process, self._address
-        if process is None or address is None:
+        started, address = self._started, self._address
+        if started is None or address is None:
             raise RuntimeError("there is no process to watch")
+        process = started.process
         refusals = 0
         first = True
         while True:
             ready = self._state is State.READY
             asked = self.spec.readiness if self._was_ready else self.spec.startup
             if await process.wait(0 if first else asked.period_s):
+                if cgroups.killed_for_memory(started.groups):
+                    return _Failure("MemoryLimit", self._memory_message())
                 return _Failure("Crashed", self._last_words(process.ended()))
             first = False
             with contextlib.suppress(OSError):  # a full disk: the next round tries again
-                logs.bound(self._place.log, max_bytes=self._limits.log_bytes)
-            if self._over_memory(process):
-                await end(process, 0)
+                self._log.look(int(time.time() * 1000))
+            if self._over_memory(started):
+                await end(started, 0)
                 return _Failure("MemoryLimit", self._memory_message())
             if await probe.healthy(address, asked.path, timeout_s=asked.timeout_s):
                 refusals = 0
@@ -216,13 +270,13 @@ class Keeper:
                 continue
             refusals += 1
             if not self._was_ready and refusals >= asked.failures:
-                await end(process, 0)
+                await end(started, 0)
                 within = asked.failures * asked.period_s
                 words = f"it did not become healthy within {within:g} s"
                 return _Failure("StartupTimeout", self._last_words(words))
             if self._was_ready and refusals >= asked.failures:
                 if refusals >= asked.failures * _HUNG_FACTOR:
-                    await end(process, 0)
+                    await end(started, 0)
                     return _Failure("Unresponsive", self._last_words("it stopped answering"))
                 self._failure = _Failure("NotResponding", "It fails its readiness probe.")
                 self._enter(State.UNREADY)
@@ -243,13 +297,14 @@ class Keeper:
                 self._remember(ready=True)
             self._enter(State.READY)
 
-    def _note(self, failure: _Failure) -> None:
+    async def _note(self, failure: _Failure) -> None:
         since = self._ready_since
         if since is not None and _monotonic() - since >= self._backoff.stable_s:
             self._crashes = 0
-        if self._process is not None:
-            self._process.close()
-        self._process = self._address = self._ready_since = None
+        if self._started is not None:
+            self._started.process.close()
+            await asyncio.to_thread(cgroups.remove, self._started.groups)
+        self._started = self._address = self._ready_since = None
         self._crashes += 1
         self._restarts += 1
         self._failure = failure
@@ -258,24 +313,29 @@ class Keeper:
         self._enter(State.BACKOFF)
 
     def _remember(self, *, ready: bool) -> None:
-        if self._process is None or self._address is None:
+        if self._started is None or self._address is None:
             return
         state.save(
             self._place.folder,
             state.Running(
                 id=self.spec.id,
-                pid=self._process.pid,
-                started=self._process.started,
+                pid=self._started.process.pid,
+                started=self._started.process.started,
                 address=self._address,
                 fingerprint=self.spec.fingerprint,
                 ready=ready,
                 restarts=self._restarts,
+                isolation=self._started.measures,
+                groups=self._started.groups,
+                gpus=self._gpus,
             ),
         )
 
-    def _over_memory(self, process: Process) -> bool:
+    def _over_memory(self, started: Started) -> bool:
         limit = self.spec.memory_limit_bytes
-        return limit is not None and process.resident_bytes() > limit
+        if limit is None or started.groups:  # the kernel watches, without being asked
+            return False
+        return started.process.resident_bytes() > limit
 
     def _memory_message(self) -> str:
         mebibytes = (self.spec.memory_limit_bytes or 0) >> 20
@@ -288,11 +348,12 @@ class Keeper:
 
     def _enter(self, new: State) -> None:
         self._state = new
-        self._changed(self.spec.id)
+        self._machine.changed(self.spec.id)
 
 
-async def end(process: Process, grace_s: float) -> None:
-    """End a process in order, and let go of it."""
+async def end(started: Started, grace_s: float) -> None:
+    """End a process in order, with all that it started, and let go of it."""
+    process = started.process
     if grace_s > 0:
         process.terminate()
         gone = await process.wait(grace_s)
@@ -302,12 +363,14 @@ async def end(process: Process, grace_s: float) -> None:
         process.kill()
         await process.wait(_KILL_WAIT_S)
     process.close()
+    if started.groups:
+        await asyncio.to_thread(cgroups.remove, started.groups)
 
 
 def remove(place: Place) -> None:
     """Delete what a stopped replica left."""
-    place.socket.unlink(missing_ok=True)
-    shutil.rmtree(place.folder, ignore_errors=True)
+    for folder in (place.sockets, place.folder):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _monotonic() -> float:

@@ -53,7 +53,12 @@ class Process:
             )
         # From here on the pid is what counts: this program may be gone long before its child.
         child.returncode = 0
-        return cls(child.pid, start_of(child.pid) or "")
+        return cls.of_child(child.pid)
+
+    @classmethod
+    def of_child(cls, pid: int) -> Self:
+        """Take over a child of this program that was started elsewhere."""
+        return cls(pid, start_of(pid) or "")
 
     @classmethod
     def find(cls, pid: int, started: str) -> Self | None:

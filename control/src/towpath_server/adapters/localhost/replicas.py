@@ -1,26 +1,37 @@
 """
-The model servers of this machine, by replica id.
+The model servers of this machine, by replica id: `Compute` as child processes.
 
-What runs is told by `ensure` and `stop`; both may be called again and again. Processes outlive this
-program: the next one adopts those whose pid, start time and socket match what was written down.
+What runs is told by `place` and `remove`; both may be called again and again. Processes outlive
+this program: the next one adopts those whose pid, start time and socket match what was written
+down.
 """
 
 import asyncio
 import os
 import re
+import socket
 from collections.abc import Callable
 
 import psutil
 
-from towpath_server.adapters.localhost import keeper, logs, state
-from towpath_server.adapters.localhost.keeper import HOME_ENV, REPLICA_ENV, Keeper, Place
-from towpath_server.adapters.localhost.process import Process, start_of
-from towpath_server.adapters.localhost.spec import (
-    Limits,
+from towpath_server.adapters.compute import (
+    Capacity,
+    LogPart,
     Observation,
     ReplicaSpec,
     State,
 )
+from towpath_server.adapters.localhost import gpus, keeper, logs, state
+from towpath_server.adapters.localhost.isolation import Isolator, Started
+from towpath_server.adapters.localhost.keeper import (
+    HOME_ENV,
+    REPLICA_ENV,
+    Keeper,
+    Machine,
+    Place,
+)
+from towpath_server.adapters.localhost.process import Process, start_of
+from towpath_server.adapters.localhost.spec import Limits
 from towpath_server.core import log as logging
 from towpath_server.core.folder import DataFolder
 
@@ -36,6 +47,9 @@ class LocalReplicas:
         self._root = folder.replicas.absolute()
         self._sockets = folder.sockets.absolute()
         self._limits = limits or Limits()
+        self._gpus = gpus.Gpus()
+        self._isolator = Isolator(folder, self._limits.isolation)
+        self._machine = Machine(self._limits, self._isolator, self._gpus, self._tell)
         self._keepers: dict[str, Keeper] = {}
         self._parked: dict[str, tuple[Process, state.Running]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -45,6 +59,8 @@ class LocalReplicas:
         """Adopt what still runs, end what nobody knows; return the ids that were adopted."""
         for folder in (self._root, self._sockets):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._gpus.devices = await asyncio.to_thread(gpus.look, self._limits.gpus)
+        await self._isolator.look()
         for folder in sorted(self._root.iterdir()):
             running = state.load(folder)
             if running is None or running.id != folder.name:
@@ -54,6 +70,7 @@ class LocalReplicas:
                 state.forget(folder)
             elif await asyncio.to_thread(state.listens, running.address, running.pid):
                 self._parked[running.id] = (process, running)
+                self._gpus.hold(running.id, running.gpus)
                 log.info("replica.adopted", replica=running.id, pid=running.pid)
             else:
                 process.close()
@@ -71,8 +88,9 @@ class LocalReplicas:
 
     def observe(self, replica: str) -> Observation | None:
         """Tell how a replica is; none when it is not kept here."""
-        if replica in self._keepers:
-            return self._keepers[replica].observe()
+        kept = self._keepers.get(replica)
+        if kept is not None:
+            return kept.observe() if kept.alive else None
         if replica in self._parked:
             process, running = self._parked[replica]
             return Observation(
@@ -81,10 +99,12 @@ class LocalReplicas:
                 address=running.address,
                 pid=process.pid,
                 restarts=running.restarts,
+                gpus=running.gpus,
+                isolation=running.isolation,
             )
         return None
 
-    async def ensure(self, spec: ReplicaSpec) -> None:
+    async def place(self, spec: ReplicaSpec) -> None:
         """Keep this replica running from now on; one that runs from another spec is replaced."""
         async with self._turn(spec.id):
             place = self._place(spec.id)
@@ -94,14 +114,17 @@ class LocalReplicas:
                     return
                 await current.stop(self._limits.grace_s)
             adopted = self._parked.pop(spec.id, None)
-            if adopted is not None and adopted[1].fingerprint != spec.fingerprint:
-                await keeper.end(adopted[0], self._limits.grace_s)
+            if adopted is not None and not self._may_go_on(adopted[1], spec):
+                await keeper.end(_started(*adopted), self._limits.grace_s)
                 adopted = None
-            self._keepers[spec.id] = Keeper(
-                spec, place, self._limits, changed=self._tell, adopted=adopted
-            )
+            self._keepers[spec.id] = Keeper(spec, place, self._machine, adopted=adopted)
 
-    async def stop(self, replica: str) -> None:
+    def _may_go_on(self, running: state.Running, spec: ReplicaSpec) -> bool:
+        # A server that was started with fewer measures than are demanded now is replaced.
+        missing = set(self._isolator.required) - set(running.isolation)
+        return running.fingerprint == spec.fingerprint and not missing
+
+    async def remove(self, replica: str) -> None:
         """End a replica and remove what it left; one that is not there is no error."""
         async with self._turn(replica):
             await self._end(replica, self._limits.grace_s)
@@ -122,9 +145,29 @@ class LocalReplicas:
         self._keepers.clear()
         self._parked.clear()
 
-    def tail(self, replica: str, lines: int) -> list[str]:
-        """Return the last lines of a replica's log."""
-        return logs.tail(self._place(replica).log, lines)
+    async def logs(
+        self,
+        replica: str,
+        *,
+        cursor: int | None = None,
+        tail: int | None = None,
+        since_ms: int | None = None,
+    ) -> LogPart:
+        """Read a replica's log; see `Compute.logs`."""
+        path = self._place(replica).log
+        return await asyncio.to_thread(logs.read, path, cursor=cursor, tail=tail, since_ms=since_ms)
+
+    async def capacity(self) -> Capacity:
+        """Look at this machine, and say how its model servers are isolated."""
+        return Capacity(
+            name=socket.gethostname() or "localhost",
+            cores=psutil.cpu_count() or 1,
+            threads=self._limits.threads,
+            memory_bytes=psutil.virtual_memory().total,
+            disk_bytes=psutil.disk_usage(str(self._root)).total,
+            gpus=tuple(device.gpu for device in self._gpus.devices),
+            isolation=self._isolator.isolation,
+        )
 
     async def _end(self, replica: str, grace_s: float) -> None:
         kept = self._keepers.get(replica)
@@ -133,7 +176,8 @@ class LocalReplicas:
             self._keepers.pop(replica, None)
         parked = self._parked.pop(replica, None)
         if parked is not None:
-            await keeper.end(parked[0], grace_s)
+            await keeper.end(_started(*parked), grace_s)
+            self._gpus.release(replica)
             state.forget(self._place(replica).folder)
 
     async def _end_orphans(self) -> None:
@@ -150,12 +194,12 @@ class LocalReplicas:
             orphan = Process.find(pid, started)
             if orphan is not None:
                 log.warning("replica.orphan_ended", pid=pid)
-                await keeper.end(orphan, 0)
+                await keeper.end(Started(orphan), 0)
 
     def _place(self, replica: str) -> Place:
         if not _ID.fullmatch(replica):
             raise ValueError(f"{replica!r} is not the id of a replica")
-        return Place(self._root / replica, self._sockets / f"{replica}.sock")
+        return Place(self._root / replica, self._sockets / replica)
 
     def _turn(self, replica: str) -> asyncio.Lock:
         return self._turns.setdefault(replica, asyncio.Lock())
@@ -163,6 +207,10 @@ class LocalReplicas:
     def _tell(self, replica: str) -> None:
         for listener in self._listeners:
             listener(replica)
+
+
+def _started(process: Process, running: state.Running) -> Started:
+    return Started(process, running.isolation, running.groups)
 
 
 def _ours(root: str) -> list[int]:

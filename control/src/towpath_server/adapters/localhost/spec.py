@@ -1,29 +1,7 @@
-"""What the adapter is told about a replica, and what it tells of it."""
+"""What holds for every model server of this machine."""
 
 import enum
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-from towpath_server.core.secret import Secret
-
-
-class Listen(enum.StrEnum):
-    """How a model server is reached."""
-
-    UNIX = "unix"
-    PORT = "port"
-
-
-@dataclass(frozen=True)
-class Probe:
-    """How often a server is asked, and how many refusals in a row count."""
-
-    path: str
-    period_s: float
-    failures: int
-    timeout_s: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +20,17 @@ class Backoff:
         return min(self.cap_s, self.first_s * self.factor ** (min(crashes, 64) - 2))
 
 
+class Mode(enum.StrEnum):
+    """What happens where a measure of isolation cannot be had."""
+
+    STRICT = "strict"
+    """No model server is started."""
+    BEST_EFFORT = "best_effort"
+    """It is left out, and the node says so."""
+    OFF = "off"
+    """None is used."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What holds for every replica of this machine."""
@@ -50,59 +39,8 @@ class Limits:
     """Time a server gets to finish what is in flight, before it is killed."""
     log_bytes: int = 10 << 20
     backoff: Backoff = field(default_factory=Backoff)
-
-
-@dataclass(frozen=True)
-class ReplicaSpec:
-    """One model server to keep running."""
-
-    id: str
-    command: tuple[str, ...]
-    """Program and arguments; `{listen}` stands for the address."""
-    listen: Listen
-    secret: Secret
-    startup: Probe
-    readiness: Probe
-    env: Mapping[str, str] = field(default_factory=dict)
+    isolation: Mode = Mode.BEST_EFFORT
     threads: int = 1
-    memory_limit_bytes: int | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """Digest over all that a running process was started with."""
-        facts = [
-            self.command,
-            self.listen,
-            sorted(self.env.items()),
-            self.threads,
-            hashlib.sha256(self.secret.reveal().encode()).hexdigest(),
-        ]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-class State(enum.StrEnum):
-    """Where a replica's process stands."""
-
-    STARTING = "starting"
-    READY = "ready"
-    UNREADY = "unready"
-    BACKOFF = "backoff"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A replica as it is now."""
-
-    id: str
-    state: State
-    address: str | None
-    """`unix:/path` or `http://127.0.0.1:port`; none while nothing listens."""
-    pid: int | None = None
-    restarts: int = 0
-    crashes: int = 0
-    """Crashes in a row, without a stable time between."""
-    reason: str | None = None
-    """Why it is not ready, in one word: `Crashed`, `StartupTimeout`, `MemoryLimit`, …"""
-    message: str | None = None
-    retry_in_s: float | None = None
+    """Threads that all servers share."""
+    gpus: int | None = None
+    """GPUs that servers may be given; none: those that NVML finds."""

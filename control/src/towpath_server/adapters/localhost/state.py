@@ -24,6 +24,10 @@ class Running:
     fingerprint: str
     ready: bool
     restarts: int
+    isolation: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Control groups that are its own."""
+    gpus: tuple[str, ...] = ()
 
 
 def save(folder: Path, running: Running) -> None:
@@ -39,6 +43,8 @@ def load(folder: Path) -> Running | None:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
         if content.pop("version") != _VERSION:
             return None
+        for name in ("isolation", "groups", "gpus"):
+            content[name] = tuple(content.get(name, ()))
         return Running(**content)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

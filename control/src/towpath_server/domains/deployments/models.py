@@ -94,6 +94,7 @@ class Resources:
     memory_limit_bytes: int | None = None
     gpus: int | None = None
     """Of one replica."""
+    cpu_limit_milli: int | None = None
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,17 @@ class Workload:
     memory_limit_bytes: int | None
     startup: ProbeDraft
     readiness: ProbeDraft
+    gpus: int = 0
+    cpu_limit_milli: int | None = None
 
     @property
     def digest(self) -> str:
         """Digest over all of it."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        facts = asdict(self)
+        for name in ("gpus", "cpu_limit_milli"):  # so that older workloads keep theirs
+            if not facts[name]:
+                del facts[name]
+        text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -247,6 +254,10 @@ class Replica:
     retire_at_ms: int | None = None
     """When it may be stopped: it takes no new traffic any more."""
     created_at_ms: int = 0
+    gpus: tuple[str, ...] = ()
+    """GPUs that are its own, by UUID."""
+    isolation: tuple[str, ...] = ()
+    """How its process is shut in; empty: not at all."""
 
     @property
     def ready(self) -> bool:

@@ -1,6 +1,5 @@
 """Routes of deployments."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -8,7 +7,6 @@ from fastapi import Depends, Query, Request, Response
 
 from towpath_server.adapters import facilities
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.adapters.localhost import logs
 from towpath_server.core.errors import Forbidden, InUse, InvalidRequest, NotFound, RevisionConflict
 from towpath_server.domains.deployments import schemas
 from towpath_server.domains.deployments import service as deployments
@@ -173,6 +171,6 @@ async def read_logs(
         raise NotFound("replica", wanted)
     found = []
     for one in chosen:
-        path = machine.folder.replicas / one.id / "log"
-        found.append((one, await asyncio.to_thread(logs.tail, path, excerpt.tail)))
+        part = await machine.servers.logs(one.id, tail=excerpt.tail)
+        found.append((one, [line.text for line in part.lines]))
     return LogsOut.of(found)

@@ -73,6 +73,8 @@ replicas = Table(
     Column("message", Text),
     Column("retire_at_ms", BigInteger),
     Column("created_at_ms", BigInteger, nullable=False),
+    Column("gpus", JSON),
+    Column("isolation", JSON),
     Index(None, "deployment_id"),
     UniqueConstraint("credential_id"),
 )

@@ -1,6 +1,8 @@
 """What a node is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+
+from towpath_server.adapters.compute import Capacity, Gpu, Isolation
 
 SILENT_MS = 45_000
 """A node that was not heard of for this long, three heartbeats, counts as gone."""
@@ -20,17 +22,18 @@ class Node:
     """Threads that its model servers share."""
     memory_bytes: int
     seen_at_ms: int
+    disk_bytes: int = 0
+    """Size of the disk that the data folder is on."""
+    gpus: tuple[Gpu, ...] = ()
+    isolation: Isolation = field(default_factory=lambda: Isolation("off"))
+    """How its model servers are shut in."""
 
     def alive(self, now_ms: int) -> bool:
         """Tell whether it was heard of lately."""
         return now_ms - self.seen_at_ms < SILENT_MS
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What a machine says of itself."""
-
-    name: str
-    cores: int
-    threads: int
-    memory_bytes: int
+    @property
+    def capacity(self) -> Capacity:
+        """Return what it has for model servers."""
+        names = {one.name for one in fields(Capacity)}
+        return Capacity(**{name: getattr(self, name) for name in names})

@@ -4,6 +4,7 @@ import socket
 
 import psutil
 
+from towpath_server.adapters.compute import Capacity
 from towpath_server.core import ids
 from towpath_server.core.access import SYSTEM, Principal, Verb
 from towpath_server.core.db import Tx
@@ -11,12 +12,12 @@ from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.nodes import store
-from towpath_server.domains.nodes.models import Machine, Node
+from towpath_server.domains.nodes.models import Node
 
 
-def this_machine(threads: int) -> Machine:
-    """Look at the machine that this program runs on."""
-    return Machine(
+def this_machine(threads: int) -> Capacity:
+    """Look at the machine that this program runs on; GPUs and isolation are the adapter's."""
+    return Capacity(
         name=socket.gethostname() or "localhost",
         cores=psutil.cpu_count() or 1,
         threads=threads,
@@ -24,7 +25,7 @@ def this_machine(threads: int) -> Machine:
     )
 
 
-async def heartbeat(tx: Tx, machine: Machine) -> Node:
+async def heartbeat(tx: Tx, machine: Capacity) -> Node:
     """Say that a machine is there; the first time makes its node."""
     node = await store.find(tx, machine.name)
     if node is None:
@@ -38,11 +39,14 @@ async def heartbeat(tx: Tx, machine: Machine) -> Node:
             cores=machine.cores,
             threads=machine.threads,
             memory_bytes=machine.memory_bytes,
+            disk_bytes=machine.disk_bytes,
+            gpus=machine.gpus,
+            isolation=machine.isolation,
             seen_at_ms=now,
         )
         await store.insert(tx, node)
         await _note(tx, node, "joined")
-    elif machine != Machine(node.name, node.cores, node.threads, node.memory_bytes):
+    elif machine != node.capacity:
         await store.change(tx, node, machine)
         await _note(tx, node, "changed")
     else:

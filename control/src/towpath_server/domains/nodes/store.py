@@ -1,13 +1,15 @@
 """Queries of nodes."""
 
 from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
+from towpath_server.adapters.compute import Capacity, Gpu, Isolation
 from towpath_server.core import ids, queries
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.nodes.models import Machine, Node
+from towpath_server.domains.nodes.models import Node
 from towpath_server.domains.nodes.tables import nodes
 
 
@@ -20,16 +22,16 @@ async def find(tx: Tx, ref: str) -> Node | None:
     """Find a node by id or name."""
     column = nodes.c.id if ids.is_id(ref, "nod") else nodes.c.name
     row = (await tx.execute(select(nodes).where(column == ref))).first()
-    return Node(**row._asdict()) if row else None
+    return _node(row) if row else None
 
 
 async def page(tx: Tx, window: Window) -> list[Node]:
     """List one node more than the window has."""
     rows = await tx.execute(queries.windowed(select(nodes), window, nodes.c.id))
-    return [Node(**row._asdict()) for row in rows]
+    return [_node(row) for row in rows]
 
 
-async def change(tx: Tx, node: Node, machine: Machine) -> None:
+async def change(tx: Tx, node: Node, machine: Capacity) -> None:
     """Note that the machine is another one than before."""
     values = {**asdict(machine), "seen_at_ms": tx.now_ms}
     await queries.change(tx, nodes, node.id, node.revision, values)
@@ -38,3 +40,10 @@ async def change(tx: Tx, node: Node, machine: Machine) -> None:
 async def seen(tx: Tx, node: Node) -> None:
     """Note that the node was heard of; that is no change of the node itself."""
     await tx.execute(update(nodes).where(nodes.c.id == node.id).values(seen_at_ms=tx.now_ms))
+
+
+def _node(row: Row[Any]) -> Node:
+    values = row._asdict()
+    values["gpus"] = tuple(Gpu(**gpu) for gpu in values["gpus"] or ())
+    values["isolation"] = Isolation(**(values["isolation"] or {"mode": "off"}))
+    return Node(**values)

@@ -1,6 +1,6 @@
 """Tables of nodes."""
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Integer, String, Table, UniqueConstraint
 
 from towpath_server.core import queries
 from towpath_server.core.db import metadata
@@ -14,5 +14,8 @@ nodes = Table(
     Column("threads", Integer, nullable=False),
     Column("memory_bytes", BigInteger, nullable=False),
     Column("seen_at_ms", BigInteger, nullable=False),
+    Column("disk_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("gpus", JSON),
+    Column("isolation", JSON),
     UniqueConstraint("name"),
 )

@@ -68,6 +68,8 @@ class Runtime:
     modalities: tuple[str, ...]
     quirks: tuple[Quirk, ...]
     """Where it departs from its dialect."""
+    files: tuple[str, ...]
+    """What its server reads of the machine, beside the system's libraries and Python."""
     shipped: bool
     """Whether it comes with the platform, or from the organisation's own folder."""
 

@@ -74,6 +74,7 @@ class _Spec(_Part):
     args: dict[str, _Range] = Field(default_factory=dict)
     modalities: list[str] = Field(default_factory=list)
     quirks: list[Quirk] = Field(default_factory=list)
+    files: list[_Path] = Field(default_factory=list, max_length=64)
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> "_Spec":
@@ -152,6 +153,7 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         args={name: _range(rule) for name, rule in spec.args.items()},
         modalities=tuple(spec.modalities),
         quirks=tuple(spec.quirks),
+        files=tuple(spec.files),
         shipped=shipped,
     )
 

@@ -13,10 +13,14 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 
+_NOT_STARTED = {"CannotStart", "CannotIsolate", "NoGpuFree"}
 CRASH_LOOP = 3  # crashes in a row; one may be an accident, and the second its echo
 
 _FIXES = {
     "CannotStart": "Check that the runtime is installed where the control plane runs.",
+    "CannotIsolate": "Give the control plane the rights it lacks, or set `compute.isolation` to "
+    "`best_effort`; `towpath nodes show` lists what is missing.",
+    "NoGpuFree": "Ask for fewer GPUs, delete a deployment that holds some, or add a machine.",
     "StartupTimeout": "Raise `startupProbe.failureThreshold` if it needs longer to load; else read "
     "its log: `towpath logs NAME`.",
     "MemoryLimit": "Raise `resources.limits.memory`, or lower what `runtime.args` ask for.",
@@ -82,7 +86,7 @@ def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
         replica
         for replica in replicas
         if not replica.ready
-        and (replica.crashes >= CRASH_LOOP or replica.reason in {"CannotStart", "MemoryLimit"})
+        and (replica.crashes >= CRASH_LOOP or replica.reason in {*_NOT_STARTED, "MemoryLimit"})
     ]
     return max(found, key=lambda replica: replica.crashes, default=None)
 
@@ -106,9 +110,10 @@ def _provisioned(
         return _bad(Step.PROVISIONED, "CannotStart", launch.detail, launch.fix)
     if fetch is not None:
         return _waiting(Step.PROVISIONED, "The artifact comes first.")
-    blocked = next((replica for replica in newest if replica.reason == "CannotStart"), None)
+    blocked = next((replica for replica in newest if replica.reason in _NOT_STARTED), None)
     if blocked is not None:
-        return _bad(Step.PROVISIONED, "CannotStart", blocked.message or "", _FIXES["CannotStart"])
+        reason = blocked.reason or "CannotStart"
+        return _bad(Step.PROVISIONED, reason, blocked.message or "", _FIXES[reason])
     started = [replica for replica in newest if replica.state is not ReplicaState.PENDING]
     if len(started) < wanted:
         return _waiting(Step.PROVISIONED, f"{len(started)} of {wanted} model servers started.")
@@ -119,7 +124,7 @@ def _loaded(
     view: View, newest: tuple[Replica, ...], ready: list[Replica], failing: Replica | None
 ) -> Condition:
     wanted = view.current.replicas
-    if failing is not None and failing.reason != "CannotStart":
+    if failing is not None and failing.reason not in _NOT_STARTED:
         reason = "CrashLoop" if failing.crashes >= CRASH_LOOP else failing.reason or "Failed"
         times = f"Replica {failing.ordinal} failed {failing.crashes} times in a row. "
         fix = _FIXES.get(failing.reason or "", _CRASH_FIX)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from towpath_server.adapters.localhost.spec import Listen, Probe, ReplicaSpec
+from towpath_server.adapters.compute import Listen, Probe, ReplicaSpec
 from towpath_server.core.errors import Kind, TowpathError
 from towpath_server.core.secret import Secret
 from towpath_server.domains.deployments.models import ProbeDraft, Replica, Revision
@@ -59,6 +59,9 @@ def spec(
         env={**runtime.env, **workload.env},
         threads=workload.threads,
         memory_limit_bytes=workload.memory_limit_bytes,
+        cpu_limit_milli=workload.cpu_limit_milli,
+        gpus=workload.gpus,
+        files=(folder, *(Path(path) for path in runtime.files)),
     )
 
 

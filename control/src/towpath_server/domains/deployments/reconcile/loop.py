@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.adapters.localhost.replicas import LocalReplicas
+from towpath_server.core.clock import to_ms
 from towpath_server.core.db import Database
 from towpath_server.domains.deployments.reconcile.step import Reconciler
 from towpath_server.domains.nodes import service as nodes
@@ -18,38 +18,38 @@ class _Heart:
 
     def __init__(self, db: Database, facilities: Facilities) -> None:
         self._db = db
-        self._machine = nodes.this_machine(facilities.compute.threads)
+        self._compute = facilities.servers
         self._next_ms = 0
 
     async def pending(self) -> Sequence[str]:
-        async with self._db.read() as tx:
-            return [self._machine.name] if tx.now_ms >= self._next_ms else []
+        return ["this machine"] if to_ms(self._db.clock.now()) >= self._next_ms else []
 
     async def beat(self, _name: str) -> bool:
+        capacity = await self._compute.capacity()
         async with self._db.write() as tx:
-            await nodes.heartbeat(tx, self._machine)
+            await nodes.heartbeat(tx, capacity)
             self._next_ms = tx.now_ms + _HEARTBEAT_MS
         return False
 
 
-def loop(
-    db: Database, facilities: Facilities, replicas: LocalReplicas, *, holder: str
-) -> ReconcileLoop:
+def loop(db: Database, facilities: Facilities, *, holder: str) -> ReconcileLoop:
     """
-    Make the loop; run it in a task of its own, after `replicas.start()`.
+    Make the loop; run it in a task of its own, after `facilities.servers.start()`.
 
     Args:
         holder: Name of this instance, the same after a restart.
     """
-    reconciler = Reconciler(db, facilities, replicas)
+    reconciler = Reconciler(db, facilities, facilities.servers)
     heart = _Heart(db, facilities)
     made = ReconcileLoop(
         Lease(db, "deployments", holder),
         [
             Kind("node", heart.pending, heart.beat),
-            Kind("deployment", reconciler.pending, reconciler.step),
+            Kind(
+                "deployment", reconciler.pending, reconciler.step, reconciler.moving, prefix="dep_"
+            ),
             Kind("replica", reconciler.stray, reconciler.end_stray),
         ],
     )
-    replicas.on_change(lambda _replica: made.wake())
+    facilities.servers.on_change(lambda replica: made.wake(reconciler.owner(replica)))
     return made

@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from towpath_server.adapters.compute import Compute, Observation
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.adapters.localhost.replicas import LocalReplicas
-from towpath_server.adapters.localhost.spec import Observation
 from towpath_server.core.db import Database
 from towpath_server.core.errors import TowpathError
 from towpath_server.domains.deployments import service as deployments
@@ -28,15 +27,27 @@ from towpath_server.domains.runtimes import service as runtimes
 class Reconciler:
     """Brings deployments and the processes of this machine together."""
 
-    def __init__(self, db: Database, facilities: Facilities, replicas: LocalReplicas) -> None:
+    def __init__(self, db: Database, facilities: Facilities, compute: Compute) -> None:
         self._db = db
         self._facilities = facilities
-        self._replicas = replicas
+        self._compute = compute
+        self._placed: dict[str, str] = {}
+        """Workload that each replica was placed with by this program."""
+        self._owners: dict[str, str] = {}
 
     async def pending(self) -> Sequence[str]:
-        """Return what must be looked at: every deployment, since any process may have died."""
+        """Return every deployment."""
         async with self._db.read() as tx:
             return await deployments.pending(tx)
+
+    async def moving(self) -> Sequence[str]:
+        """Return those that are not as they should be, or were not when they were looked at."""
+        async with self._db.read() as tx:
+            return await deployments.moving(tx)
+
+    def owner(self, replica_id: str) -> str | None:
+        """Return the deployment of a replica that was placed by this program."""
+        return self._owners.get(replica_id)
 
     async def step(self, deployment_id: str) -> bool:
         """Take one step; tell whether there was one to take."""
@@ -64,12 +75,17 @@ class Reconciler:
         """Return replicas that run here and that nobody declared any more."""
         async with self._db.read() as tx:
             known = await deployments.known_replicas(tx)
-        return sorted(self._replicas.ids() - known)
+        return sorted(self._compute.ids() - known)
 
     async def end_stray(self, replica_id: str) -> bool:
         """End a replica that nobody declared."""
-        await self._replicas.stop(replica_id)
+        await self._compute.remove(replica_id)
+        self._forget(replica_id)
         return False
+
+    def _forget(self, replica_id: str) -> None:
+        self._placed.pop(replica_id, None)
+        self._owners.pop(replica_id, None)
 
     async def _run(self, view: View) -> tuple[TowpathError | None, TowpathError | None]:
         """Have every declared replica's process kept running; say what prevents that."""
@@ -89,6 +105,10 @@ class Reconciler:
         return fetch, launching
 
     async def _ensure(self, view: View, revision: Revision, replica: Replica, folder: Path) -> None:
+        self._owners[replica.id] = view.deployment.id
+        kept = self._compute.observe(replica.id) is not None
+        if kept and self._placed.get(replica.id) == revision.workload.digest:
+            return
         async with self._db.read() as tx:
             secret = await deployments.secret_of(tx, replica)
         if secret is None:  # it was taken away since the view was read
@@ -101,13 +121,14 @@ class Reconciler:
             folder=folder,
             secret=secret,
         )
-        await self._replicas.ensure(wanted)
+        await self._compute.place(wanted)
+        self._placed[replica.id] = revision.workload.digest
 
     async def _observe(self, view: View) -> bool:
         """Write what has changed of the replicas that run."""
         changed = []
         for replica in view.replicas:
-            seen = self._replicas.observe(replica.id)
+            seen = self._compute.observe(replica.id)
             now = _observed(replica, seen)
             if now != replica:
                 changed.append((replica, now))
@@ -171,7 +192,8 @@ class Reconciler:
             now = tx.now_ms
         for replica in view.replicas:
             if replica.retire_at_ms is not None and replica.retire_at_ms <= now:
-                await self._replicas.stop(replica.id)
+                await self._compute.remove(replica.id)
+                self._forget(replica.id)
                 async with self._db.write() as tx:
                     await deployments.forget_replica(tx, replica)
                 return True
@@ -233,6 +255,8 @@ def _observed(replica: Replica, seen: Observation | None) -> Replica:
         crashes=seen.crashes,
         reason=seen.reason,
         message=seen.message,
+        gpus=seen.gpus,
+        isolation=seen.isolation,
     )
 
 

@@ -188,15 +188,6 @@ class ResourceNeeds(Section):
 
     @field_validator("limits")
     @classmethod
-    def _no_cpu(cls, value: Amounts) -> Amounts:
-        if value.cpu is not None:
-            raise ValueError(
-                "`cpu` is not limited on this platform; `requests.cpu` sets the server's threads"
-            )
-        return value
-
-    @field_validator("limits")
-    @classmethod
     def _same_gpus(cls, value: Amounts, info: Any) -> Amounts:
         requests = info.data.get("requests")
         asked = requests.gpus if requests else None
@@ -210,12 +201,13 @@ class ResourceNeeds(Section):
     def draft(self) -> Resources:
         """Read it."""
         cpu, memory, most = self.requests.cpu, self.requests.memory, self.limits.memory
-        gpus = self.limits.gpus
+        gpus, limit = self.limits.gpus, self.limits.cpu
         return Resources(
             cpu_milli=None if cpu is None else int(quantity(cpu) * 1000),
             memory_bytes=None if memory is None else int(quantity(memory)),
             memory_limit_bytes=None if most is None else int(quantity(most)),
             gpus=None if gpus is None else int(quantity(gpus)),
+            cpu_limit_milli=None if limit is None else int(quantity(limit) * 1000),
         )
 
 

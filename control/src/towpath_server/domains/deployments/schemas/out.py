@@ -60,6 +60,10 @@ class ReplicaOut(Out):
     reason: str | None = None
     message: str | None = None
     retiring: bool = False
+    gpus: list[str] = Field(default=[], description="GPUs that are its own, by UUID.")
+    isolation: list[str] = Field(
+        default=[], description="Measures that shut its process in; none: it is not isolated."
+    )
 
     @classmethod
     def of(cls, replica: Replica) -> "ReplicaOut":
@@ -73,6 +77,8 @@ class ReplicaOut(Out):
             reason=replica.reason,
             message=replica.message,
             retiring=replica.retiring,
+            gpus=list(replica.gpus),
+            isolation=list(replica.isolation),
         )
 
 

@@ -17,6 +17,7 @@ from towpath_server.domains.deployments.service.observe import secret_of as secr
 from towpath_server.domains.deployments.service.read import get as get
 from towpath_server.domains.deployments.service.read import list as list  # noqa: A004
 from towpath_server.domains.deployments.service.read import load as load
+from towpath_server.domains.deployments.service.read import moving as moving
 from towpath_server.domains.deployments.service.read import pending as pending
 from towpath_server.domains.deployments.service.read import was_ready as was_ready
 from towpath_server.domains.deployments.service.routed import (
@@ -39,6 +40,7 @@ __all__ = [
     "known_replicas",
     "list",
     "load",
+    "moving",
     "pending",
     "replica_changed",
     "retire",

@@ -79,7 +79,7 @@ async def carry(tx: Tx, deployment_id: str) -> bool:
 
 async def replica_changed(tx: Tx, view: View, former: Replica, now: Replica) -> None:
     """Write what was observed of a replica; gateways hear of it when it concerns the traffic."""
-    names = ("state", "address", "restarts", "crashes", "reason", "message")
+    names = ("state", "address", "restarts", "crashes", "reason", "message", "gpus", "isolation")
     await replica_store.change(tx, now.id, {name: getattr(now, name) for name in names})
     moved = (former.ready, former.address if former.ready else None) != (
         now.ready,

@@ -93,6 +93,11 @@ async def pending(tx: Tx) -> Sequence[str]:
     return await store.all_ids(tx)
 
 
+async def moving(tx: Tx) -> Sequence[str]:
+    """Return the ids of deployments that are not as they should be."""
+    return await store.moving_ids(tx)
+
+
 async def was_ready(tx: Tx, ids: Sequence[str]) -> set[str]:
     """Return which of these deployments have been ready once."""
     return await store.once_ready(tx, ids)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, or_, select, union, update
 
 from towpath_server.adapters.objectstore.folder import StoredFile
 from towpath_server.core import ids, queries
@@ -16,13 +16,14 @@ from towpath_server.domains.deployments.models import (
     Deployment,
     Phase,
     ProbeDraft,
+    ReplicaState,
     Revision,
     Serving,
     Status,
     Step,
     Workload,
 )
-from towpath_server.domains.deployments.tables import deployment_revisions, deployments
+from towpath_server.domains.deployments.tables import deployment_revisions, deployments, replicas
 
 
 async def insert(tx: Tx, deployment: Deployment) -> None:
@@ -117,6 +118,16 @@ async def rows(
 async def all_ids(tx: Tx) -> list[str]:
     """Return the ids of all deployments, in order of creation."""
     return list((await tx.execute(select(deployments.c.id).order_by(deployments.c.id))).scalars())
+
+
+async def moving_ids(tx: Tx) -> list[str]:
+    """Return the ids of those that are not ready, or of which a replica comes or goes."""
+    away = or_(deployments.c.phase != Phase.READY, deployments.c.deleting_at_ms.is_not(None))
+    restless = or_(replicas.c.state != ReplicaState.READY, replicas.c.retire_at_ms.is_not(None))
+    query = union(
+        select(deployments.c.id).where(away), select(replicas.c.deployment_id).where(restless)
+    )
+    return sorted((await tx.execute(query)).scalars())
 
 
 async def once_ready(tx: Tx, wanted: Collection[str]) -> set[str]:

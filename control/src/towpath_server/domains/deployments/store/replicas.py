@@ -39,6 +39,8 @@ async def of(tx: Tx, deployment_ids: Collection[str]) -> dict[str, list[Replica]
     for row in await tx.execute(query):
         fields = row._asdict()
         fields["state"] = ReplicaState(row.state)
+        for name in ("gpus", "isolation"):
+            fields[name] = tuple(fields[name] or ())
         found[row.deployment_id].append(Replica(**fields))
     return found
 

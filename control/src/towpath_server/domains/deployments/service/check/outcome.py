@@ -78,6 +78,8 @@ def _workload(
         memory_limit_bytes=needs.memory_limit_bytes,
         startup=draft.startup or ProbeDraft(),
         readiness=draft.readiness or ProbeDraft(),
+        gpus=needs.gpus or 0,
+        cpu_limit_milli=needs.cpu_limit_milli,
     )
 
 
