@@ -161,6 +161,16 @@ LISTS = {
             "name": "here",
             "cores": 2,
             "memory_bytes": 25_769_803_776,
+            "disk_bytes": 68_719_476_736,
+            "gpus": [
+                {
+                    "uuid": "GPU-1",
+                    "name": "NVIDIA H100",
+                    "memory_bytes": 1,
+                    "gpu_class": "h100-80gb",
+                }
+            ],
+            "isolation": {"mode": "best_effort", "measures": {}, "missing": {"cgroup": "no"}},
             "seen_at": "2026-01-05T10:00:00Z",
             "alive": True,
         }
@@ -303,8 +313,8 @@ Why one is not ready: `towpath deployments show ID`; its log: `towpath logs NAME
             "nodes": (
                 0,
                 """\
-node  cores    memory  seen        id
-here      2  24.0 GiB  2026-01-05  nod_1
+node  cores    memory  gpus           isolation       seen        id
+here      2  24.0 GiB  1 × h100-80gb  without cgroup  2026-01-05  nod_1
 """,
                 """\
 

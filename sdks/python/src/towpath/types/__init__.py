@@ -69,7 +69,9 @@ from towpath.types.serving import Endpoint as Endpoint
 from towpath.types.serving import EndpointHealth as EndpointHealth
 from towpath.types.serving import EndpointStatus as EndpointStatus
 from towpath.types.serving import GatewayWord as GatewayWord
+from towpath.types.serving import Gpu as Gpu
 from towpath.types.serving import Health as Health
+from towpath.types.serving import Isolation as Isolation
 from towpath.types.serving import ModelVersion as ModelVersion
 from towpath.types.serving import Node as Node
 from towpath.types.serving import Price as Price

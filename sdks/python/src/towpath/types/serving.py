@@ -223,6 +223,8 @@ class Replica(Model):
     reason: str | None
     message: str | None
     retiring: bool
+    gpus: list[str]
+    isolation: list[str]
 
 
 class Deployment(Resource):
@@ -317,6 +319,24 @@ class Runtime(Model):
     args: dict[str, Any]
 
 
+class Gpu(Model):
+    """One GPU of a node, or one part of a divided one (`mig`)."""
+
+    uuid: str
+    name: str
+    memory_bytes: int
+    gpu_class: str
+    mig: str | None
+
+
+class Isolation(Model):
+    """How model servers are kept apart from a node and from each other."""
+
+    mode: Literal["strict", "best_effort", "off"]
+    measures: dict[str, str]
+    missing: dict[str, str]
+
+
 class Node(Resource):
     """A machine that models run on."""
 
@@ -324,6 +344,9 @@ class Node(Resource):
     cores: int
     threads: int
     memory_bytes: int
+    disk_bytes: int
+    gpus: list[Gpu]
+    isolation: Isolation
     seen_at: datetime
     alive: bool
 
