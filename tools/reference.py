@@ -8,6 +8,7 @@ from pathlib import Path
 
 from towpath_server.api import openapi_document
 from towpath_server.core import access, config, errors
+from towpath_server.domains.policies.service import defaults, expressions, facts
 from towpath_server.web.problems import STATUS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +75,34 @@ def access_page() -> str:
     return f"{NOTE}\n# Access\n\n{said}\n\n{access.reference_table()}\n"
 
 
+def policies() -> str:
+    """What policies may look at and cost, and those that come with the platform."""
+    limits = (
+        (f"{expressions.MAX_BYTES:,} bytes", "of an expression"),
+        (f"{expressions.MAX_PARTS} parts", "names, values and operators of an expression"),
+        (f"{expressions.MAX_NESTING} deep", "brackets within brackets"),
+        (f"{expressions.MAX_LOOPS} loops", "within each other"),
+        (f"{expressions.MAX_EXPANDED} times as much", "with the variables written out"),
+        (f"{expressions.MAX_STEPS:,} steps", "that one evaluation can come to"),
+        (f"{expressions.MAX_BUILT >> 20} MiB of text", "that one evaluation can put together"),
+    )
+    lines = [NOTE, "# Policies", "", "How to write one: `docs/guides/policies.md`.", ""]
+    lines += ["## What expressions may use", "", facts.reference_table(), ""]
+    lines += [f"Functions: {', '.join(f'`{name}`' for name in expressions.FUNCTIONS)}.", ""]
+    lines += ["## What they may cost", "", "| at most | |", "|---|---|"]
+    lines += [f"| {most} | {what} |" for most, what in limits]
+    lines += ["", "## What comes with the platform", ""]
+    for one in defaults():
+        reasons = [line[1:].strip() for line in one.text.splitlines() if line.startswith("#")]
+        lines += [f"### {one.name}", "", f"`{one.mode}`. {one.description}", ""]
+        lines += [" ".join(reasons), "", "```yaml", _without_comments(one.text), "```", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
 def commands() -> str:
     """Every command of the CLI, from its own help."""
     done = subprocess.run(
@@ -110,4 +139,5 @@ def pages() -> dict[Path, str]:
         Path("docs/reference/access.md"): access_page(),
         Path("docs/reference/api.md"): api(document),
         Path("docs/reference/cli.md"): commands(),
+        Path("docs/reference/policies.md"): policies(),
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import admission_examples as admission_examples  # registers its examples
 import batch_examples as batch_examples  # registers its examples
+import policy_examples as policy_examples  # registers its examples
 import serving_examples as serving_examples  # registers its examples
 from examples import EXAMPLES, Make
 from fastapi.routing import APIRoute
@@ -21,11 +22,12 @@ _VERBS = {
     "DELETE": Verb.DELETE,
 }
 # A rotation changes a key, and a cancellation a batch; who may ask for an upload's presence is who
-# may upload it.
+# may upload it; policies are tried out by whoever may read them.
 _OTHER_VERBS = {
     "/keys/{key}/rotate": Verb.UPDATE,
     "/blobs/{digest}": Verb.CREATE,
     "/v1/batches/{batch}/cancel": Verb.UPDATE,
+    "/policies/evaluate": Verb.READ,
 }
 
 

@@ -28,6 +28,7 @@ from towpath_server.domains.keys import service as key_service
 from towpath_server.domains.limits import routes as limits
 from towpath_server.domains.models import routes as models
 from towpath_server.domains.nodes import routes as nodes
+from towpath_server.domains.policies import routes as policies
 from towpath_server.domains.prices import routes as prices
 from towpath_server.domains.projects import routes as projects
 from towpath_server.domains.providers import routes as providers
@@ -62,6 +63,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     providers.vendor_router,
     prices.router,
     blocks.router,
+    policies.router,
+    policies.default_router,
     nodes.router,
     bodies.router,
     usage.request_router,
@@ -206,7 +209,7 @@ def _operation_id(route: APIRoute) -> str:
         return route.name
     noun = str(route.tags[0])
     plural = "s" if route.name == "list" and noun != "audit" else ""
-    return f"{route.name}_{noun}{plural}"
+    return f"{route.name}_{noun}{plural}".replace("policys", "policies")
 
 
 async def _authenticate(tx: Tx, token: str, *, address: str | None) -> Principal | None:

@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from towpath_server.adapters.facilities import Facilities
+from towpath_server.core import documents, revision
 from towpath_server.core import log as logging
-from towpath_server.core import revision
 from towpath_server.core.access import SYSTEM
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.errors import InvalidRequest, TowpathError
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.models import Deployment
-from towpath_server.domains.deployments.schemas import document as documents
 from towpath_server.domains.deployments.schemas import read as read_manifest
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.keys.models import Environment
 from towpath_server.domains.models import service as models
 from towpath_server.domains.models.models import VersionDraft, Visibility
+from towpath_server.domains.policies import service as policies
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.projects.service import applications
@@ -69,6 +69,7 @@ async def first_start(db: Database, settings: Settings, facilities: Facilities, 
         )
         await platform.declare(tx, declared)
         admin = await users.ensure_admin_key(tx, settings.admin_key)
+        await policies.install_defaults(tx)
         told: dict[str, object] = {"admin_key": admin.reveal()} if admin else {}
         if settings.demo and not await teams.exists(tx):
             project, demo_key = await _project(tx)

@@ -76,6 +76,8 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "budget": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "vendor": {_R: {Role.ANYONE}},
         "price": {_R: {Role.ANYONE}},
+        "policy": {_R: _SEE, _C: _ADMIN, _D: _ADMIN},
+        "policy_default": {_R: {Role.ANYONE}},
         "node": {_R: _OVERSEE},
         "file": {_R: _CALL, _C: {Role.SCOPE_INVOKE}, _D: _CALL},
         "batch": {_R: _SEE | {Role.SCOPE_INVOKE}, _C: {Role.SCOPE_INVOKE}, _U: _CALL},
@@ -241,4 +243,6 @@ def _needed(noun: str, verb: Verb) -> str:
 
 def _plural(noun: str) -> str:
     words = noun.replace("_", " ")
-    return words if words in {"audit", "usage"} else f"{words}s"
+    if words in {"audit", "usage"}:
+        return words
+    return f"{words.removesuffix('y')}ies" if words.endswith("cy") else f"{words}s"

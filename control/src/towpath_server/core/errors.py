@@ -91,6 +91,14 @@ class InvalidRequest(TowpathError):
     title = "Request is not valid"
 
 
+class ManifestUnreadable(TowpathError):
+    """The body is neither a JSON nor a YAML document that can be a manifest."""
+
+    code = "manifest_unreadable"
+    kind = Kind.INVALID
+    title = "Manifest cannot be read"
+
+
 class Unauthenticated(TowpathError):
     """No credential, or one that is not (or no longer) valid."""
 

@@ -86,6 +86,11 @@ class FindingOut(BaseModel):
     line: int | None = Field(None, description="Line of a YAML body.")
     fix: str | None = None
 
+    @classmethod
+    def of(cls, finding: Finding) -> "FindingOut":
+        """Write a finding that is no error."""
+        return cls(**vars(finding))
+
 
 class Problem(BaseModel):
     """What went wrong, and what to do."""

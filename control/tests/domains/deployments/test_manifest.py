@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from towpath_server.core.errors import ManifestUnreadable
 from towpath_server.core.money import Amounts, PriceDraft
-from towpath_server.domains.deployments.errors import ManifestUnreadable
 from towpath_server.domains.deployments.models import Draft
 from towpath_server.domains.deployments.schemas import read, read_bytes
 from towpath_server.domains.deployments.schemas.quantity import quantity

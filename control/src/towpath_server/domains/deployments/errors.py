@@ -24,14 +24,6 @@ class ManifestInvalid(TowpathError):
         )
 
 
-class ManifestUnreadable(TowpathError):
-    """The body is neither a JSON nor a YAML document that can be a manifest."""
-
-    code = "manifest_unreadable"
-    kind = Kind.INVALID
-    title = "Manifest cannot be read"
-
-
 class BeingDeleted(TowpathError):
     """A deployment of this name is still on its way out."""
 

@@ -193,6 +193,8 @@ class Revision:
     memory_bytes: int
     created_at_ms: int
     created_by: str
+    warnings: tuple[Finding, ...] = ()
+    """What policies said when it was checked."""
 
 
 @dataclass(frozen=True)
@@ -310,3 +312,7 @@ class Checked:
     manifest: Mapping[str, Any]
     message: str
     """What the check found, in a sentence."""
+    warnings: tuple[Finding, ...] = ()
+    """What policies say that does not stand in the way."""
+    audited: tuple[Mapping[str, str], ...] = ()
+    """What policies say to the audit log alone."""

@@ -7,14 +7,17 @@ from fastapi import Depends, Query, Request, Response
 
 from towpath_server.adapters import facilities
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.core.errors import Forbidden, InUse, InvalidRequest, NotFound, RevisionConflict
+from towpath_server.core.errors import (
+    Forbidden,
+    InUse,
+    InvalidRequest,
+    ManifestUnreadable,
+    NotFound,
+    RevisionConflict,
+)
 from towpath_server.domains.deployments import schemas
 from towpath_server.domains.deployments import service as deployments
-from towpath_server.domains.deployments.errors import (
-    BeingDeleted,
-    ManifestInvalid,
-    ManifestUnreadable,
-)
+from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
 from towpath_server.domains.deployments.schemas import CheckedOut, DeploymentOut, LogsOut
 from towpath_server.web import edge
 from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, WriteTx

@@ -52,6 +52,7 @@ deployment_revisions = Table(
     Column("memory_bytes", BigInteger, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("created_by", String(64), nullable=False),
+    Column("warnings", JSON),
     Index(None, "model"),
 )
 

@@ -66,6 +66,8 @@ class Runtime:
     request_fields: Mapping[str, Range]
     args: Mapping[str, Range]
     modalities: tuple[str, ...]
+    code_formats: tuple[str, ...]
+    """The formats with code that it is made for: it keeps what they run to itself."""
     quirks: tuple[Quirk, ...]
     """Where it departs from its dialect."""
     files: tuple[str, ...]

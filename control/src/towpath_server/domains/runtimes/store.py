@@ -73,6 +73,7 @@ class _Spec(_Part):
     request_fields: dict[str, _Range] = Field(default_factory=dict)
     args: dict[str, _Range] = Field(default_factory=dict)
     modalities: list[str] = Field(default_factory=list)
+    code_formats: list[str] = Field(default_factory=list)
     quirks: list[Quirk] = Field(default_factory=list)
     files: list[_Path] = Field(default_factory=list, max_length=64)
 
@@ -152,6 +153,7 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         request_fields={name: _range(rule) for name, rule in spec.request_fields.items()},
         args={name: _range(rule) for name, rule in spec.args.items()},
         modalities=tuple(spec.modalities),
+        code_formats=tuple(spec.code_formats),
         quirks=tuple(spec.quirks),
         files=tuple(spec.files),
         shipped=shipped,

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from towpath_server.domains.deployments.models import Checked, Condition, Replica, View
 from towpath_server.web.money import PriceOut
+from towpath_server.web.problems import FindingOut
 from towpath_server.web.schemas import Out, Resource, at, at_or_none
 
 
@@ -91,6 +92,9 @@ class DeploymentOut(Resource):
     endpoint: str = Field(description="Name of the endpoint it declares.")
     phase: str
     conditions: list[ConditionOut]
+    warnings: list[FindingOut] = Field(
+        description="What policies said of the newest revision, without standing in its way."
+    )
     serving_revision: int | None = Field(description="The revision that takes the traffic.")
     model: ModelOut
     runtime: RuntimeOut
@@ -119,6 +123,7 @@ class DeploymentOut(Resource):
             endpoint=deployment.name,
             phase=deployment.phase,
             conditions=[ConditionOut.of(condition) for condition in deployment.conditions],
+            warnings=[FindingOut.of(finding) for finding in current.warnings],
             serving_revision=deployment.serving or None,
             model=_model(workload.model, workload.version, workload.model_digest),
             runtime=RuntimeOut(
@@ -146,6 +151,9 @@ class CheckedOut(Out):
     project: str
     deployment: str | None = Field(description="Id of the deployment it would change.")
     message: str
+    warnings: list[FindingOut] = Field(
+        description="What policies say, without standing in its way."
+    )
     model: ModelOut
     runtime: RuntimeOut
     operations: list[str]
@@ -163,6 +171,7 @@ class CheckedOut(Out):
             project=checked.project_path,
             deployment=checked.deployment_id,
             message=checked.message,
+            warnings=[FindingOut.of(finding) for finding in checked.warnings],
             model=_model(workload.model, workload.version, workload.model_digest),
             runtime=RuntimeOut(
                 name=workload.runtime,

@@ -5,10 +5,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from towpath_server.core import suggest
+from towpath_server.core import documents, suggest
 from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Draft, ProbeDraft, Resources, RuntimeDraft
-from towpath_server.domains.deployments.schemas import document as documents
 from towpath_server.domains.deployments.schemas import manifest
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts

@@ -195,6 +195,7 @@ async def _insert_revision(
             memory_bytes=checked.memory_bytes,
             created_at_ms=tx.now_ms,
             created_by=caller.id,
+            warnings=checked.warnings,
         ),
     )
 
@@ -212,6 +213,8 @@ async def _note(
             "digest": checked.workload.model_digest,
             "replicas": checked.replicas,
         }
+        if checked.audited:
+            changes["policies"] = list(checked.audited)
     await audit.append(
         tx,
         caller,

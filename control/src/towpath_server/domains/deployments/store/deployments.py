@@ -10,6 +10,7 @@ from towpath_server.adapters.objectstore.folder import StoredFile
 from towpath_server.core import ids, queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
+from towpath_server.core.errors import Finding
 from towpath_server.core.paging import Window
 from towpath_server.domains.deployments.models import (
     Condition,
@@ -47,6 +48,7 @@ async def insert_revision(tx: Tx, revision: Revision) -> None:
             memory_bytes=revision.memory_bytes,
             created_at_ms=revision.created_at_ms,
             created_by=revision.created_by,
+            warnings=[asdict(warning) for warning in revision.warnings],
         )
     )
 
@@ -217,6 +219,7 @@ def _revision(row: Any) -> Revision:
         memory_bytes=row.memory_bytes,
         created_at_ms=row.created_at_ms,
         created_by=row.created_by,
+        warnings=tuple(Finding(**warning) for warning in row.warnings or ()),
     )
 
 

@@ -4,16 +4,20 @@ Checking a manifest: against the registry, the runtimes, the machine and the nam
 Everything that is wrong is listed at once, before anything is taken.
 """
 
-from dataclasses import replace
-
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.core import suggest
+from towpath_server.core import documents, suggest
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest
 from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
 from towpath_server.domains.deployments.models import Checked, Deployment, Draft
-from towpath_server.domains.deployments.service.check import machine, model, outcome, runtime
+from towpath_server.domains.deployments.service.check import (
+    machine,
+    model,
+    outcome,
+    policy,
+    runtime,
+)
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.endpoints import service as endpoints
@@ -60,8 +64,9 @@ async def check(
     await machine.memory(inquiry)
     if inquiry.project is not None:
         await _endpoint(inquiry, inquiry.project)
+    await policy.check(inquiry)
     if inquiry.findings:
-        raise ManifestInvalid([_with_line(finding, draft) for finding in inquiry.findings])
+        raise ManifestInvalid([documents.placed(found, draft.lines) for found in inquiry.findings])
     return outcome.checked(inquiry), inquiry.present
 
 
@@ -108,12 +113,3 @@ async def _endpoint(inquiry: Inquiry, project: Project) -> None:
     inquiry.findings += await endpoints.check_declaration(
         inquiry.tx, declaration, at="#/spec/access"
     )
-
-
-def _with_line(finding: Finding, draft: Draft) -> Finding:
-    """Add the line at which the part, or the nearest part around it, stands."""
-    pointer = finding.path
-    while pointer and pointer not in draft.lines:
-        pointer = pointer.rpartition("/")[0]
-    line = draft.lines.get(pointer)
-    return replace(finding, line=line) if line is not None else finding

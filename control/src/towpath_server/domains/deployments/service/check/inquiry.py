@@ -28,6 +28,12 @@ class Inquiry:
     version: ModelVersion | None = None
     runtime: Runtime | None = None
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
+    """What does not stand in the way, and whoever deploys is told."""
+    audited: list[tuple[str, Finding]] = field(default_factory=list)
+    """What only the audit log is told, with the policy that found it."""
+    policies: int = 0
+    """How many policies looked at it."""
 
     def add(self, path: str, reason: str, message: str, fix: str | None = None) -> None:
         """Note that something is wrong."""

@@ -15,6 +15,7 @@ from towpath_server.domains.deployments.models import (
     Serving,
     Workload,
 )
+from towpath_server.domains.deployments.service.check import policy
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.deployments.service.check.machine import MIB
 from towpath_server.domains.deployments.service.check.runtime import argument
@@ -52,8 +53,14 @@ def checked(inquiry: Inquiry) -> Checked:
         timeouts=draft.timeouts or Timeouts(),
         manifest=_pinned(draft.document, version),
         message=f"{version.uri} on {runtime.name} {runtime.version}, {replicas} "
-        f"replica{'s' if replicas > 1 else ''}, {fits}",
+        f"replica{'s' if replicas > 1 else ''}, {fits}{_judged(inquiry.policies)}",
+        warnings=tuple(inquiry.warnings),
+        audited=tuple(policy.noted(inquiry.audited)),
     )
+
+
+def _judged(count: int) -> str:
+    return f", {count} {'policy' if count == 1 else 'policies'}" if count else ""
 
 
 def _workload(

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import yaml
 
-from towpath_server.domains.deployments.errors import ManifestUnreadable
+from towpath_server.core.errors import Finding, ManifestUnreadable
 
 _MAX_NODES = 10_000  # a manifest has tens; beyond it somebody repeats aliases of aliases
 _MAX_DEPTH = 50
@@ -35,6 +36,15 @@ def read(body: bytes, content_type: str) -> tuple[Any, Mapping[str, int]]:
             fix="Save the file as UTF-8.",
         ) from error
     return (_json(text), {}) if kind in _JSON else _yaml(text)
+
+
+def placed(finding: Finding, lines: Mapping[str, int]) -> Finding:
+    """Add the line at which the part, or the nearest part around it, stands."""
+    pointer = finding.path
+    while pointer and pointer not in lines:
+        pointer = pointer.rpartition("/")[0]
+    line = lines.get(pointer)
+    return replace(finding, line=line) if line is not None else finding
 
 
 def _json(text: str) -> Any:

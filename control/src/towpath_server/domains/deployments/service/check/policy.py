@@ -1,0 +1,129 @@
+"""What the organisation's policies say of a manifest."""
+
+from typing import Any
+
+from towpath_server.core import documents
+from towpath_server.core.errors import Finding
+from towpath_server.domains.deployments.models import Resources
+from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.policies import service as policies
+from towpath_server.domains.policies.models import Mode
+from towpath_server.domains.policies.service import Facts
+from towpath_server.domains.projects.models import Project
+
+
+async def check(inquiry: Inquiry) -> None:
+    """
+    Judge a manifest by all policies in force.
+
+    A manifest that has other faults is judged by what is known of it.
+    """
+    if inquiry.project is None:
+        return
+    facts = _facts(inquiry, inquiry.project)
+    try:
+        _ = facts.size
+    except ValueError as error:
+        fix = "Write it flat; a manifest has a few levels."
+        inquiry.add("#", "TooDeep", f"The manifest cannot be judged: {error}.", fix)
+        return
+    verdict = await policies.judge(inquiry.tx, team_id=inquiry.project.team_id, facts=facts)
+    broken = bool(inquiry.draft.findings)
+    for raised in verdict.raised:
+        if broken and raised.finding.reason == policies.FAILED:
+            continue  # most likely because of what the manifest gets wrong itself
+        if raised.mode is Mode.ENFORCE:
+            inquiry.findings.append(raised.finding)
+        elif raised.mode is Mode.WARN:
+            inquiry.warnings.append(documents.placed(raised.finding, inquiry.draft.lines))
+        else:
+            inquiry.audited.append((raised.policy, raised.finding))
+    inquiry.policies = verdict.looked
+
+
+def noted(found: list[tuple[str, Finding]]) -> list[dict[str, str]]:
+    """Write what only the audit log is told."""
+    return [
+        {"policy": name, "reason": one.reason, "path": one.path, "message": one.message}
+        for name, one in found
+    ]
+
+
+def _facts(inquiry: Inquiry, project: Project) -> Facts:
+    draft, document = inquiry.draft, inquiry.draft.document
+    spec = document.get("spec")
+    unknown = {
+        name
+        for name, known in (
+            ("model", inquiry.version),
+            ("evaluations", inquiry.version),
+            ("runtime", inquiry.runtime),
+            ("resources", draft.resources),
+        )
+        if known is None
+    }
+    values: dict[str, Any] = {
+        "manifest": document,
+        "spec": spec if isinstance(spec, dict) else {},
+        "environment": str(inquiry.environment),
+        "team": project.path.partition("/")[0],
+        "project": project.path,
+        "caller": _caller(inquiry, project),
+        "model": _model(inquiry),
+        "runtime": _runtime(inquiry),
+        "resources": _resources(inquiry),
+        "evaluations": [],
+        "present": inquiry.present is not None,
+    }
+    return Facts(values, frozenset(unknown))
+
+
+def _caller(inquiry: Inquiry, project: Project) -> dict[str, str]:
+    caller = inquiry.caller
+    role = caller.platform_role or caller.roles.get(project.team_id)
+    return {
+        "kind": caller.kind.value,
+        "name": caller.name,
+        "role": role.value if role else "deploy",
+    }
+
+
+def _model(inquiry: Inquiry) -> dict[str, Any]:
+    version = inquiry.version
+    if version is None:
+        return {"format": ""}
+    return {
+        "name": version.model_name,
+        "version": version.number,
+        "digest": version.digest,
+        "format": version.format,
+        "licence": version.licence or "",
+        "size_bytes": version.size_bytes,
+        "tags": {},
+        "card": version.card or "",
+        "carries_code": version.format in policies.CODE_FORMATS,
+    }
+
+
+def _runtime(inquiry: Inquiry) -> dict[str, Any]:
+    runtime = inquiry.runtime
+    if runtime is None:
+        return {"name": ""}
+    return {
+        "name": runtime.name,
+        "version": runtime.version,
+        "shipped": runtime.shipped,
+        "code_formats": list(runtime.code_formats),
+    }
+
+
+def _resources(inquiry: Inquiry) -> dict[str, int]:
+    needs = inquiry.draft.resources or Resources()
+    given = {
+        "cpu_milli": needs.cpu_milli,
+        "memory_bytes": needs.memory_bytes,
+        "memory_limit_bytes": needs.memory_limit_bytes,
+        "gpus": needs.gpus,
+        "replicas": inquiry.draft.replicas,
+    }
+    return {name: value or 0 for name, value in given.items()}
