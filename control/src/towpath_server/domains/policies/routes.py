@@ -59,8 +59,9 @@ async def create(
     Its expressions are checked at once. It holds for what is deployed from now on; what runs stays.
     """
     body, kind = await request.body(), request.headers.get("content-type", "")
-    policy = await policies.apply(tx, caller, schemas.read_bytes(body, kind), if_match=if_match)
-    response.status_code = 201 if policy.revision == 1 else 200
+    draft = schemas.read_bytes(body, kind)
+    policy, new = await policies.apply(tx, caller, draft, if_match=if_match)
+    response.status_code = 201 if new else 200
     return PolicyOut.of(policy)
 
 

@@ -82,9 +82,11 @@ async def known_names(tx: Tx) -> set[str]:
 
 def _policy(row: Any) -> Policy:
     fields: dict[str, Any] = row._asdict()
-    return Policy(**{**fields, "mode": Mode(row.mode)})
+    fields["mode"] = Mode(row.mode)
+    return Policy(**fields)
 
 
 def _version(row: Any) -> PolicyVersion:
     fields: dict[str, Any] = row._asdict()
-    return PolicyVersion(**{**fields, "mode": Mode(row.mode)})
+    fields["mode"] = Mode(row.mode)
+    return PolicyVersion(**fields)

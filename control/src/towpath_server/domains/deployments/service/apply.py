@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.core import ids, revision, uses
@@ -203,7 +204,7 @@ async def _insert_revision(
 async def _note(
     tx: Tx, caller: Principal, deployment: Deployment, what: str, checked: Checked | None
 ) -> None:
-    changes = None
+    changes: dict[str, Any] | None = None
     if checked is not None:
         changes = {
             "name": checked.name,

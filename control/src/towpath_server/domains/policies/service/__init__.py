@@ -33,9 +33,11 @@ MAX_POLICIES = 100  # of the organisation, and of one team: all of them look at 
 
 async def apply(
     tx: Tx, caller: Principal, draft: PolicyDraft, *, if_match: int | None = None
-) -> Policy:
+) -> tuple[Policy, bool]:
     """
-    Set a policy; the same name again replaces it. It holds for the next manifest that is checked.
+    Set a policy, and tell whether it is new; the same name again replaces it.
+
+    It holds for the next manifest that is checked.
 
     Raises:
         NotFound: There is no such team that the caller may see.
@@ -55,12 +57,12 @@ async def apply(
     owner = team.id if team else None
     present = await store.find(tx, draft.name)
     if present is None:
-        return await _insert(tx, caller, draft, owner)
+        return await _insert(tx, caller, draft, owner), True
     if present.team_id != owner:
         raise NameTaken("policy", draft.name, owner="the organisation")
     revision.match(if_match, present.revision)
     if present.document == draft.document:
-        return await _called(tx, present)
+        return await _called(tx, present), False
     await store.change(tx, present, draft.mode, draft.document)
     changed = replace(
         present,
@@ -70,7 +72,7 @@ async def apply(
         updated_at_ms=tx.now_ms,
     )
     await _note(tx, caller, changed, "updated")
-    return await _called(tx, changed)
+    return await _called(tx, changed), False
 
 
 async def get(tx: Tx, caller: Principal, ref: str) -> Policy:

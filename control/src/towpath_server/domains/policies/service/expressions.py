@@ -209,7 +209,7 @@ class _Scan:
             elif token.kind == "name":
                 self._named(index, token)
             if token.text not in _SILENT or token.kind != "mark":
-                self._count(token)
+                self._count(index, token)
         parts = sum(counts["parts"] for counts in self._counts.values())
         if parts > self.most:
             raise Unusable(
@@ -262,16 +262,21 @@ class _Scan:
             fix = hint or f"Facts: {', '.join(BY_NAME)}; also `{VARIABLES}`."
             self._refuse(index, f"`{token.text}` is no fact", fix)
 
-    def _count(self, token: _Token) -> None:
+    def _count(self, index: int, token: _Token) -> None:
         depth = sum(1 for one in self._open if one is not None)
         counts = self._counts.setdefault(
             depth, dict.fromkeys(("parts", "whole", "long", "plus"), 0)
         )
         counts["parts"] += 1
         if token.kind != "text":
-            counts["whole"] += token.text in _WHOLE
+            counts["whole"] += token.text in _WHOLE and not self._beside_value(index)
             counts["long"] += token.text in _LONG
             counts["plus"] += token.text in {"+", "join"}
+
+    def _beside_value(self, index: int) -> bool:
+        """Tell whether a comparison ends at once, since one side is written down."""
+        beside = [self.tokens[at] for at in (index - 1, index + 1) if 0 <= at < len(self.tokens)]
+        return any(one.kind in {"text", "number"} for one in beside)
 
     def _at(self, index: int) -> str:
         return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
