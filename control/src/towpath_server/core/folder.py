@@ -10,8 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# A Unix socket's path must fit into 108 bytes, NUL included; `run/replicas/<id>.sock` needs 45 of
-# them.
+# A Unix socket's path must fit into 108 bytes, NUL included; `run/replicas/<id>/s.sock` needs
+# 47 of them.
 MAX_RUN_PATH_BYTES = 60
 
 

@@ -30,7 +30,7 @@ async def test_a_replica_becomes_ready_on_a_unix_socket(machine: Machine) -> Non
 
     seen = await machine.until(lambda o: o.state is State.READY)
 
-    assert seen.address == f"unix:{machine.folder.sockets / 'rep_1' / 'sock'}"
+    assert seen.address == f"unix:{machine.folder.sockets / 'rep_1' / 's.sock'}"
     assert await probe.healthy(seen.address, "/health", timeout_s=5)
 
 
@@ -296,7 +296,7 @@ async def test_the_log_is_bounded_while_the_server_goes_on_writing(machine: Mach
 
     async with asyncio.timeout(10):
         while not whole():
-            await probe.healthy(f"unix:{machine.folder.sockets}/rep_1/sock", "/health", timeout_s=1)
+            await probe.healthy(f"unix:{machine.folder.sockets}/rep_1/s.sock", "/health", timeout_s=1)
 
     assert bounded.stat().st_size <= 128 << 10
     last = await machine.replicas.logs("rep_1", tail=3)

@@ -44,7 +44,7 @@ class Place:
     @property
     def socket(self) -> Path:
         """Where it listens, or the relay before it."""
-        return self.sockets / "sock"
+        return self.sockets / "s.sock"
 
     @property
     def log(self) -> Path:
