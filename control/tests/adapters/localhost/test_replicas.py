@@ -296,7 +296,9 @@ async def test_the_log_is_bounded_while_the_server_goes_on_writing(machine: Mach
 
     async with asyncio.timeout(10):
         while not whole():
-            await probe.healthy(f"unix:{machine.folder.sockets}/rep_1/s.sock", "/health", timeout_s=1)
+            await probe.healthy(
+                f"unix:{machine.folder.sockets}/rep_1/s.sock", "/health", timeout_s=1
+            )
 
     assert bounded.stat().st_size <= 128 << 10
     last = await machine.replicas.logs("rep_1", tail=3)
