@@ -43,6 +43,7 @@ model_versions = Table(
     Column("licence", String(200)),
     Column("lineage", JSON, nullable=False),
     Column("created_by", String(64), nullable=False),
+    Column("scanned", JSON(none_as_null=True)),
     UniqueConstraint("model_id", "number"),
 )
 
