@@ -4,6 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
+import artifacts
 import pytest
 
 from towpath_server import bootstrap
@@ -37,7 +38,7 @@ def prepare(folder: Path, name: str, *, uri: str = "file:./model", runtime: str 
     """Lay a prepared model down as the set-up does."""
     place = folder / name
     (place / "model").mkdir(parents=True)
-    (place / "model" / "model.onnx").write_bytes(name.encode())
+    (place / "model" / "model.onnx").write_bytes(artifacts.onnx(name=name))
     (place / "card.md").write_text(f"# {name}\n")
     (place / "signature.json").write_text(json.dumps(SIGNATURE))
     (place / "towpath.yaml").write_text(MANIFEST.format(name=name, uri=uri, runtime=runtime))

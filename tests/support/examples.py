@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import artifacts
 from platform_api import Api
 
 _numbers = itertools.count(1)
@@ -57,7 +58,7 @@ class World:
 
     async def blob(self) -> dict[str, Any]:
         """Upload a file for the team `alpha`, and return how a version names it."""
-        content = self.name("weights").encode()
+        content = artifacts.onnx(name=self.name("weights"))
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         uploader = self.api.as_(self.tokens["alpha developer"])
         await uploader.call("PUT", f"/blobs/{digest}", content=content, status=201)

@@ -11,15 +11,17 @@ import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.core import documents, revision
+from towpath_server.core import deferred, documents, revision
 from towpath_server.core import log as logging
 from towpath_server.core.access import SYSTEM
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
+from towpath_server.core.deferred import Deferred
 from towpath_server.core.errors import InvalidRequest, TowpathError
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.models import Deployment
@@ -60,25 +62,39 @@ class Say(Protocol):
 
 async def first_start(db: Database, settings: Settings, facilities: Facilities, say: Say) -> None:
     """Create what a platform must have, and on an empty database the demo; once is enough."""
-    async with db.write() as tx:
-        declared = platform.Declared(
-            settings.organization,
-            settings.currency,
-            settings.egress_allow,
-            settings.max_table_age.in_ms(),
-        )
-        await platform.declare(tx, declared)
-        admin = await users.ensure_admin_key(tx, settings.admin_key)
-        await policies.install_defaults(tx)
-        told: dict[str, object] = {"admin_key": admin.reveal()} if admin else {}
-        if settings.demo and not await teams.exists(tx):
-            project, demo_key = await _project(tx)
-            told["demo_key"] = demo_key
-            created = await _deployments(tx, facilities, project, demo_folder(settings))
-            if created:
-                await platform.await_endpoints(tx, [found.endpoint_id for found in created])
-        if told:
-            say("keys", **told)
+    demo = _Demo(facilities, demo_folder(settings)) if settings.demo else None
+    await deferred.write(db, lambda tx: _first_start(tx, settings, demo, say))
+
+
+@dataclass
+class _Demo:
+    """The prepared models of this machine."""
+
+    facilities: Facilities
+    folder: Path | None
+    unsound: set[Path] = field(default_factory=set)
+    """Manifests of those that could not be scanned."""
+
+
+async def _first_start(tx: Tx, settings: Settings, demo: _Demo | None, say: Say) -> None:
+    declared = platform.Declared(
+        settings.organization,
+        settings.currency,
+        settings.egress_allow,
+        settings.max_table_age.in_ms(),
+    )
+    await platform.declare(tx, declared)
+    admin = await users.ensure_admin_key(tx, settings.admin_key)
+    await policies.install_defaults(tx)
+    told: dict[str, object] = {"admin_key": admin.reveal()} if admin else {}
+    if demo is not None and not await teams.exists(tx):
+        project, demo_key = await _project(tx)
+        told["demo_key"] = demo_key
+        created = await _deployments(tx, project, demo)
+        if created:
+            await platform.await_endpoints(tx, [found.endpoint_id for found in created])
+    if told:
+        say("keys", **told)
 
 
 async def settle(db: Database, watch: Watch) -> None:
@@ -160,22 +176,45 @@ async def _project(tx: Tx) -> tuple[Project, str]:
     return project, secret.reveal()
 
 
-async def _deployments(
-    tx: Tx, facilities: Facilities, project: Project, folder: Path | None
-) -> list[Deployment]:
-    """Deploy every prepared model; one that cannot be is left out, and the log says why."""
-    if folder is None:
+async def _deployments(tx: Tx, project: Project, demo: _Demo) -> list[Deployment]:
+    """
+    Deploy every prepared model; one that cannot be is left out, and the log says why.
+
+    Raises:
+        Deferred: Some were not scanned yet.
+    """
+    if demo.folder is None:
         log.warning("demo.models_missing", fix="`make setup` prepares them")
         return []
-    created = []
-    for manifest in await asyncio.to_thread(_manifests, folder):
+    created: list[Deployment] = []
+    waiting: dict[Path, Deferred] = {}
+    for manifest in await asyncio.to_thread(_manifests, demo.folder):
+        if manifest in demo.unsound:
+            continue
         try:
             async with tx.connection.begin_nested():
-                created.append(await _deploy(tx, facilities, project, manifest))
+                created.append(await _deploy(tx, demo.facilities, project, manifest))
+        except Deferred as first:
+            waiting[manifest] = first
         except TowpathError as error:
-            found = [finding.message for finding in error.findings]
-            log.warning("demo.model_skipped", manifest=str(manifest), why=error.detail, found=found)
+            _skipped(manifest, error)
+    if waiting:
+        raise Deferred(lambda db: _scan(db, demo, waiting))
     return created
+
+
+async def _scan(db: Database, demo: _Demo, waiting: Mapping[Path, Deferred]) -> None:
+    for manifest, one in waiting.items():
+        try:
+            await one.work(db)
+        except TowpathError as error:
+            demo.unsound.add(manifest)
+            _skipped(manifest, error)
+
+
+def _skipped(manifest: Path, error: TowpathError) -> None:
+    found = [finding.message for finding in error.findings]
+    log.warning("demo.model_skipped", manifest=str(manifest), why=error.detail, found=found)
 
 
 async def _deploy(tx: Tx, facilities: Facilities, project: Project, manifest: Path) -> Deployment:
@@ -186,7 +225,7 @@ async def _deploy(tx: Tx, facilities: Facilities, project: Project, manifest: Pa
     version = await models.import_version(
         tx,
         SYSTEM,
-        facilities.artifacts,
+        facilities,
         owner=(project, Visibility.ORGANIZATION),
         source=_source(folder, str(model.get("uri", ""))),
         draft=VersionDraft(

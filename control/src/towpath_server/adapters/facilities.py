@@ -1,6 +1,6 @@
 """What this machine offers to the domains: where bytes lie, and what may run here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.requests import Request
@@ -8,6 +8,7 @@ from starlette.requests import Request
 from towpath_server.adapters.compute import Compute
 from towpath_server.adapters.localhost.replicas import LocalReplicas
 from towpath_server.adapters.localhost.spec import Limits, Mode
+from towpath_server.adapters.modelfiles.scanner import Scanner
 from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.core.config import BatchSettings, ComputeSettings, Settings
 from towpath_server.core.folder import DataFolder
@@ -27,6 +28,8 @@ class Facilities:
     bodies: FolderStore
     """Logged bodies of requests, sealed."""
     batches: BatchSettings
+    scanner: Scanner = field(default_factory=Scanner)
+    """Reads what was uploaded, apart from this process."""
     runtimes_dir: Path | None = None
     """Further runtime descriptions, beside those that are shipped."""
 

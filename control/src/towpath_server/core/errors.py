@@ -56,6 +56,8 @@ class TowpathError(Exception):
     code: ClassVar[str]
     kind: ClassVar[Kind]
     title: ClassVar[str]
+    audited: ClassVar[bool] = False
+    """Whether a refusal is written down although its kind is a mistake and no attempt."""
 
     def __init_subclass__(cls, **kw: object) -> None:
         super().__init_subclass__(**kw)

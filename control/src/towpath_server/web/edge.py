@@ -16,7 +16,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.types import Message, Receive
 
-from towpath_server.core import log, suggest, tokens
+from towpath_server.core import deferred, log, suggest, tokens
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import (
@@ -29,7 +29,7 @@ from towpath_server.core.errors import (
 )
 from towpath_server.web import idempotency, state
 from towpath_server.web.problems import BodyTooLarge
-from towpath_server.web.state import Refusal
+from towpath_server.web.state import Refusal, State
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -95,7 +95,7 @@ class TransactionRoute(AuthenticatedRoute):
         try:
             return await _write(bounded, inner)
         except TowpathError as error:
-            if error.kind not in _NOT_AUDITED:
+            if error.audited or error.kind not in _NOT_AUDITED:
                 await self._record(request, error)
             raise
 
@@ -121,16 +121,27 @@ async def _write(request: Request, inner: Handler) -> Response:
         target,
         await request.body(),
     )
+    answer, tx = await deferred.attempt(
+        platform.db, lambda: _transact(platform, request, inner, claim)
+    )
+    if tx is not None:
+        await _await_gateways(request, tx, answer)
+    return answer
+
+
+async def _transact(
+    platform: State, request: Request, inner: Handler, claim: idempotency.Claim | None
+) -> tuple[Response, Tx | None]:
+    """Run the route in a transaction; none is returned where the answer is a former one's."""
     async with platform.db.write() as tx:
         former = await idempotency.begin(tx, claim) if claim else None
         if former is not None:
-            return _replayed(former)
+            return _replayed(former), None
         request.state.tx = tx
         answer = _tagged(await inner(request))
         if claim:
             await idempotency.keep(tx, claim, _kept(answer))
-    await _await_gateways(request, tx, answer)
-    return answer
+    return answer, tx
 
 
 async def _authenticate(request: Request) -> Principal:

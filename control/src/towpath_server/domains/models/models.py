@@ -42,6 +42,28 @@ class VersionDraft:
     card: str | None = None
     licence: str | None = None
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    scanned: "Scanned | None" = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Something in a version's files that runs when it is loaded."""
+
+    path: str
+    reason: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What the scan of a version's files has shown."""
+
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Facts as they stand in the files: `weights_bytes`, `context_length`, …."""
+    carries_code: bool = False
+    """Whether loading it runs code that came with it."""
+    findings: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +85,7 @@ class ModelVersion:
     licence: str | None
     lineage: Mapping[str, Any]
     created_by: str
+    scanned: Scanned = field(default_factory=Scanned)
 
     @property
     def size_bytes(self) -> int:

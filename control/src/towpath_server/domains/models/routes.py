@@ -25,6 +25,7 @@ from towpath_server.domains.models.schemas import (
     VersionOut,
     visibility,
 )
+from towpath_server.domains.scans.errors import ArtifactRefused
 from towpath_server.web import edge
 from towpath_server.web.deps import Caller, IfMatch, Paging, Platform, ReadTx, WriteTx
 from towpath_server.web.paging import Page
@@ -81,13 +82,23 @@ async def delete(model: Ref, caller: Caller, tx: WriteTx, if_match: IfMatch) -> 
 @router.post(
     "/{model}/versions",
     status_code=201,
-    responses={200: {"model": VersionOut}, **problems(NotFound, Forbidden, FilesUnknown)},
+    responses={
+        200: {"model": VersionOut},
+        **problems(NotFound, Forbidden, FilesUnknown, ArtifactRefused),
+    },
 )
-async def create_version(
-    model: Ref, body: VersionCreate, caller: Caller, tx: WriteTx, response: Response
+async def create_version(  # noqa: PLR0917 (FastAPI passes them by name)
+    model: Ref,
+    body: VersionCreate,
+    caller: Caller,
+    tx: WriteTx,
+    response: Response,
+    machine: Machine,
 ) -> VersionOut:
-    """Register uploaded files as the next version; 200 when the newest one is just that."""
-    version, fresh = await models.add_version(tx, caller, model, body.draft(), project=body.project)
+    """Register uploaded files, once they are scanned, as the next version; 200 when it is there."""
+    version, fresh = await models.add_version(
+        tx, caller, model, body.draft(), facilities=machine, project=body.project
+    )
     response.status_code = 201 if fresh else 200
     return VersionOut.of(version)
 

@@ -1,5 +1,6 @@
 """Models on the wire."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -125,6 +126,15 @@ class VersionCreate(In):
         )
 
 
+class FoundOut(Out):
+    """Something in a version's files that runs when it is loaded."""
+
+    path: str
+    reason: str
+    message: str
+    fix: str
+
+
 class VersionOut(Resource):
     """One immutable content of a model."""
 
@@ -139,6 +149,12 @@ class VersionOut(Resource):
     card: str | None
     licence: str | None
     lineage: dict[str, Any]
+    metadata: dict[str, Any] = Field(
+        description="Facts that stand in the files: `architecture`, `parameters`, `weights_bytes`, "
+        "`quantization`, `context_length`, `layers`, `kv_heads`, `head_dim`, …."
+    )
+    carries_code: bool = Field(description="Whether loading it runs code that came with it.")
+    findings: list[FoundOut] = Field(description="What of it is code, where it carries some.")
 
     @classmethod
     def of(cls, version: ModelVersion) -> "VersionOut":
@@ -159,6 +175,9 @@ class VersionOut(Resource):
             card=version.card,
             licence=version.licence,
             lineage=dict(version.lineage),
+            metadata=dict(version.scanned.metadata),
+            carries_code=version.scanned.carries_code,
+            findings=[FoundOut(**asdict(one)) for one in version.scanned.findings],
         )
 
 

@@ -11,7 +11,7 @@ from towpath_server.core import ids, queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.models.models import Model, ModelVersion, Visibility
+from towpath_server.domains.models.models import Found, Model, ModelVersion, Scanned, Visibility
 from towpath_server.domains.models.tables import artifact_uploads, model_versions, models
 
 
@@ -58,6 +58,7 @@ async def insert_version(tx: Tx, version: ModelVersion) -> None:
     """Add a version."""
     row: dict[str, Any] = asdict(version)
     row.pop("model_name")
+    row["scanned"] = asdict(version.scanned)
     row["files"] = [asdict(file) for file in version.files]
     await tx.execute(model_versions.insert().values(**row))
 
@@ -123,4 +124,12 @@ def _version(row: Any, model: Model) -> ModelVersion:
     fields: dict[str, Any] = row._asdict()
     fields["files"] = tuple(StoredFile(**file) for file in row.files)
     fields["model_name"] = model.name
+    fields["scanned"] = _scanned(row.scanned)
     return ModelVersion(**fields)
+
+
+def _scanned(document: Any) -> Scanned:
+    if document is None:  # registered before there were scans
+        return Scanned()
+    findings = tuple(Found(**one) for one in document["findings"])
+    return Scanned(document["metadata"], document["carries_code"], findings)

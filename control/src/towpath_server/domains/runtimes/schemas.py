@@ -35,6 +35,8 @@ class RuntimeOut(Out):
     """Request fields that reach the engine."""
     args: dict[str, RangeOut]
     """Start arguments that a manifest may set."""
+    code_formats: list[str]
+    """Formats with code that it is made for."""
     shipped: bool
 
     @classmethod
@@ -49,5 +51,6 @@ class RuntimeOut(Out):
             quirks=list(runtime.quirks),
             request_fields={n: RangeOut.of(rule) for n, rule in runtime.request_fields.items()},
             args={name: RangeOut.of(rule) for name, rule in runtime.args.items()},
+            code_formats=list(runtime.code_formats),
             shipped=runtime.shipped,
         )

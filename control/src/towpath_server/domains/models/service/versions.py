@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.objectstore.errors import ArtifactMissing
 from towpath_server.adapters.objectstore.folder import (
-    FolderStore,
     StoredFile,
     list_digest,
     safe_path,
@@ -17,13 +17,29 @@ from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.models import store
-from towpath_server.domains.models.models import Model, ModelVersion, VersionDraft, Visibility
+from towpath_server.domains.models.models import (
+    Found,
+    Model,
+    ModelVersion,
+    Scanned,
+    VersionDraft,
+    Visibility,
+)
 from towpath_server.domains.models.service import names, uploads
 from towpath_server.domains.projects.models import Project
+from towpath_server.domains.scans import service as scans
+
+_MAX_FOUND = 100  # findings that a version keeps: the first ones say what it is
 
 
 async def add_version(
-    tx: Tx, caller: Principal, ref: str, draft: VersionDraft, *, project: str | None = None
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    draft: VersionDraft,
+    *,
+    facilities: Facilities,
+    project: str | None = None,
 ) -> tuple[ModelVersion, bool]:
     """
     Register uploaded files as the next version; tell whether there was one to register.
@@ -38,6 +54,8 @@ async def add_version(
         Forbidden: The caller may not add versions to it.
         FilesUnknown: The caller has not uploaded all of the files.
         InvalidRequest: Paths or sizes do not hold.
+        Deferred: The files are to be scanned first.
+        ArtifactRefused: The scan found what no model of this format may have.
     """
     _check_files(draft.files)
     model = await store.find(tx, ref)
@@ -49,13 +67,13 @@ async def add_version(
         )
     caller.require(Verb.UPDATE, "model", team=model.team_id, project=model.project_id)
     await uploads.check(tx, caller, draft.files)
-    return await _append(tx, caller, model, draft)
+    return await _append(tx, caller, model, await _scan(tx, facilities, draft))
 
 
 async def import_version(
     tx: Tx,
     caller: Principal,
-    artifacts: FolderStore,
+    facilities: Facilities,
     *,
     owner: tuple[Project, Visibility],
     source: Path,
@@ -70,15 +88,18 @@ async def import_version(
 
     Raises:
         ArtifactMissing: There is nothing at `source`.
+        Deferred: The files are to be scanned first.
+        ArtifactRefused: The scan found what no model of this format may have.
     """
     files = []
     for path, relative in _walk(source):
-        stored = await artifacts.import_file(path)
+        stored = await facilities.artifacts.import_file(path)
         files.append(replace(stored, path=relative))
     model = await store.find(tx, name)
     if model is None:
         model = await names.insert(tx, caller, name, owner)
-    version, _ = await _append(tx, caller, model, replace(draft, files=tuple(files)))
+    draft = await _scan(tx, facilities, replace(draft, files=tuple(files)))
+    version, _ = await _append(tx, caller, model, draft)
     return version
 
 
@@ -115,6 +136,17 @@ async def list_versions(tx: Tx, caller: Principal, ref: str, window: Window) -> 
     return Slice.cut(await store.versions(tx, model, window), window)
 
 
+async def _scan(tx: Tx, facilities: Facilities, draft: VersionDraft) -> VersionDraft:
+    """Add what stands in the files: facts, what of it is code, a signature where none is given."""
+    judged = await scans.admit(tx, facilities, draft.files, form=draft.format)
+    findings = tuple(
+        Found(scans.where(path, one), one.reason, one.message, one.fix)
+        for path, one in judged.issues[:_MAX_FOUND]
+    )
+    scanned = Scanned(judged.facts, judged.carries_code(draft.format), findings)
+    return replace(draft, signature=draft.signature or judged.signature, scanned=scanned)
+
+
 async def _append(
     tx: Tx, caller: Principal, model: Model, draft: VersionDraft
 ) -> tuple[ModelVersion, bool]:
@@ -138,6 +170,7 @@ async def _append(
         licence=draft.licence,
         lineage=draft.lineage,
         created_by=caller.id,
+        scanned=draft.scanned or Scanned(),
     )
     await store.insert_version(tx, version)
     changes = {"version": version.number, "digest": digest}

@@ -12,6 +12,7 @@ from towpath_server.core.errors import Finding, InvalidRequest
 from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
 from towpath_server.domains.deployments.models import Checked, Deployment, Draft
 from towpath_server.domains.deployments.service.check import (
+    code,
     machine,
     model,
     outcome,
@@ -60,6 +61,7 @@ async def check(
     inquiry.present = await _present(inquiry)
     inquiry.version = await model.find(inquiry)
     inquiry.runtime = runtime.find(inquiry)
+    code.check(inquiry)
     machine.check(inquiry)
     await machine.memory(inquiry)
     if inquiry.project is not None:

@@ -101,7 +101,7 @@ def _model(inquiry: Inquiry) -> dict[str, Any]:
         "size_bytes": version.size_bytes,
         "tags": {},
         "card": version.card or "",
-        "carries_code": version.format in policies.CODE_FORMATS,
+        "carries_code": version.scanned.carries_code,
     }
 
 
