@@ -304,6 +304,9 @@ class ModelVersion(Resource):
     card: str | None
     licence: str | None
     lineage: dict[str, Any]
+    metadata: dict[str, Any]
+    carries_code: bool
+    findings: list[dict[str, Any]]
 
 
 class Runtime(Model):
@@ -317,6 +320,7 @@ class Runtime(Model):
     quirks: list[str]
     request_fields: dict[str, Any]
     args: dict[str, Any]
+    code_formats: list[str]
 
 
 class Gpu(Model):

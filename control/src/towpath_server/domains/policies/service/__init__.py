@@ -22,7 +22,6 @@ from towpath_server.domains.policies.models import (
     Verdict,
 )
 from towpath_server.domains.policies.service import rules
-from towpath_server.domains.policies.service.facts import CODE_FORMATS as CODE_FORMATS
 from towpath_server.domains.policies.service.facts import Facts as Facts
 from towpath_server.domains.policies.service.rules import FAILED as FAILED
 from towpath_server.domains.policies.service.shipped import defaults as defaults

@@ -53,7 +53,7 @@ FACTS: tuple[Fact, ...] = (
             "size_bytes": "of all its files",
             "tags": "map of its tags",
             "card": "its model card in Markdown; empty when it has none",
-            "carries_code": "whether files of this format run code where they are loaded",
+            "carries_code": "whether its files run code where they are loaded, by their scan",
         },
     ),
     Fact(

@@ -13,9 +13,7 @@ def check(inquiry: Inquiry) -> None:
     first = version.scanned.findings[0] if version.scanned.findings else None
     what = f" (`{first.path}`: {first.message})" if first else ""
     fits = [
-        f"`{one.name}`"
-        for one in inquiry.catalog.runtimes
-        if version.format in one.code_formats
+        f"`{one.name}`" for one in inquiry.catalog.runtimes if version.format in one.code_formats
     ]
     alone = first.fix if first else "Push the model in a format without code."
     inquiry.add(
