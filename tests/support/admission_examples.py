@@ -105,3 +105,52 @@ async def _(world: World) -> Call:
 @example("DELETE", "/blocks/{block}")
 async def _(world: World) -> Call:
     return Call(await _block(world))
+
+
+async def _quotas(world: World) -> list[Any]:
+    """A team has one per environment."""
+    found: Any = await world.api.get(f"/quotas?team={world.teams['alpha']}&environment=staging")
+    return found["items"]
+
+
+async def _quota(world: World) -> str:
+    found = await _quotas(world)
+    made: Any = found[0] if found else None
+    if made is None:
+        body = {"team": world.teams["alpha"], "environment": "staging", "replicas": 4}
+        made = await world.api.create("/quotas", **body)
+    return f"/quotas/{made['id']}"
+
+
+@example("POST", "/quotas")
+async def _(world: World) -> Call:
+    for one in await _quotas(world):
+        await world.api.call("DELETE", f"/quotas/{one['id']}", status=204)
+    cpu = world.name("cpu").removeprefix("cpu-")
+    body = {"team": world.teams["alpha"], "environment": "staging", "cpu": cpu, "memory": "64Gi"}
+    return Call("/quotas", {**body, "replicas": 4, "gpus": {"h100-80gb": 8}})
+
+
+@example("GET", "/quotas")
+async def _(world: World) -> Call:
+    return Call("/quotas")
+
+
+@example("GET", "/quotas/{quota}")
+async def _(world: World) -> Call:
+    return Call(await _quota(world))
+
+
+@example("GET", "/quotas/{quota}/state")
+async def _(world: World) -> Call:
+    return Call(f"{await _quota(world)}/state")
+
+
+@example("PATCH", "/quotas/{quota}")
+async def _(world: World) -> Call:
+    return Call(await _quota(world), {"replicas": 6, "gpus": None})
+
+
+@example("DELETE", "/quotas/{quota}")
+async def _(world: World) -> Call:
+    return Call(await _quota(world))

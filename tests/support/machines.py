@@ -72,6 +72,16 @@ class Machine:
         return self.folder.replicas / replica / "log"
 
 
+class Present:
+    """The replicas of whichever control plane lives now, for what is composed once."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._machine.replicas, name)
+
+
 def alive(pid: int) -> bool:
     return start_of(pid) is not None
 

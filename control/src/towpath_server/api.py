@@ -32,6 +32,7 @@ from towpath_server.domains.policies import routes as policies
 from towpath_server.domains.prices import routes as prices
 from towpath_server.domains.projects import routes as projects
 from towpath_server.domains.providers import routes as providers
+from towpath_server.domains.quotas import routes as quotas
 from towpath_server.domains.runtimes import routes as runtimes
 from towpath_server.domains.teams import routes as teams
 from towpath_server.domains.usage import routes as usage
@@ -60,6 +61,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     providers.router,
     limits.router,
     budgets.router,
+    quotas.router,
     providers.vendor_router,
     prices.router,
     blocks.router,

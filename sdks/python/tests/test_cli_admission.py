@@ -58,6 +58,16 @@ LISTS: dict[str, list[dict[str, Any]]] = {
         }
     ],
 }
+QUOTA = {
+    **RESOURCE,
+    "id": "quo_01jd0000000000000000000000",
+    "team_name": "care",
+    "environment": "sandbox",
+    "replicas": 20,
+    "cpu": None,
+    "memory": "64Gi",
+    "gpus": {},
+}
 LIMIT, BUDGET, BLOCK = LISTS["limits"][0], LISTS["budgets"][0], LISTS["blocks"][0]
 STATE = {
     "limit": LIMIT["id"],
@@ -258,6 +268,7 @@ begins anew 2026-01-06 00:00 UTC
 def test_quotas_are_one_page(cli: Any) -> None:
     cli.fake.answer("GET", "/api/v1/limits", listed(*LISTS["limits"]))
     cli.fake.answer("GET", "/api/v1/budgets", listed(*LISTS["budgets"]))
+    cli.fake.answer("GET", "/api/v1/quotas", listed(QUOTA))
 
     done = cli("quotas")
 
@@ -271,10 +282,14 @@ team care on endpoint …  600 requests/min (burs…  lim_01jd000000000000000000
 of                  amount                  mode  id
 project care/tria…  1,000,000 tokens a day  hard  bud_01jd0000000000000000000000
 team care           250 a month             soft  bud_01jd0000000000000000000001
+
+team  environment  at most                     id
+care  sandbox      20 replicas, 64Gi, no GPUs  quo_01jd0000000000000000000000
 """,
             """\
 
-Rates: `towpath limits`; amounts: `towpath budgets`; machines: `towpath nodes`
+Rates: `towpath limits`; amounts: `towpath budgets`
+What a team has free: `towpath quotas show TEAM`; machines: `towpath nodes`
 """,
         )
     )

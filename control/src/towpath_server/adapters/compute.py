@@ -133,6 +133,10 @@ class Gpu:
     mig: str | None = None
     """Profile of a part, such as `1g.10gb`; none: the whole GPU."""
 
+    def called(self, name: str) -> bool:
+        """Tell whether a manifest may mean it by this class or MIG profile."""
+        return name in {self.gpu_class, self.mig, f"mig-{self.mig}"}
+
 
 @dataclass(frozen=True)
 class Isolation:

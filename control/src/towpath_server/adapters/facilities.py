@@ -12,6 +12,7 @@ from towpath_server.adapters.modelfiles.scanner import Scanner
 from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.core.config import BatchSettings, ComputeSettings, Settings
 from towpath_server.core.folder import DataFolder
+from towpath_server.core.quota_settings import QuotaSettings
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Facilities:
     bodies: FolderStore
     """Logged bodies of requests, sealed."""
     batches: BatchSettings
+    quotas: QuotaSettings
     scanner: Scanner = field(default_factory=Scanner)
     """Reads what was uploaded, apart from this process."""
     runtimes_dir: Path | None = None
@@ -45,6 +47,7 @@ class Facilities:
             files=FolderStore(folder.files),
             bodies=FolderStore(folder.bodies),
             batches=settings.batches,
+            quotas=settings.quotas,
             runtimes_dir=settings.runtimes_dir,
         )
 

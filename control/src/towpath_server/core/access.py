@@ -72,6 +72,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "endpoint": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "provider": {_R: {Role.ANYONE}, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "limit": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
+        "quota": {_R: _SEE, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "block": {_R: _OVERSEE, _C: _PLATFORM, _D: _PLATFORM},
         "budget": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "vendor": {_R: {Role.ANYONE}},

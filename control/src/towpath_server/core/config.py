@@ -29,6 +29,7 @@ from pydantic_settings import (
 
 from towpath_server.core import durations, egress, suggest
 from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathError
+from towpath_server.core.quota_settings import QuotaSettings
 from towpath_server.core.seal import MIN_KEY_LENGTH
 from towpath_server.core.secret import Secret
 from towpath_server.core.urls import engine_url
@@ -280,6 +281,10 @@ class Settings(BaseSettings):
     batches: BatchSettings = Field(default_factory=BatchSettings, description="Files and batches.")
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Model servers on this machine."
+    )
+
+    quotas: QuotaSettings = Field(
+        default_factory=QuotaSettings, description="Capacity of teams without a quota."
     )
 
     @field_validator("egress_allow", mode="before")

@@ -87,6 +87,16 @@ async def bump(tx: Tx, noun: str, id: str) -> int:  # noqa: A002 (the word the c
     return tx.revision
 
 
+async def hold(tx: Tx) -> None:
+    """
+    Wait for every change that is under way, and keep others waiting until this one is over.
+
+    What is decided from the rows of others, such as whether there is room, holds at the commit. It
+    is the row that `bump` locks, so that there is one lock and no order of several.
+    """
+    await tx.execute(select(_counter.c.value).with_for_update())
+
+
 async def current(tx: Tx) -> int:
     """Return the highest revision committed; 0 before the first."""
     return (await tx.execute(select(_counter.c.value))).scalar_one_or_none() or 0

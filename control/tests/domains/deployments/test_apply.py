@@ -100,7 +100,7 @@ async def test_a_refusal_lists_everything_and_leaves_nothing(world: World) -> No
         (
             {"resources": {"limits": {"nvidia.com/gpu": 3}}, "scaling": {"minReplicas": 2}},
             "#/spec/resources/limits/nvidia.com~1gpu",
-            "6 GPUs in all, and this machine has 4",
+            "asks for 6 GPUs in all",
         ),
         (
             {"resources": {"requests": {"memory": "2Mi"}, "limits": {"memory": "1Mi"}}},
@@ -126,7 +126,9 @@ async def test_a_dry_run_says_what_would_come_of_it_and_changes_nothing(world: W
         status=200,
     )
 
-    assert answer.json()["message"] == "models:/triage/1 on tiny 1.0, 1 replica, 64 MiB requested"
+    assert answer.json()["message"] == (
+        "models:/triage/1 on tiny 1.0, 1 replica, quota 1 of 10 replicas, 0.06 GiB requested"
+    )
     assert answer.json()["operations"] == ["predict"]
     assert (await world.api.get("/deployments"))["items"] == []
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from towpath_server.core.errors import ManifestUnreadable
 from towpath_server.core.money import Amounts, PriceDraft
+from towpath_server.core.quantity import quantity
 from towpath_server.domains.deployments.models import Draft
 from towpath_server.domains.deployments.schemas import read, read_bytes
-from towpath_server.domains.deployments.schemas.quantity import quantity
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
 YAML = "application/yaml"
@@ -130,7 +130,6 @@ def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "pointer"),
     [
-        ({"accelerator": {"class": "h100"}}, "#/spec/accelerator"),
         ({"smokeTests": []}, "#/spec/smokeTests"),
         ({"gates": {}}, "#/spec/gates"),
         ({"rollout": {}}, "#/spec/rollout"),

@@ -16,7 +16,12 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
-from towpath.resources.admission import AsyncBlocks, AsyncBudgets, AsyncLimits
+from towpath.resources.admission import (
+    AsyncBlocks,
+    AsyncBudgets,
+    AsyncLimits,
+    AsyncQuotas,
+)
 from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
 from towpath.resources.inference import (
@@ -235,6 +240,11 @@ class AsyncTowpath:
     def budgets(self) -> AsyncBudgets:
         """How much may be used in a period."""
         return AsyncBudgets(self)
+
+    @cached_property
+    def quotas(self) -> AsyncQuotas:
+        """What teams may reserve."""
+        return AsyncQuotas(self)
 
     @cached_property
     def blocks(self) -> AsyncBlocks:

@@ -51,7 +51,7 @@ class Gpus:
         Raises:
             NoGpu: Too few of them are free.
         """
-        fitting = [d.gpu for d in self.devices if _fits(d.gpu, gpu_class)]
+        fitting = [d.gpu for d in self.devices if gpu_class is None or d.gpu.called(gpu_class)]
         mine = [gpu for gpu in fitting if self._owners.get(gpu.uuid) == replica]
         free = [gpu for gpu in fitting if gpu.uuid not in self._owners]
         chosen = (mine + free)[:count]
@@ -165,10 +165,6 @@ def class_of(name: str, memory_bytes: int) -> str:
     stated = re.search(r"(\d+)\s?GB", name, re.IGNORECASE)
     gigabytes = int(stated.group(1)) if stated else round(memory_bytes / 2**30)
     return f"{model.lower()}-{gigabytes}gb"
-
-
-def _fits(gpu: Gpu, wanted: str | None) -> bool:
-    return wanted is None or wanted in {gpu.gpu_class, gpu.mig, f"mig-{gpu.mig}"}
 
 
 def _text(value: str | bytes) -> str:

@@ -114,6 +114,8 @@ class Draft:
     metadata: MetadataDraft | None
     model: ModelDraft | None
     runtime: RuntimeDraft | None
+    accelerator: str | None
+    """Class of the GPUs."""
     resources: Resources | None
     replicas: int | None
     max_concurrency: int | None
@@ -146,17 +148,29 @@ class Workload:
     startup: ProbeDraft
     readiness: ProbeDraft
     gpus: int = 0
+    gpu_class: str | None = None
     cpu_limit_milli: int | None = None
 
     @property
     def digest(self) -> str:
         """Digest over all of it."""
         facts = asdict(self)
-        for name in ("gpus", "cpu_limit_milli"):  # so that older workloads keep theirs
+        for name in ("gpus", "gpu_class", "cpu_limit_milli"):  # so that older workloads keep theirs
             if not facts[name]:
                 del facts[name]
         text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What one replica is reserved of its machine and of its team's quota."""
+
+    cpu_milli: int
+    memory_bytes: int
+    """0 where nothing says how much it takes."""
+    gpus: int = 0
+    gpu_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +204,7 @@ class Revision:
     workload: Workload
     serving: Serving
     replicas: int
-    memory_bytes: int
+    reserved: Reservation
     created_at_ms: int
     created_by: str
     warnings: tuple[Finding, ...] = ()
@@ -305,7 +319,7 @@ class Checked:
     workload: Workload
     serving: Serving
     replicas: int
-    memory_bytes: int
+    reserved: Reservation
     prices: tuple[PriceDraft, ...]
     access: AccessDraft
     timeouts: Timeouts

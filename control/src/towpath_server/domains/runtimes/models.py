@@ -49,6 +49,26 @@ class ProbeRule:
 
 
 @dataclass(frozen=True)
+class MemoryRule:
+    """
+    What a model server takes beside the weights, measured (`docs/concepts/fit.md`).
+
+    The last three name start arguments.
+    """
+
+    overhead_bytes: int
+    """The program, before it has loaded anything."""
+    per_thread_bytes: int = 0
+    factor: float = 1.0
+    """Bytes in memory for each byte of the files."""
+    context: str | None = None
+    """Tokens of one slot."""
+    slots: str | None = None
+    cache_mib: str | None = None
+    """Bound of a cache that fills with use, in MiB."""
+
+
+@dataclass(frozen=True)
 class Runtime:
     """A way to serve some formats, at one version."""
 
@@ -72,6 +92,8 @@ class Runtime:
     """Where it departs from its dialect."""
     files: tuple[str, ...]
     """What its server reads of the machine, beside the system's libraries and Python."""
+    memory: MemoryRule | None
+    """None: how much it takes is not known."""
     shipped: bool
     """Whether it comes with the platform, or from the organisation's own folder."""
 

@@ -19,7 +19,7 @@ from towpath_server.core import suggest
 from towpath_server.core.errors import Finding
 from towpath_server.core.upstream import Quirk
 from towpath_server.domains.runtimes.errors import RuntimeDescriptionInvalid
-from towpath_server.domains.runtimes.models import Catalog, ProbeRule, Range, Runtime
+from towpath_server.domains.runtimes.models import Catalog, MemoryRule, ProbeRule, Range, Runtime
 
 _PACKAGE = "towpath_runtimes.descriptions"
 _MAX_BYTES = 1 << 20  # a description is a page; anything larger is a mistake
@@ -58,6 +58,15 @@ class _Probe(_Part):
     failure_threshold: int = Field(ge=1, le=100_000)
 
 
+class _Memory(_Part):
+    overhead_bytes: int = Field(ge=0, le=1 << 40)
+    per_thread_bytes: int = Field(0, ge=0, le=1 << 40)
+    factor: float = Field(1.0, ge=0, le=100)
+    context: str | None = None
+    slots: str | None = None
+    cache_mib: str | None = None
+
+
 class _Spec(_Part):
     formats: list[str] = Field(min_length=1)
     dialect: Literal["openai", "kserve_v2"]
@@ -76,6 +85,17 @@ class _Spec(_Part):
     code_formats: list[str] = Field(default_factory=list)
     quirks: list[Quirk] = Field(default_factory=list)
     files: list[_Path] = Field(default_factory=list, max_length=64)
+    memory: _Memory | None = None
+
+    @model_validator(mode="after")
+    def _known_arguments(self) -> "_Spec":
+        named = (
+            (self.memory.context, self.memory.slots, self.memory.cache_mib) if self.memory else ()
+        )
+        for name in named:
+            if name is not None and name not in self.args:
+                raise ValueError(f"`memory` names `{name}`, which is not among `args`")
+        return self
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> "_Spec":
@@ -156,6 +176,7 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         code_formats=tuple(spec.code_formats),
         quirks=tuple(spec.quirks),
         files=tuple(spec.files),
+        memory=MemoryRule(**spec.memory.model_dump()) if spec.memory else None,
         shipped=shipped,
     )
 
@@ -185,7 +206,11 @@ def _finding(entry: Any) -> Finding:
     path = "/".join(str(part) for part in entry["loc"])
     fix = None
     if entry["type"] == "extra_forbidden":
-        known = [to_camel(name) for model in (_Spec, _Probe, _Range) for name in model.model_fields]
+        known = [
+            to_camel(name)
+            for model in (_Spec, _Probe, _Range, _Memory)
+            for name in model.model_fields
+        ]
         fix = suggest.did_you_mean(str(entry["loc"][-1]), known)
     return Finding(f"#/{path}", str(entry["msg"]).removeprefix("Value error, "), fix)
 

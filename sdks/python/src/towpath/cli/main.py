@@ -34,7 +34,7 @@ COMMANDS = {
     "providers": ("providers", "Show and change vendors' APIs outside."),
     "requests": ("requests", "Show the log of requests."),
     "usage": ("usage", "Show requests, tokens and cost."),
-    "quotas": ("quotas", "Show limits, budgets and capacity on one page."),
+    "quotas": ("quotas", "Show how much there is of everything; set what teams may reserve."),
     "limits": ("limits", "Show and change how much may be asked for at a time."),
     "budgets": ("budgets", "Show and change how much may be used in a period."),
     "block": ("block", "Stop an endpoint, provider, key or model at once."),

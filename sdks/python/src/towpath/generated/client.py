@@ -12,7 +12,12 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
-from towpath.generated.resources.admission import Blocks, Budgets, Limits
+from towpath.generated.resources.admission import (
+    Blocks,
+    Budgets,
+    Limits,
+    Quotas,
+)
 from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
 from towpath.generated.resources.inference import (
@@ -231,6 +236,11 @@ class Towpath:
     def budgets(self) -> Budgets:
         """How much may be used in a period."""
         return Budgets(self)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """What teams may reserve."""
+        return Quotas(self)
 
     @cached_property
     def blocks(self) -> Blocks:

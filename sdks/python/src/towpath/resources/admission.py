@@ -1,11 +1,20 @@
-"""How much may be asked for and used, and what is stopped: limits, budgets, blocks."""
+"""How much may be asked for, used and reserved, and what is stopped."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict, Unpack
 
 from towpath.paging import AsyncPages
 from towpath.resources.noun import AsyncNoun
-from towpath.types import Block, Budget, BudgetState, Environment, Limit, LimitState
+from towpath.types import (
+    Block,
+    Budget,
+    BudgetState,
+    Environment,
+    Limit,
+    LimitState,
+    Quota,
+    QuotaState,
+)
 
 Rate = int | Mapping[str, int]
 """A number, or `{"limit": …, "burst": …}`."""
@@ -52,6 +61,17 @@ class BlockCreate(TypedDict):
     reason: NotRequired[str]
 
 
+class QuotaCreate(TypedDict):
+    """What a team may reserve in an environment; what is absent is not limited."""
+
+    team: str
+    environment: Environment
+    replicas: NotRequired[int]
+    cpu: NotRequired[str]
+    memory: NotRequired[str]
+    gpus: NotRequired[Mapping[str, int]]
+
+
 class AsyncLimits(AsyncNoun[Limit]):
     """How much a subject may ask for at a time."""
 
@@ -95,6 +115,29 @@ class AsyncBudgets(AsyncNoun[Budget]):
 
     def list(self, **query: Any) -> AsyncPages[Budget]:
         """List budgets; filters: `key`, `project`, `team`, `endpoint`, `environment`."""
+        return self._listed(query)
+
+
+class AsyncQuotas(AsyncNoun[Quota]):
+    """What teams may reserve in their environments; a reference is an id or `team:environment`."""
+
+    _path = "/api/v1/quotas"
+    _kind = Quota
+
+    async def create(self, **quota: Unpack[QuotaCreate]) -> Quota:
+        """Set what a team may reserve in an environment."""
+        return await self._create(quota)
+
+    async def update(self, ref: str, *, if_match: int | None = None, **changes: Any) -> Quota:
+        """Change what may be reserved; what is not given stays, None lifts it."""
+        return await self._update(ref, changes, if_match)
+
+    async def state(self, ref: str) -> QuotaState:
+        """Say what is used and free, and who holds it; answers for defaults, too."""
+        return QuotaState.of(*await self._client.call("GET", self._at(ref, "state")))
+
+    def list(self, **query: Any) -> AsyncPages[Quota]:
+        """List quotas; filters: `team`, `environment`."""
         return self._listed(query)
 
 

@@ -4,6 +4,7 @@ What the API answers, by name.
 Optional means that the field may be absent. Fields that a platform adds later are readable at once.
 """
 
+from towpath.types.admission import Amounts as Amounts
 from towpath.types.admission import Block as Block
 from towpath.types.admission import Budget as Budget
 from towpath.types.admission import BudgetAtGateway as BudgetAtGateway
@@ -11,6 +12,9 @@ from towpath.types.admission import BudgetState as BudgetState
 from towpath.types.admission import Limit as Limit
 from towpath.types.admission import LimitAtGateway as LimitAtGateway
 from towpath.types.admission import LimitState as LimitState
+from towpath.types.admission import Quota as Quota
+from towpath.types.admission import QuotaHolder as QuotaHolder
+from towpath.types.admission import QuotaState as QuotaState
 from towpath.types.admission import Rate as Rate
 from towpath.types.batches import Batch as Batch
 from towpath.types.batches import BatchCounts as BatchCounts

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from towpath.model import Model
-from towpath.types.resource import Resource
+from towpath.types.resource import Environment, Resource
 
 
 class Rate(Model):
@@ -106,3 +106,48 @@ class Block(Resource):
     ref: str
     name: str
     reason: str | None
+
+
+class Amounts(Model):
+    """Amounts of everything that is counted; none: not limited."""
+
+    replicas: int | None
+    cpu: str | None
+    memory: str | None
+    gpus: dict[str, int] | None
+
+
+class Quota(Resource):
+    """What a team may reserve in one environment; none: not limited."""
+
+    team: str
+    team_name: str
+    environment: Environment
+    replicas: int | None
+    cpu: str | None
+    memory: str | None
+    gpus: dict[str, int] | None
+
+
+class QuotaHolder(Model):
+    """A deployment that holds some of a team's capacity."""
+
+    deployment: str
+    name: str
+    held: Amounts
+    ending: bool
+    until: datetime | None
+
+
+class QuotaState(Model):
+    """Where a team stands in one environment; without `quota` the default of the settings holds."""
+
+    quota: str | None
+    team: str
+    team_name: str
+    environment: Environment
+    allowed: Amounts
+    used: Amounts
+    free: Amounts
+    holders: list[QuotaHolder]
+    hidden: int

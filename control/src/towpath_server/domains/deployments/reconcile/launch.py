@@ -61,6 +61,7 @@ def spec(
         memory_limit_bytes=workload.memory_limit_bytes,
         cpu_limit_milli=workload.cpu_limit_milli,
         gpus=workload.gpus,
+        gpu_class=workload.gpu_class,
         files=(folder, *(Path(path) for path in runtime.files)),
     )
 

@@ -13,17 +13,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
 )
-from pydantic.alias_generators import to_camel
 
 from towpath_server.core import durations, money, suggest
 from towpath_server.core.clock import to_ms
 from towpath_server.core.money import OUTSIDE, PriceDraft, to_nano
+from towpath_server.core.quantity import quantity
 from towpath_server.domains.deployments.models import (
     MetadataDraft,
     ModelDraft,
@@ -31,7 +29,8 @@ from towpath_server.domains.deployments.models import (
     Resources,
     RuntimeDraft,
 )
-from towpath_server.domains.deployments.schemas.quantity import quantity
+from towpath_server.domains.deployments.schemas.accelerator import Accelerator
+from towpath_server.domains.deployments.schemas.section import Section
 from towpath_server.domains.endpoints.models import AccessDraft, Visibility
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
@@ -53,14 +52,6 @@ def _amount(value: str) -> str:
 
 
 Amount = Annotated[str, StringConstraints(max_length=40), AfterValidator(_amount)]
-
-
-class Section(BaseModel):
-    """Base of the manifest's parts: camelCase, strict, and closed."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, validate_by_name=False
-    )
 
 
 class Metadata(Section):
@@ -353,6 +344,7 @@ class TimeoutLimits(Section):
 SECTIONS: Mapping[str, type[Section]] = {
     "model": Model,
     "runtime": Runtime,
+    "accelerator": Accelerator,
     "resources": ResourceNeeds,
     "scaling": Scaling,
     "startupProbe": Probe,
@@ -364,7 +356,6 @@ SECTIONS: Mapping[str, type[Section]] = {
 """The parts of `spec` that this version does."""
 
 LATER: Mapping[str, str] = {
-    "accelerator": "a machine's GPUs are taken as alike; `resources.limits` counts them",
     "slo": "service levels are not watched yet",
     "smokeTests": "no requests are sent before traffic yet",
     "gates": "nothing is evaluated before traffic yet",

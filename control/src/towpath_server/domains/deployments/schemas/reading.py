@@ -43,6 +43,9 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
     metadata = reader.section(manifest.Metadata, top.get("metadata"), "#/metadata", needed=True)
     model = reader.section(manifest.Model, spec.get("model"), "#/spec/model", needed=True)
     runtime = reader.section(manifest.Runtime, spec.get("runtime"), "#/spec/runtime")
+    accelerator = reader.section(
+        manifest.Accelerator, spec.get("accelerator"), "#/spec/accelerator"
+    )
     needs = reader.section(manifest.ResourceNeeds, spec.get("resources"), "#/spec/resources")
     scaling = reader.section(manifest.Scaling, spec.get("scaling"), "#/spec/scaling")
     startup = reader.section(manifest.Probe, spec.get("startupProbe"), "#/spec/startupProbe")
@@ -55,6 +58,7 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
         metadata=metadata.draft() if metadata else None,
         model=model.draft() if model else None,
         runtime=_or(runtime, "runtime", broken, RuntimeDraft()),
+        accelerator=accelerator.draft() if accelerator else None,
         resources=_or(needs, "resources", broken, Resources()),
         replicas=_or(scaling, "scaling", broken, 1),
         max_concurrency=scaling.max_concurrency if scaling else None,

@@ -4,6 +4,7 @@ from towpath_server.domains.deployments.service.apply import DRAIN_MS as DRAIN_M
 from towpath_server.domains.deployments.service.apply import apply as apply
 from towpath_server.domains.deployments.service.apply import check as check
 from towpath_server.domains.deployments.service.apply import delete as delete
+from towpath_server.domains.deployments.service.held import held as held
 from towpath_server.domains.deployments.service.observe import add_replica as add_replica
 from towpath_server.domains.deployments.service.observe import carry as carry
 from towpath_server.domains.deployments.service.observe import conclude as conclude
@@ -37,6 +38,7 @@ __all__ = [
     "forget",
     "forget_replica",
     "get",
+    "held",
     "known_replicas",
     "list",
     "load",

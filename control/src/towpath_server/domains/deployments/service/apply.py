@@ -193,7 +193,7 @@ async def _insert_revision(
             workload=checked.workload,
             serving=checked.serving,
             replicas=checked.replicas,
-            memory_bytes=checked.memory_bytes,
+            reserved=checked.reserved,
             created_at_ms=tx.now_ms,
             created_by=caller.id,
             warnings=checked.warnings,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, union, update
+from sqlalchemy import delete, or_, select, union, update
 
 from towpath_server.adapters.objectstore.folder import StoredFile
 from towpath_server.core import ids, queries
@@ -18,6 +18,7 @@ from towpath_server.domains.deployments.models import (
     Phase,
     ProbeDraft,
     ReplicaState,
+    Reservation,
     Revision,
     Serving,
     Status,
@@ -45,7 +46,7 @@ async def insert_revision(tx: Tx, revision: Revision) -> None:
             workload=asdict(revision.workload),
             serving=asdict(revision.serving),
             replicas=revision.replicas,
-            memory_bytes=revision.memory_bytes,
+            **asdict(revision.reserved),
             created_at_ms=revision.created_at_ms,
             created_by=revision.created_by,
             warnings=[asdict(warning) for warning in revision.warnings],
@@ -159,19 +160,6 @@ async def revisions(tx: Tx, wanted: Collection[tuple[str, int]]) -> dict[tuple[s
     }
 
 
-async def reserved_memory(tx: Tx, *, but: str | None) -> int:
-    """Return the memory that all deployments but one ask for, in their newest revisions."""
-    total = func.sum(deployment_revisions.c.memory_bytes * deployment_revisions.c.replicas)
-    query = (
-        select(total)
-        .join(deployments, deployments.c.id == deployment_revisions.c.deployment_id)
-        .where(deployments.c.revision == deployment_revisions.c.number)
-    )
-    if but is not None:
-        query = query.where(deployments.c.id != but)
-    return int((await tx.execute(query)).scalar_one_or_none() or 0)
-
-
 async def of_project(tx: Tx, project_id: str) -> list[str]:
     """Return the names of a project's deployments."""
     query = select(deployments.c.name).where(deployments.c.project_id == project_id).limit(10)
@@ -216,7 +204,7 @@ def _revision(row: Any) -> Revision:
         workload=_workload(row.workload),
         serving=_serving(row.serving),
         replicas=row.replicas,
-        memory_bytes=row.memory_bytes,
+        reserved=Reservation(row.cpu_milli, row.memory_bytes, row.gpus, row.gpu_class),
         created_at_ms=row.created_at_ms,
         created_by=row.created_by,
         warnings=tuple(Finding(**warning) for warning in row.warnings or ()),

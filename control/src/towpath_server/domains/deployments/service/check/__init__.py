@@ -5,7 +5,7 @@ Everything that is wrong is listed at once, before anything is taken.
 """
 
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.core import documents, suggest
+from towpath_server.core import documents, revision, suggest
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest
@@ -13,10 +13,13 @@ from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInva
 from towpath_server.domains.deployments.models import Checked, Deployment, Draft
 from towpath_server.domains.deployments.service.check import (
     code,
+    fit,
     machine,
     model,
     outcome,
     policy,
+    quota,
+    reserve,
     runtime,
 )
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
@@ -48,6 +51,7 @@ async def check(
             or "Use `sandbox`, `staging` or `production`.",
             findings=[Finding("?environment", "It must be an environment.")],
         )
+    await revision.hold(tx)  # what has room now must still have it at the commit
     inquiry = Inquiry(
         tx,
         caller,
@@ -55,6 +59,7 @@ async def check(
         environment,
         facilities,
         runtimes.catalog(facilities.runtimes_dir),
+        await facilities.servers.capacity(),
         findings=[*draft.findings],
     )
     inquiry.project = await _project(inquiry)
@@ -62,8 +67,10 @@ async def check(
     inquiry.version = await model.find(inquiry)
     inquiry.runtime = runtime.find(inquiry)
     code.check(inquiry)
+    reserve.find(inquiry)
     machine.check(inquiry)
-    await machine.memory(inquiry)
+    await quota.check(inquiry)
+    await fit.check(inquiry)
     if inquiry.project is not None:
         await _endpoint(inquiry, inquiry.project)
     await policy.check(inquiry)

@@ -1,12 +1,15 @@
 """What every check is given, and where it leaves what it found."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from towpath_server.adapters.compute import Capacity
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding
-from towpath_server.domains.deployments.models import Deployment, Draft
+from towpath_server.domains.deployments.models import Deployment, Draft, Reservation
+from towpath_server.domains.deployments.service.check.estimate import Estimate
 from towpath_server.domains.models.models import ModelVersion
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.runtimes.models import Catalog, Runtime
@@ -22,11 +25,23 @@ class Inquiry:
     environment: str
     facilities: Facilities
     catalog: Catalog
+    capacity: Capacity
+    """What this machine has."""
     project: Project | None = None
     present: Deployment | None = None
     """The deployment that the manifest would change."""
     version: ModelVersion | None = None
     runtime: Runtime | None = None
+    threads: int = 1
+    """Threads that each model server is started with."""
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """Start arguments that are numbers, the defaults of the runtime's description included."""
+    estimate: Estimate | None = None
+    """Memory that one replica will take, where that can be told."""
+    reserved: Reservation | None = None
+    """What one replica is reserved; none where the manifest cannot be read so far."""
+    notes: list[str] = field(default_factory=list)
+    """What checks found to be in order, for the message of the condition `Checked`."""
     findings: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     """What does not stand in the way, and whoever deploys is told."""

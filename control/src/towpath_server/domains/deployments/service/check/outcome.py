@@ -1,6 +1,5 @@
 """What a manifest comes to, once nothing is wrong with it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +16,6 @@ from towpath_server.domains.deployments.models import (
 )
 from towpath_server.domains.deployments.service.check import policy
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
-from towpath_server.domains.deployments.service.check.machine import MIB
 from towpath_server.domains.deployments.service.check.runtime import argument
 from towpath_server.domains.endpoints.models import AccessDraft, can_embed
 from towpath_server.domains.endpoints.models.serving import Timeouts
@@ -31,12 +29,19 @@ def checked(inquiry: Inquiry) -> Checked:
     project, version, runtime = inquiry.project, inquiry.version, inquiry.runtime
     environment, present = inquiry.environment, inquiry.present
     draft = inquiry.draft
-    if project is None or version is None or runtime is None or draft.metadata is None:
+    if (
+        project is None
+        or version is None
+        or runtime is None
+        or draft.metadata is None
+        or inquiry.reserved is None
+    ):
         raise RuntimeError("a draft without findings has all its parts")
-    needs = draft.resources or Resources()
     replicas = draft.replicas or 1
-    memory = needs.memory_bytes or 0
-    fits = f"{replicas * memory // MIB} MiB requested" if memory else "no memory requested"
+    notes = [f"{replicas} replica{'s' if replicas > 1 else ''}", *inquiry.notes]
+    if inquiry.policies:
+        word = "policy" if inquiry.policies == 1 else "policies"
+        notes.append(f"{inquiry.policies} {word}")
     return Checked(
         name=draft.metadata.name,
         environment=environment,
@@ -44,34 +49,23 @@ def checked(inquiry: Inquiry) -> Checked:
         project_id=project.id,
         project_path=project.path,
         deployment_id=present.id if present else None,
-        workload=_workload(inquiry, version, runtime, needs),
+        workload=_workload(inquiry, version, runtime),
         serving=_serving(draft, version, runtime, project),
         replicas=replicas,
-        memory_bytes=memory,
+        reserved=inquiry.reserved,
         prices=draft.prices,
         access=draft.access or AccessDraft(),
         timeouts=draft.timeouts or Timeouts(),
         manifest=_pinned(draft.document, version),
-        message=f"{version.uri} on {runtime.name} {runtime.version}, {replicas} "
-        f"replica{'s' if replicas > 1 else ''}, {fits}{_judged(inquiry.policies)}",
+        message=f"{version.uri} on {runtime.name} {runtime.version}, {', '.join(notes)}",
         warnings=tuple(inquiry.warnings),
         audited=tuple(policy.noted(inquiry.audited)),
     )
 
 
-def _judged(count: int) -> str:
-    return f", {count} {'policy' if count == 1 else 'policies'}" if count else ""
-
-
-def _workload(
-    inquiry: Inquiry, version: ModelVersion, runtime: Runtime, needs: Resources
-) -> Workload:
+def _workload(inquiry: Inquiry, version: ModelVersion, runtime: Runtime) -> Workload:
     draft, wanted = inquiry.draft, inquiry.draft.runtime or RuntimeDraft()
-    given = argument(wanted, "threads")
-    if given is None and needs.cpu_milli is not None:
-        given = math.ceil(needs.cpu_milli / 1000)
-    # Threads of an engine spin: with half of them each, any two that are busy fit the machine.
-    threads = given or max(1, inquiry.facilities.compute.threads // 2)
+    needs = draft.resources or Resources()
     return Workload(
         model=version.model_name,
         version=version.number,
@@ -81,11 +75,12 @@ def _workload(
         runtime_version=runtime.version,
         args=wanted.args,
         env=dict(wanted.env),
-        threads=threads,
+        threads=inquiry.threads,
         memory_limit_bytes=needs.memory_limit_bytes,
         startup=draft.startup or ProbeDraft(),
         readiness=draft.readiness or ProbeDraft(),
         gpus=needs.gpus or 0,
+        gpu_class=inquiry.reserved.gpu_class if inquiry.reserved else None,
         cpu_limit_milli=needs.cpu_limit_milli,
     )
 

@@ -1,0 +1,85 @@
+"""What one replica is reserved: what the manifest asks for, and where it is silent, an estimate."""
+
+import math
+from collections.abc import Sequence
+
+from towpath_server.core import suggest
+from towpath_server.domains.deployments.models import Reservation, Resources, RuntimeDraft
+from towpath_server.domains.deployments.service.check.estimate import estimate, load_of
+from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.deployments.service.check.runtime import argument
+
+_CLASS = "#/spec/accelerator/class"
+
+
+def find(inquiry: Inquiry) -> None:
+    """Note threads, estimate and reservation of one replica."""
+    draft, compute = inquiry.draft, inquiry.facilities.compute
+    needs, wanted = draft.resources, draft.runtime or RuntimeDraft()
+    given = argument(wanted, "threads")
+    if given is None and needs is not None and needs.cpu_milli is not None:
+        given = math.ceil(needs.cpu_milli / 1000)
+    # Threads of an engine spin: with half of them each, any two that are busy fit the machine.
+    inquiry.threads = given or max(1, compute.threads // 2)
+    if needs is None or not needs.gpus:  # what runs on GPUs is in their memory
+        _estimate(inquiry, wanted)
+    gpu_class = _accelerator(inquiry, needs)
+    if needs is None:
+        return
+    known = inquiry.estimate.total if inquiry.estimate else 0
+    memory = max(needs.memory_bytes or 0, known) or needs.memory_limit_bytes or 0
+    inquiry.reserved = Reservation(
+        cpu_milli=needs.cpu_milli or inquiry.threads * 1000,
+        memory_bytes=memory,
+        gpus=needs.gpus or 0,
+        gpu_class=gpu_class if needs.gpus else None,
+    )
+
+
+def _estimate(inquiry: Inquiry, wanted: RuntimeDraft) -> None:
+    runtime, version = inquiry.runtime, inquiry.version
+    if runtime is None or version is None or runtime.memory is None:
+        return
+    numbers = {
+        name: int(rule.default) for name, rule in runtime.args.items() if rule.default is not None
+    }
+    for name in runtime.args:
+        value = argument(wanted, name)
+        if value is not None:
+            numbers[name] = value
+    inquiry.numbers = numbers
+    facts = {"weights_bytes": version.size_bytes}
+    load = load_of(runtime.memory, numbers, inquiry.threads)
+    inquiry.estimate = estimate(runtime.memory, facts, load)
+
+
+def _accelerator(inquiry: Inquiry, needs: Resources | None) -> str | None:
+    """Return the class of the GPUs that are meant, and note what is wrong with it."""
+    wanted, gpus = inquiry.draft.accelerator, inquiry.capacity.gpus
+    classes = sorted({gpu.gpu_class for gpu in gpus})
+    if wanted is None:
+        if needs is not None and needs.gpus and len(classes) > 1:
+            inquiry.add(
+                _CLASS,
+                "Missing",
+                f"This machine has GPUs of several classes: {_listed(classes)}.",
+                f"Say which: `accelerator: {{class: {classes[0]}}}`.",
+            )
+        return classes[0] if classes else None
+    if needs is not None and not needs.gpus:
+        inquiry.add(
+            _CLASS,
+            "AcceleratorWithoutGpus",
+            f"It names the GPUs `{wanted}` and asks for none.",
+            "Say how many: `resources: {limits: {nvidia.com/gpu: 1}}`, or leave it out.",
+        )
+    meant = next((gpu.gpu_class for gpu in gpus if gpu.called(wanted)), None)
+    if meant is None:
+        hint = suggest.did_you_mean(wanted, classes)
+        fix = f"Use one of {_listed(classes)}, or leave it out." if classes else "Leave it out."
+        inquiry.add(_CLASS, "UnknownAccelerator", f"No GPUs here are `{wanted}`.", hint or fix)
+    return meant or wanted
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in classes)

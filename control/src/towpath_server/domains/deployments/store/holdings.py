@@ -1,0 +1,78 @@
+"""Queries of what deployments hold of the machines and of their teams' quotas."""
+
+from collections import defaultdict
+
+from sqlalchemy import func, or_, select
+
+from towpath_server.core.db import Tx
+from towpath_server.domains.deployments.tables import (
+    deployment_revisions,
+    deployments,
+    replicas,
+)
+from towpath_server.domains.quotas.models import Draw, Holding
+
+
+async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[Holding]:
+    """
+    List what deployments hold, of everybody, of a team, or of a team in one environment.
+
+    A deployment holds what its newest revision declares; while another one takes the traffic, the
+    larger of the two in everything. One that is being deleted holds what still runs of it.
+    """
+    d, r = deployments.c, deployment_revisions.c
+    query = (
+        select(
+            d.id,
+            d.name,
+            d.environment,
+            d.team_id,
+            d.project_id,
+            d.deleting_at_ms,
+            r.number,
+            r.replicas,
+            r.cpu_milli,
+            r.memory_bytes,
+            r.gpus,
+            r.gpu_class,
+        )
+        .join(deployment_revisions, d.id == r.deployment_id)
+        .where(or_(r.number == d.revision, r.number == d.serving))
+        .order_by(d.id, r.number)
+    )
+    if team_id is not None:
+        query = query.where(d.team_id == team_id)
+    if environment is not None:
+        query = query.where(d.environment == environment)
+    running = await _running(tx)
+    found: dict[str, Holding] = {}
+    for row in await tx.execute(query):
+        ending = row.deleting_at_ms is not None
+        count = running[row.id, row.number] if ending else row.replicas
+        gpus = {row.gpu_class: row.gpus} if row.gpus else {}
+        draw = Draw(1, row.cpu_milli, row.memory_bytes, gpus).times(count)
+        other = found.get(row.id)
+        found[row.id] = Holding(
+            deployment_id=row.id,
+            name=row.name,
+            environment=row.environment,
+            team_id=row.team_id,
+            project_id=row.project_id,
+            draw=draw.beside(other.draw) if other else draw,
+            ending=ending,
+        )
+    return [holding for holding in found.values() if holding.draw.words()]
+
+
+async def _running(tx: Tx) -> dict[tuple[str, int], int]:
+    """Count the replicas that there are still of deployments that are being deleted."""
+    query = (
+        select(replicas.c.deployment_id, replicas.c.number, func.count().label("running"))
+        .join(deployments, deployments.c.id == replicas.c.deployment_id)
+        .where(deployments.c.deleting_at_ms.is_not(None))
+        .group_by(replicas.c.deployment_id, replicas.c.number)
+    )
+    counts: dict[tuple[str, int], int] = defaultdict(int)
+    for row in await tx.execute(query):
+        counts[row.deployment_id, row.number] = row.running
+    return counts
