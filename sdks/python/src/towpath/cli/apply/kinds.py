@@ -1,0 +1,69 @@
+"""The nouns that can stand in a file: what tells them apart, and their order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MANIFEST = "ModelDeployment"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A noun of the API; `spec` in a file is what its `POST` takes."""
+
+    name: str
+    path: str
+    """Of its collection, below the API's root."""
+    identity: tuple[str, ...]
+    """Fields that say which one it is; they never change."""
+    unreadable: tuple[str, ...] = ()
+    """Fields that are written and never read: they are sent, and not compared."""
+    fixed: tuple[str, ...] = ()
+    """More fields that are given when it is made and cannot be changed."""
+    owner: str | None = None
+    """Field that names the project it belongs to, for `--prune`."""
+
+    def key(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return what tells it from others of its kind."""
+        return tuple(fields.get(name) for name in self.identity)
+
+    def called(self, fields: Mapping[str, Any]) -> str:
+        """Name it for a person."""
+        words = [str(fields[name]) for name in self.identity if fields.get(name) is not None]
+        return f"{self.name} {' · '.join(words)}"
+
+
+_SUBJECT = ("key", "project", "team", "endpoint")
+
+# In the order in which they are made: what is named by others comes before them.
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("Team", "/api/v1/teams", ("name",)),
+        Kind("Project", "/api/v1/projects", ("team", "name")),
+        Kind("Application", "/api/v1/applications", ("project", "name"), owner="project"),
+        Kind(
+            "Provider",
+            "/api/v1/providers",
+            ("name",),
+            unreadable=("credential",),
+            fixed=("dialect", "vendor"),
+        ),
+        Kind(MANIFEST, "/api/v1/deployments", ("name", "environment"), owner="project"),
+        Kind(
+            "Endpoint",
+            "/api/v1/endpoints",
+            ("name", "environment"),
+            fixed=("project",),
+            owner="project",
+        ),
+        Kind("Limit", "/api/v1/limits", _SUBJECT, fixed=("environment",), owner="project"),
+        Kind(
+            "Budget",
+            "/api/v1/budgets",
+            (*_SUBJECT, "period"),
+            fixed=("environment",),
+            owner="project",
+        ),
+    )
+}
