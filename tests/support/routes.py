@@ -22,10 +22,12 @@ _VERBS = {
     "DELETE": Verb.DELETE,
 }
 # A rotation changes a key, and a cancellation a batch; who may ask for an upload's presence is who
-# may upload it; policies are tried out by whoever may read them.
+# may upload it; a collection deletes; policies are tried out by whoever may read them.
 _OTHER_VERBS = {
     "/keys/{key}/rotate": Verb.UPDATE,
     "/blobs/{digest}": Verb.CREATE,
+    "/uploads/{upload}/finish": Verb.UPDATE,
+    "/artifacts/collect": Verb.DELETE,
     "/v1/batches/{batch}/cancel": Verb.UPDATE,
     "/policies/evaluate": Verb.READ,
 }

@@ -65,6 +65,55 @@ async def _(world: World) -> Call:
     return Call(f"/blobs/{(await world.blob())['digest']}")
 
 
+async def _begun(world: World, *, sent: bool = True) -> tuple[dict[str, Any], bytes]:
+    """Begin an upload for the team `alpha`, and send all of it."""
+    content = world.name("weights").encode()
+    body = {"digest": f"sha256:{hashlib.sha256(content).hexdigest()}", "size": len(content)}
+    uploader = world.api.as_(world.tokens["alpha developer"])
+    upload = await uploader.create("/uploads", **body)
+    if sent:
+        headers = {"upload-offset": "0"}
+        await uploader.call("PATCH", f"/uploads/{upload['id']}", content=content, headers=headers)
+    return upload, content
+
+
+@example("POST", "/uploads")
+async def _(world: World) -> Call:
+    content = world.name("weights").encode()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return Call("/uploads", {"digest": digest, "size": len(content)})
+
+
+@example("GET", "/uploads")
+async def _(world: World) -> Call:
+    return Call("/uploads")
+
+
+@example("GET", "/uploads/{upload}")
+@example("HEAD", "/uploads/{upload}")
+@example("DELETE", "/uploads/{upload}")
+async def _(world: World) -> Call:
+    upload, _ = await _begun(world)
+    return Call(f"/uploads/{upload['id']}")
+
+
+@example("PATCH", "/uploads/{upload}")
+async def _(world: World) -> Call:
+    upload, content = await _begun(world, sent=False)
+    return Call(f"/uploads/{upload['id']}", content=content, headers={"upload-offset": "0"})
+
+
+@example("POST", "/uploads/{upload}/finish")
+async def _(world: World) -> Call:
+    upload, _ = await _begun(world)
+    return Call(f"/uploads/{upload['id']}/finish")
+
+
+@example("POST", "/artifacts/collect")
+async def _(world: World) -> Call:
+    return Call("/artifacts/collect?dry_run=true")
+
+
 @example("GET", "/runtimes")
 async def _(world: World) -> Call:
     return Call("/runtimes")

@@ -14,6 +14,7 @@ from towpath_server.core.access import Principal
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.signals import Board
+from towpath_server.domains.artifacts import routes as artifacts
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.batches import routes as batches
@@ -54,7 +55,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     keys.router,
     keys.account_router,
     models.router,
-    models.blobs,
+    artifacts.blobs,
+    artifacts.uploads,
+    artifacts.router,
     runtimes.router,
     deployments.router,
     endpoints.router,
@@ -85,6 +88,7 @@ def create_app(
     *,
     applied: Callable[[int], Awaitable[bool]] | None = None,
     board: Board | None = None,
+    facilities: Facilities | None = None,
 ) -> FastAPI:
     """
     Compose the application; nothing is started.
@@ -93,9 +97,10 @@ def create_app(
         applied: Waits, bounded, until every connected gateway has a routing revision in force. May
             also be set later, as `app.state.towpath.applied`.
         board: What the gateways report.
+        facilities: What the loops work with, too; without, made of the settings.
     """
     app = routed()
-    furnish(app, db, settings, applied=applied, board=board)
+    furnish(app, db, settings, applied=applied, board=board, facilities=facilities)
     return app
 
 
@@ -106,12 +111,13 @@ def furnish(
     *,
     applied: Callable[[int], Awaitable[bool]] | None = None,
     board: Board | None = None,
+    facilities: Facilities | None = None,
 ) -> None:
     """Give a `routed` application what its routes work on, in place of what it had."""
     app.state.towpath = State(
         db, settings.api, _authenticate, _record_refusal, applied, board or Board()
     )
-    app.state.facilities = Facilities.of(settings)
+    app.state.facilities = facilities or Facilities.of(settings)
     app.state.settings = settings
 
 

@@ -36,6 +36,8 @@ from towpath_server.core.errors import InvalidRequest, TowpathError, Unavailable
 from towpath_server.core.folder import DataFolder
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
+from towpath_server.domains.artifacts import reconcile as artifact_loop
+from towpath_server.domains.artifacts.models import Depot
 from towpath_server.domains.batches.reconcile import BatchLoop, Runner
 from towpath_server.domains.bodies import reconcile as forget
 from towpath_server.domains.budgets.reconcile import Notifier
@@ -233,6 +235,9 @@ class ControlPlane:
             loops.create_task(self._run_batches(holder))
             forgetting = forget.loop(parts.db, parts.facilities.bodies, holder=holder)
             loops.create_task(forgetting.run())
+            made_of = parts.facilities
+            depot = Depot(parts.db, made_of.artifacts, made_of.upload_lasts_s)
+            loops.create_task(artifact_loop.loop(depot, holder=holder).run())
             if parts.settings.compute.enabled:
                 await parts.facilities.servers.start()
                 loop = reconcile.loop(parts.db, parts.facilities, holder=holder)
@@ -279,9 +284,11 @@ class ControlPlane:
 
         Raises:
             DatabaseNewer, DatabaseForeign: Trying again cannot help.
+            StorageFailed, StorageFull: The data folder cannot be written.
         """
         parts = self._parts
         retry_s = _FIRST_RETRY_S
+        await asyncio.to_thread(parts.facilities.prepare)
         while True:
             try:
                 done = await migrations.upgrade(parts.db)
@@ -300,7 +307,13 @@ class ControlPlane:
     def _app(self) -> FastAPI:
         parts = self._parts
         board = parts.gateways.board
-        return create_app(parts.db, parts.settings, applied=self._applied, board=board)
+        return create_app(
+            parts.db,
+            parts.settings,
+            applied=self._applied,
+            board=board,
+            facilities=parts.facilities,
+        )
 
     async def _applied(self, revision: int) -> bool:
         within_s = self._parts.settings.api.applied_wait_ms / 1000

@@ -9,7 +9,8 @@ from towpath_server.adapters.compute import Compute
 from towpath_server.adapters.localhost.replicas import LocalReplicas
 from towpath_server.adapters.localhost.spec import Limits, Mode
 from towpath_server.adapters.modelfiles.scanner import Scanner
-from towpath_server.adapters.objectstore.folder import FolderStore
+from towpath_server.adapters.objectstore.opening import open_store
+from towpath_server.adapters.objectstore.store import ArtifactStore
 from towpath_server.core.config import BatchSettings, ComputeSettings, Settings
 from towpath_server.core.folder import DataFolder
 from towpath_server.core.quota_settings import QuotaSettings
@@ -20,16 +21,20 @@ class Facilities:
     """Stands on the application as `app.state.facilities`."""
 
     folder: DataFolder
-    artifacts: FolderStore
+    artifacts: ArtifactStore
     compute: ComputeSettings
     servers: Compute
     """What runs model servers."""
-    files: FolderStore
+    files: ArtifactStore
     """What callers upload and batches answer; apart from models, so that no sweep meets one."""
-    bodies: FolderStore
+    bodies: ArtifactStore
     """Logged bodies of requests, sealed."""
     batches: BatchSettings
     quotas: QuotaSettings
+    upload_lasts_s: int
+    """How long an upload waits to be gone on with, and bytes to be needed."""
+    max_file_bytes: int
+    """Of an artifact."""
     scanner: Scanner = field(default_factory=Scanner)
     """Reads what was uploaded, apart from this process."""
     runtimes_dir: Path | None = None
@@ -41,15 +46,29 @@ class Facilities:
         folder = DataFolder.at(settings.data)
         return cls(
             folder=folder,
-            artifacts=FolderStore(folder.artifacts, max_file_bytes=settings.api.upload_bytes),
+            artifacts=open_store(
+                settings.artifacts, folder.artifacts, max_file_bytes=settings.api.upload_bytes
+            ),
             compute=settings.compute,
             servers=LocalReplicas(folder, _limits(settings.compute)),
-            files=FolderStore(folder.files),
-            bodies=FolderStore(folder.bodies),
+            files=open_store(settings.artifacts, folder.files),
+            bodies=open_store(settings.artifacts, folder.bodies),
             batches=settings.batches,
             quotas=settings.quotas,
+            upload_lasts_s=settings.artifacts.grace_s,
+            max_file_bytes=settings.api.upload_bytes,
             runtimes_dir=settings.runtimes_dir,
         )
+
+    def prepare(self) -> None:
+        """
+        Make the folders of the stores, and remove what interrupted work left.
+
+        Raises:
+            StorageFailed, StorageFull: The data folder cannot be written.
+        """
+        for store in (self.artifacts, self.files, self.bodies):
+            store.prepare()
 
 
 def _limits(compute: ComputeSettings) -> Limits:

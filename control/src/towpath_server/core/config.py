@@ -32,6 +32,7 @@ from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathErr
 from towpath_server.core.quota_settings import QuotaSettings
 from towpath_server.core.seal import MIN_KEY_LENGTH
 from towpath_server.core.secret import Secret
+from towpath_server.core.storage import ArtifactSettings
 from towpath_server.core.urls import engine_url
 
 PREFIX = "TOWPATH_"
@@ -278,6 +279,9 @@ class Settings(BaseSettings):
     )
     log: LogSettings = Field(default_factory=LogSettings, description="The log.")
     api: ApiSettings = Field(default_factory=ApiSettings, description="The API.")
+    artifacts: ArtifactSettings = Field(
+        default_factory=ArtifactSettings, description="Where bytes lie."
+    )
     batches: BatchSettings = Field(default_factory=BatchSettings, description="Files and batches.")
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Model servers on this machine."

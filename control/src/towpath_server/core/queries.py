@@ -1,5 +1,6 @@
 """What every store needs: columns of a resource, tenancy as a condition, paging, guarded change."""
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import (
@@ -13,6 +14,7 @@ from sqlalchemy import (
     delete,
     false,
     or_,
+    select,
     true,
     update,
 )
@@ -21,6 +23,8 @@ from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import ConcurrentChange
 from towpath_server.core.paging import Window
+
+_PORTION = 1_000  # rows that are read at a time when all of them must be
 
 
 def resource() -> list[Column[Any]]:
@@ -80,3 +84,23 @@ async def remove(tx: Tx, table: Table, id: str, revision: int) -> None:  # noqa:
     result = await tx.execute(delete(table).where(table.c.id == id, table.c.revision == revision))
     if result.rowcount != 1:
         raise ConcurrentChange(table=table.name)
+
+
+async def digests_among(
+    tx: Tx, key: Column[Any], files: Column[Any], digests: Collection[str]
+) -> set[str]:
+    """
+    Return those of some digests that stand in a column of lists of files.
+
+    Reads the column in portions: it is asked once a sweep, and an index would cost every write.
+    """
+    wanted, found, after = set(digests), set[str](), ""
+    while True:
+        columns = (key.label("key"), files.label("files"))
+        query = select(*columns).where(key > after).order_by(key).limit(_PORTION)
+        rows = (await tx.execute(query)).all()
+        for row in rows:
+            found |= {file["digest"] for file in row.files} & wanted
+        if len(rows) < _PORTION:
+            return found
+        after = rows[-1].key

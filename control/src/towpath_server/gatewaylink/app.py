@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from towpath_server.adapters.objectstore.folder import FolderStore
+from towpath_server.adapters.objectstore.store import ArtifactStore
 from towpath_server.core import log as logging
 from towpath_server.core.db import Database
 from towpath_server.core.errors import Kind, TowpathError, Unavailable
@@ -79,7 +79,7 @@ class Link:
         gateways: Gateways,
         credential: Secret,
         *,
-        bodies: FolderStore,
+        bodies: ArtifactStore,
     ) -> None:
         self._db = db
         self._catalog = catalog

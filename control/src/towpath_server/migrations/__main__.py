@@ -26,7 +26,13 @@ from towpath_server.migrations import CHAINS, HERE, SEALED, config, differences,
 
 def import_tables() -> None:
     """Import every module that declares tables, so that the metadata is whole."""
-    for module in ("core.revision", "web.idempotency", "loops.lease", "gatewaylink.tables"):
+    for module in (
+        "core.revision",
+        "web.idempotency",
+        "loops.lease",
+        "gatewaylink.tables",
+        "adapters.objectstore.removals",
+    ):
         importlib.import_module(f"towpath_server.{module}")
     # by name: the layers below the domains may not import them
     domains = importlib.import_module("towpath_server.domains")

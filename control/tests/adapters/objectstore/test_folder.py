@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath_server.adapters.objectstore import folder as module
+from towpath_server.adapters.objectstore import files as module
 from towpath_server.adapters.objectstore.errors import (
     ArtifactMissing,
     ArtifactTooLarge,
@@ -20,8 +20,8 @@ from towpath_server.adapters.objectstore.errors import (
     StorageFailed,
     StorageFull,
 )
-from towpath_server.adapters.objectstore.folder import (
-    FolderStore,
+from towpath_server.adapters.objectstore.folder import FolderStore
+from towpath_server.adapters.objectstore.store import (
     StoredFile,
     list_digest,
     safe_path,
@@ -107,7 +107,7 @@ async def test_a_disk_that_fails_is_named(
 def test_a_real_full_disk_is_named() -> None:
     with (
         pytest.raises(StorageFull),
-        module._disk(),
+        module.disk(),
         Path("/dev/full").open("wb", buffering=0) as file,
     ):
         file.write(b"x")
@@ -212,19 +212,3 @@ async def test_a_stream_of_unknown_digest_comes_back_as_it_went_in(store: Folder
 async def test_what_is_not_there_cannot_be_read(store: FolderStore) -> None:
     with pytest.raises(ArtifactMissing):
         [piece async for piece in store.chunks("sha256:" + "0" * 64)]
-
-
-async def test_a_sweep_removes_what_nothing_uses_and_leaves_what_just_came(
-    store: FolderStore,
-) -> None:
-    used, unused = await store.take(stream(b"used")), await store.take(stream(b"unused"))
-
-    async def in_use(digests: Sequence[str]) -> list[str]:
-        return [digest for digest in digests if digest == used.digest]
-
-    young = await store.sweep(in_use, older_than_s=3_600)
-    gone = await store.sweep(in_use, older_than_s=-1)
-
-    assert (young, gone) == (0, 1)
-    assert await store.size(used.digest) == 4
-    assert await store.size(unused.digest) is None

@@ -2,6 +2,8 @@
 
 from towpath_server.core.errors import Kind, TowpathError
 
+_FOLDER_FIX = "Check that the data folder is there and writable; the server's log has the cause."
+
 
 class DigestMismatch(TowpathError):
     """Bytes are not the ones that their digest names."""
@@ -59,33 +61,104 @@ class ArtifactTooLarge(TowpathError):
         )
 
 
+class OffsetConflict(TowpathError):
+    """A piece of an upload does not begin where the upload stands."""
+
+    code = "upload_offset_conflict"
+    kind = Kind.CONFLICT
+    title = "Upload stands elsewhere"
+
+    def __init__(self, actual: int, *, busy: bool = False) -> None:
+        why = "another call writes to it" if busy else "the piece begins elsewhere"
+        super().__init__(
+            f"The upload has {actual} bytes so far, and {why}.",
+            fix="Ask where it stands, `HEAD /api/v1/uploads/{id}`, and go on from there.",
+        )
+        self.actual = actual
+
+
 class StorageFull(TowpathError):
-    """The disk of the store has no room."""
+    """The store, or the disk of this machine, has no room."""
 
     code = "storage_full"
     kind = Kind.UNAVAILABLE
     title = "Artifact store is full"
 
-    def __init__(self, *, cause: str) -> None:
+    def __init__(self, *, cause: str, where: str | None = None) -> None:
+        full = f"The artifact store `{where}`" if where else "The disk of the artifact store"
+        place = f"in `{where}`" if where else "on the disk of the data folder"
         super().__init__(
-            "The disk of the artifact store is full; nothing was stored.",
-            fix="Free space on the disk of the data folder, then repeat the request.",
+            f"{full} is full; nothing was stored.",
+            fix=f"Free space {place}, then repeat the request; `towpath artifacts collect` removes "
+            "what nothing needs.",
             retry_after_s=60,
             cause=cause,
         )
 
 
 class StorageFailed(TowpathError):
-    """The disk of the store cannot be used."""
+    """The store cannot be used."""
 
     code = "storage_failed"
     kind = Kind.UNAVAILABLE
     title = "Artifact store cannot be used"
 
-    def __init__(self, *, cause: str) -> None:
+    def __init__(self, *, cause: str, where: str | None = None) -> None:
+        store = f"The artifact store `{where}`" if where else "The artifact store"
         super().__init__(
-            "The artifact store cannot be read or written; nothing was stored.",
-            fix="Check that the data folder is there and writable; the server's log has the cause.",
+            f"{store} cannot be read or written; nothing was stored.",
+            fix="Check that it runs and that `TOWPATH_ARTIFACTS__ENDPOINT` is its address; the "
+            "server's log has the cause."
+            if where
+            else _FOLDER_FIX,
             retry_after_s=10,
             cause=cause,
+        )
+
+
+class StorageDenied(TowpathError):
+    """The store does not take the platform's credentials."""
+
+    code = "storage_denied"
+    kind = Kind.UNAVAILABLE
+    title = "Artifact store refuses the platform"
+
+    def __init__(self, where: str, *, cause: str) -> None:
+        super().__init__(
+            f"The artifact store `{where}` refuses the platform's credentials; nothing was stored.",
+            fix="Set `TOWPATH_ARTIFACTS__ACCESS_KEY_ID` and `TOWPATH_ARTIFACTS__SECRET_ACCESS_KEY` "
+            "to a key that may read, write, list and delete there, and start again.",
+            retry_after_s=60,
+            cause=cause,
+        )
+
+
+class BucketMissing(TowpathError):
+    """The store has no bucket of the name that the settings give."""
+
+    code = "bucket_missing"
+    kind = Kind.UNAVAILABLE
+    title = "Bucket is missing"
+
+    def __init__(self, where: str, *, cause: str) -> None:
+        super().__init__(
+            f"The artifact store has no bucket for `{where}`; nothing was stored.",
+            fix="Create the bucket, or correct `TOWPATH_ARTIFACTS__URL`.",
+            retry_after_s=60,
+            cause=cause,
+        )
+
+
+class BeingRemoved(TowpathError):
+    """Bytes that nothing needed are on their way out at this moment."""
+
+    code = "artifact_being_removed"
+    kind = Kind.UNAVAILABLE
+    title = "Artifact is being removed"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            f"Nothing needed `{digest}` any more, and it is being removed at this moment.",
+            fix="Upload it again after the time in `Retry-After`.",
+            retry_after_s=2,
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from towpath_server.adapters.objectstore.folder import FolderStore
+from towpath_server.adapters.objectstore.store import ArtifactStore
 from towpath_server.core.db import Database
 from towpath_server.domains.bodies import service as bodies
 from towpath_server.loops.lease import Lease
@@ -11,7 +11,7 @@ from towpath_server.loops.reconcile import Kind, ReconcileLoop
 INTERVAL_S = 600.0  # days are what people set; ten minutes more are not noticed
 
 
-def loop(db: Database, blobs: FolderStore, *, holder: str) -> ReconcileLoop:
+def loop(db: Database, blobs: ArtifactStore, *, holder: str) -> ReconcileLoop:
     """Make the loop; run it in a task of its own."""
 
     async def pending() -> Sequence[str]:

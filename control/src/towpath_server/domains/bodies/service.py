@@ -6,10 +6,11 @@ sealed with the platform's secret key before they touch a disk, bound to their r
 """
 
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from towpath_server.adapters.objectstore.folder import FolderStore
+from towpath_server.adapters.objectstore import removals
+from towpath_server.adapters.objectstore.store import ArtifactStore
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.errors import NotFound
@@ -19,6 +20,7 @@ from towpath_server.domains.bodies.models import Entry, Logged
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.projects.models import BodyMode
 
+_STORE = "bodies"
 _DAY_MS = 86_400_000
 # Bytes that no entry has yet may belong to a message whose entries are about to be written.
 GRACE_S = 3_600.0
@@ -26,7 +28,7 @@ GRACE_S = 3_600.0
 _MAX_SEALED = 64 << 20
 
 
-async def keep(db: Database, blobs: FolderStore, found: Sequence[Logged]) -> int:
+async def keep(db: Database, blobs: ArtifactStore, found: Sequence[Logged]) -> int:
     """
     Seal and store what a gateway shipped, of projects that log bodies now; return how many.
 
@@ -58,12 +60,13 @@ async def keep(db: Database, blobs: FolderStore, found: Sequence[Logged]) -> int
         )
     if entries:
         async with db.write() as tx:
+            await removals.claim(tx, _STORE, {entry.digest for entry in entries})
             await store.insert(tx, entries)
     return len(entries)
 
 
 async def get(
-    tx: Tx, blobs: FolderStore, caller: Principal, request: str
+    tx: Tx, blobs: ArtifactStore, caller: Principal, request: str
 ) -> tuple[Entry, Mapping[str, Any]]:
     """
     Return the bodies of a request.
@@ -84,7 +87,7 @@ async def get(
     return entry, document
 
 
-async def sweep(db: Database, blobs: FolderStore, *, grace_s: float = GRACE_S) -> int:
+async def sweep(db: Database, blobs: ArtifactStore, *, grace_s: float = GRACE_S) -> int:
     """Remove what is older than its project keeps it, and bytes that no entry has any more."""
     async with db.write() as tx:
         kept_of = await store.projects(tx)
@@ -95,11 +98,8 @@ async def sweep(db: Database, blobs: FolderStore, *, grace_s: float = GRACE_S) -
             before = tx.now_ms - days[project] * _DAY_MS if project in days else tx.now_ms + 1
             gone += await store.forget(tx, project, before_ms=before)
 
-    async def used(digests: Sequence[str]) -> Collection[str]:
-        async with db.read() as tx:
-            return await store.used(tx, digests)
-
-    await blobs.sweep(used, older_than_s=grace_s)
+    target = removals.Target(_STORE, blobs)
+    await removals.sweep(db, target, store.used, older_than_s=grace_s)
     return gone
 
 

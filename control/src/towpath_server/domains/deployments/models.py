@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from towpath_server.adapters.objectstore.folder import StoredFile
+from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core.errors import Finding
 from towpath_server.core.money import Price, PriceDraft
 from towpath_server.domains.endpoints.models import AccessDraft

@@ -5,9 +5,10 @@ A file belongs to the project and environment of the key that uploaded it. What 
 exist. Bytes are stored once under their digest; a sweep removes what no file has any more.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from towpath_server.adapters.objectstore.folder import FolderStore, StoredBlob
+from towpath_server.adapters.objectstore import removals
+from towpath_server.adapters.objectstore.store import ArtifactStore, StoredBlob
 from towpath_server.core import ids, uses
 from towpath_server.core.access import SYSTEM, Principal, Verb
 from towpath_server.core.config import BatchSettings
@@ -21,6 +22,7 @@ from towpath_server.domains.files.models import File, Order, Place, Purpose
 
 # Bytes that no file has yet may belong to an upload whose row is about to be written.
 GRACE_S = 3_600.0
+_STORE = "files"
 _SHOWN = 5
 _SWEPT = 500  # files whose time has passed that go in one transaction
 
@@ -40,7 +42,7 @@ def place_of(caller: Principal, noun: str) -> Place:
 
 async def receive(
     db: Database,
-    blobs: FolderStore,
+    blobs: ArtifactStore,
     caller: Principal,
     content: AsyncIterator[bytes],
     limits: BatchSettings,
@@ -84,6 +86,7 @@ async def create(
     place = place_of(caller, "file")
     ends = None if lasts_s is None else tx.now_ms + lasts_s * 1_000
     file = _made(tx, place, Purpose.BATCH, blob, filename=filename, ends=ends)
+    await removals.claim(tx, _STORE, [blob.digest])
     await store.insert(tx, file)
     await _audit(tx, caller, file, "created")
     return file
@@ -94,6 +97,7 @@ async def keep(
 ) -> File:
     """Make a file of what a batch answered."""
     file = _made(tx, place, Purpose.BATCH_OUTPUT, blob, filename=filename, ends=expires_at_ms)
+    await removals.claim(tx, _STORE, [blob.digest])
     await store.insert(tx, file)
     await _audit(tx, SYSTEM, file, "created")
     return file
@@ -149,7 +153,7 @@ async def delete(tx: Tx, caller: Principal, ref: str) -> File:
     return file
 
 
-async def sweep(db: Database, blobs: FolderStore, *, grace_s: float = GRACE_S) -> int:
+async def sweep(db: Database, blobs: ArtifactStore, *, grace_s: float = GRACE_S) -> int:
     """Remove files whose time has passed and that nothing needs, and bytes that no file has."""
     async with db.write() as tx:
         for file in await store.ended(tx, _SWEPT):
@@ -157,11 +161,8 @@ async def sweep(db: Database, blobs: FolderStore, *, grace_s: float = GRACE_S) -
                 await store.remove(tx, file)
                 await _audit(tx, SYSTEM, file, "deleted")
 
-    async def used(digests: Sequence[str]) -> Collection[str]:
-        async with db.read() as tx:
-            return await store.used(tx, digests)
-
-    return await blobs.sweep(used, older_than_s=grace_s)
+    target = removals.Target(_STORE, blobs)
+    return len(await removals.sweep(db, target, store.used, older_than_s=grace_s))
 
 
 def _made(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from towpath_server.adapters.objectstore.folder import StoredFile
+from towpath_server.adapters.objectstore.store import StoredFile
 
 
 class Visibility(enum.StrEnum):

@@ -1,23 +1,15 @@
-"""Routes of models, and of the uploads they are made from."""
+"""Routes of models and their versions."""
 
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Response
 
 from towpath_server.adapters import facilities
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.adapters.objectstore.errors import (
-    ArtifactMissing,
-    ArtifactTooLarge,
-    DigestMalformed,
-    DigestMismatch,
-    StorageFull,
-)
 from towpath_server.core.errors import Forbidden, InUse, NameTaken, NotFound, RevisionConflict
 from towpath_server.domains.models import service as models
 from towpath_server.domains.models.errors import FilesUnknown
 from towpath_server.domains.models.schemas import (
-    BlobOut,
     ModelCreate,
     ModelOut,
     ModelUpdate,
@@ -27,13 +19,12 @@ from towpath_server.domains.models.schemas import (
 )
 from towpath_server.domains.scans.errors import ArtifactRefused
 from towpath_server.web import edge
-from towpath_server.web.deps import Caller, IfMatch, Paging, Platform, ReadTx, WriteTx
+from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, WriteTx
 from towpath_server.web.paging import Page
 from towpath_server.web.problems import problems
 from towpath_server.web.schemas import Ref
 
 router = edge.router("model", "/models")
-blobs = edge.router("artifact", "/blobs", streaming=True)
 Machine = Annotated[Facilities, Depends(facilities.of)]
 
 
@@ -113,24 +104,3 @@ async def list_versions(model: Ref, caller: Caller, tx: ReadTx, window: Paging) 
 async def get_version(model: Ref, version: int, caller: Caller, tx: ReadTx) -> VersionOut:
     """Return a version by its number."""
     return VersionOut.of(await models.get_version(tx, caller, model, version))
-
-
-@blobs.put(
-    "/{digest}",
-    status_code=201,
-    responses=problems(Forbidden, DigestMalformed, DigestMismatch, ArtifactTooLarge, StorageFull),
-)
-async def upload(
-    digest: str, request: Request, caller: Caller, platform: Platform, machine: Machine
-) -> BlobOut:
-    """Upload content under its digest (`sha256:…`); the body is the bytes themselves."""
-    size = await models.upload(platform.db, machine.artifacts, caller, digest, request.stream())
-    return BlobOut(digest=digest, size=size)
-
-
-@blobs.head("/{digest}", responses=problems(Forbidden, DigestMalformed, ArtifactMissing))
-async def check(digest: str, caller: Caller, platform: Platform, machine: Machine) -> Response:
-    """Tell whether you need not upload this content, because you or your team already did."""
-    async with platform.db.read() as tx:
-        size = await models.uploaded_size(tx, machine.artifacts, caller, digest)
-    return Response(headers={"x-content-size": str(size)})

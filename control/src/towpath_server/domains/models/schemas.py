@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from towpath_server.adapters.objectstore.folder import MAX_FILE_BYTES, StoredFile
+from towpath_server.adapters.objectstore.store import MAX_FILE_BYTES, StoredFile
 from towpath_server.domains.models.models import Model, ModelVersion, VersionDraft, Visibility
 from towpath_server.web.schemas import In, Name, Out, Ref, Resource, Text, at
 
@@ -179,13 +179,6 @@ class VersionOut(Resource):
             carries_code=version.scanned.carries_code,
             findings=[FoundOut(**asdict(one)) for one in version.scanned.findings],
         )
-
-
-class BlobOut(Out):
-    """Stored content."""
-
-    digest: str
-    size: int
 
 
 def visibility(name: str) -> Visibility:

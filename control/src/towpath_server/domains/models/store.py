@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import and_, func, or_, select
 
-from towpath_server.adapters.objectstore.folder import StoredFile
+from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core import ids, queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
 from towpath_server.domains.models.models import Found, Model, ModelVersion, Scanned, Visibility
-from towpath_server.domains.models.tables import artifact_uploads, model_versions, models
+from towpath_server.domains.models.tables import model_versions, models
 
 
 async def insert(tx: Tx, model: Model) -> None:
@@ -93,25 +93,9 @@ async def versions(tx: Tx, model: Model, window: Window) -> list[ModelVersion]:
     return [_version(row, model) for row in await tx.execute(query)]
 
 
-async def note_upload(tx: Tx, digest: str, size: int, holders: Collection[str]) -> None:
-    """Note that these have shown to have some content."""
-    for holder in sorted(holders):
-        await tx.execute(
-            tx.insert(artifact_uploads)
-            .values(digest=digest, holder=holder, size=size, created_at_ms=tx.now_ms)
-            .on_conflict_do_nothing()
-        )
-
-
-async def uploaded(
-    tx: Tx, digests: Collection[str], holders: Collection[str] | None
-) -> dict[str, int]:
-    """Return the sizes, by digest, of the content that any of these (none: anybody) has shown."""
-    query = select(artifact_uploads.c.digest, artifact_uploads.c.size)
-    query = query.where(artifact_uploads.c.digest.in_(sorted(digests)))
-    if holders is not None:
-        query = query.where(artifact_uploads.c.holder.in_(sorted(holders)))
-    return {row.digest: row.size for row in await tx.execute(query)}
+async def digests_of_versions(tx: Tx, digests: Collection[str]) -> set[str]:
+    """Return those of some digests that any version has."""
+    return await queries.digests_among(tx, model_versions.c.id, model_versions.c.files, digests)
 
 
 def _model(row: Any) -> Model:

@@ -2,7 +2,6 @@
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Column,
     ForeignKey,
     Index,
@@ -46,13 +45,3 @@ model_versions = Table(
     Column("scanned", JSON(none_as_null=True)),
     UniqueConstraint("model_id", "number"),
 )
-
-artifact_uploads = Table(
-    "artifact_uploads",
-    metadata,
-    Column("digest", String(80), primary_key=True),
-    Column("holder", String(64), primary_key=True),
-    Column("size", BigInteger, nullable=False),
-    Column("created_at_ms", BigInteger, nullable=False),
-)
-"""Who has shown that they have some content: teams, or a principal without one."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from towpath_server.adapters.objectstore.errors import ArtifactMissing
-from towpath_server.adapters.objectstore.folder import FolderStore, StoredBlob
+from towpath_server.adapters.objectstore.store import ArtifactStore, StoredBlob
 from towpath_server.core import log as logging
 from towpath_server.core.clock import to_ms
 from towpath_server.core.config import BatchSettings
@@ -41,7 +41,7 @@ class Runner:
     """Takes the steps of batches."""
 
     db: Database
-    blobs: FolderStore
+    blobs: ArtifactStore
     limits: BatchSettings
     gateway: Gateway
     room: asyncio.Semaphore

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from towpath_server.adapters.objectstore.folder import StoredBlob
+from towpath_server.adapters.objectstore.store import StoredBlob
 from towpath_server.core.access import SYSTEM
 from towpath_server.core.db import Tx
 from towpath_server.domains.batches import service, store

@@ -1,11 +1,12 @@
 """Applying a manifest, and taking a deployment away."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from towpath_server.adapters.facilities import Facilities
-from towpath_server.core import ids, revision, uses
+from towpath_server.adapters.objectstore.store import list_digest
+from towpath_server.core import holds, ids, revision, uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.upstream import Handling
@@ -135,6 +136,16 @@ async def delete(
         await observe.retire(tx, replica, after_ms=DRAIN_MS)
     await prices.withdraw(tx, [deployment.id])
     await _note(tx, caller, deployment, "deleted", None)
+
+
+@holds.artifacts
+async def _held(tx: Tx, digests: Collection[str]) -> Collection[str]:
+    return await store.digests_of_revisions(tx, digests)
+
+
+@holds.trees
+async def _trees(tx: Tx) -> Collection[str]:
+    return [list_digest(files) for files in await store.lists_in_use(tx)]
 
 
 @uses.of("project")

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import delete, or_, select, union, update
 
-from towpath_server.adapters.objectstore.folder import StoredFile
+from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core import ids, queries
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
@@ -26,6 +26,8 @@ from towpath_server.domains.deployments.models import (
     Workload,
 )
 from towpath_server.domains.deployments.tables import deployment_revisions, deployments, replicas
+
+_PORTION = 200  # deployments whose revisions are read at a time when all must be
 
 
 async def insert(tx: Tx, deployment: Deployment) -> None:
@@ -176,6 +178,32 @@ async def serving_model(tx: Tx, model: str) -> list[str]:
         .limit(10)
     )
     return list((await tx.execute(query)).scalars())
+
+
+async def digests_of_revisions(tx: Tx, digests: Collection[str]) -> set[str]:
+    """Return those of some digests that any revision has, former ones included."""
+    wanted, found = set(digests), set[str]()
+    owners = await all_ids(tx)
+    files = deployment_revisions.c.workload["files"]
+    for start in range(0, len(owners), _PORTION):
+        some = owners[start : start + _PORTION]
+        query = select(files).where(deployment_revisions.c.deployment_id.in_(some))
+        for listed in (await tx.execute(query)).scalars():
+            found |= {file["digest"] for file in listed} & wanted
+    return found
+
+
+async def lists_in_use(tx: Tx) -> list[tuple[StoredFile, ...]]:
+    """Return the lists of files that the newest and the serving revisions have."""
+    query = (
+        select(deployment_revisions.c.workload["files"])
+        .join(deployments, deployments.c.id == deployment_revisions.c.deployment_id)
+        .where(_in_use())
+    )
+    return [
+        tuple(StoredFile(**file) for file in listed)
+        for listed in (await tx.execute(query)).scalars()
+    ]
 
 
 def _in_use() -> Any:

@@ -7,8 +7,6 @@ from towpath_server.domains.models.service.names import get as get
 from towpath_server.domains.models.service.names import list as list  # noqa: A004
 from towpath_server.domains.models.service.names import suggestion as suggestion
 from towpath_server.domains.models.service.names import update as update
-from towpath_server.domains.models.service.uploads import upload as upload
-from towpath_server.domains.models.service.uploads import uploaded_size as uploaded_size
 from towpath_server.domains.models.service.versions import add_version as add_version
 from towpath_server.domains.models.service.versions import get_version as get_version
 from towpath_server.domains.models.service.versions import import_version as import_version
@@ -28,6 +26,4 @@ __all__ = [
     "list_versions",
     "suggestion",
     "update",
-    "upload",
-    "uploaded_size",
 ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.objectstore.errors import ArtifactMissing
-from towpath_server.adapters.objectstore.folder import (
+from towpath_server.adapters.objectstore.store import (
     StoredFile,
     list_digest,
     safe_path,
@@ -16,6 +16,7 @@ from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
+from towpath_server.domains.artifacts import service as artifacts
 from towpath_server.domains.models import store
 from towpath_server.domains.models.models import (
     Found,
@@ -98,6 +99,7 @@ async def import_version(
     model = await store.find(tx, name)
     if model is None:
         model = await names.insert(tx, caller, name, owner)
+    await artifacts.claim(tx, {file.digest for file in files})
     draft = await _scan(tx, facilities, replace(draft, files=tuple(files)))
     version, _ = await _append(tx, caller, model, draft)
     return version

@@ -1,0 +1,116 @@
+"""Settings of where bytes lie, and of where models may be fetched from."""
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from towpath_server.core.secret import Secret
+
+_BUCKET_URL = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]*)?$"
+
+
+class BucketSettings(BaseModel):
+    """How an S3-compatible server is spoken to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/?#@]+/?$",
+        description="Address of the S3-compatible server; default: Amazon's, by region. Plain "
+        "`http:` is for this machine alone, unless `insecure` is set.",
+    )
+    region: str | None = Field(None, max_length=64, description="Its region.")
+    access_key_id: Secret | None = Field(None, description="Its access key; default: anonymous.")
+    secret_access_key: Secret | None = Field(None, description="The secret of that key.")
+    session_token: Secret | None = Field(None, description="Token of a key that ends by itself.")
+    path_style: bool = Field(
+        default=True,
+        description="Name the bucket in the path, as most servers other than Amazon's want it.",
+    )
+    ca: Path | None = Field(
+        None, description="Certificates (PEM) that are trusted there beside the system's."
+    )
+    insecure: bool = Field(
+        default=False,
+        validate_default=True,
+        description="Speak plain `http:` across the network, in the clear.",
+    )
+
+    @field_validator("insecure")
+    @classmethod
+    def _in_the_clear(cls, value: bool, info: Any) -> bool:  # noqa: FBT001 (pydantic's)
+        endpoint = info.data.get("endpoint")
+        if endpoint and endpoint.startswith("http:") and not value and not _here(endpoint):
+            raise ValueError("the endpoint is plain `http:` on another machine; use `https:`")
+        return value
+
+
+class ArtifactSettings(BucketSettings):
+    """Where models, callers' files and logged bodies lie."""
+
+    url: str | None = Field(
+        None,
+        pattern=_BUCKET_URL,
+        description="`s3://bucket/prefix`: keep models, callers' files and logged bodies there; "
+        "default: in the data folder.",
+    )
+    cache_bytes: int = Field(
+        200 * 2**30,
+        ge=2**20,
+        description="How much of a bucket's models this machine keeps for its model servers; what "
+        "was not used for the longest makes room.",
+    )
+    grace_s: int = Field(
+        24 * 3600,
+        ge=60,
+        le=90 * 24 * 3600,
+        description="How long bytes that nothing needs stay, and uploads that nobody goes on with.",
+    )
+
+
+class HubSettings(BaseModel):
+    """A hub of models that speaks Hugging Face's protocol."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    endpoint: str = Field(
+        "https://huggingface.co",
+        pattern=r"^https?://[^/?#@]+/?$",
+        description="Address of the hub, or of a mirror of it.",
+    )
+    token: Secret | None = Field(None, description="Token that is sent to the hub.")
+    cache: Path | None = Field(
+        None,
+        description="Folder in which `huggingface_hub` keeps what it fetched (`HF_HUB_CACHE`); "
+        "what is there is taken from there.",
+    )
+    offline: bool = Field(default=False, description="Take from that folder alone.")
+
+
+class SourceSettings(BaseModel):
+    """Where models named by `s3:`, `hf:`, `oci:` and `https:` are fetched from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    s3: BucketSettings = Field(
+        default_factory=BucketSettings, description="The server of `s3:` URIs."
+    )
+    hf: HubSettings = Field(default_factory=HubSettings, description="The hub of `hf:` URIs.")
+    ca: Path | None = Field(
+        None,
+        description="Certificates (PEM) that are trusted for `https:`, `oci:` and `hf:` beside the "
+        "system's.",
+    )
+    parallel: int = Field(2, ge=1, le=32, description="Models that are fetched at a time.")
+
+
+def _here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
