@@ -162,6 +162,50 @@ def test_a_template_as_publishers_write_them_passes() -> None:
     assert judged.facts["chat_template"] is True
 
 
+def test_a_file_that_skops_wrote_passes() -> None:
+    """`LogisticRegression().fit(…)` by skops 0.16."""
+    content = (Path(__file__).parent / "logistic.skops").read_bytes()
+
+    judged = read("sklearn", {"model.skops": content})
+
+    assert judged.issues == ()
+    assert judged.facts == {
+        "detected": "sklearn",
+        "class": "sklearn.linear_model._logistic.LogisticRegression",
+        "skops": "0.16.0",
+        "features": 4,
+    }
+
+
+def test_names_as_numpy_writes_them_are_not_dangerous() -> None:
+    """A scikit-learn pickle with a random state: code, and no attack."""
+    content = b"\x80\x02cnumpy.random._pickle\n__randomstate_ctor\n)R."
+
+    issues = read("python", {"model.pkl": content, "serve.py": b"x = 1\n"}).issues
+
+    assert [issue.reason for _, issue in issues] == ["Pickle", "PythonCode"]
+
+
+def test_texts_of_a_file_can_be_shown_and_stored() -> None:
+    """Lone surrogates and control characters come from JSON, and no database takes them."""
+    facts = read("safetensors", artifacts.folder(config={"model_type": "a\ud800b\0c"})).facts
+
+    assert facts["architecture"] == "a\ufffdb\ufffdc"
+
+
+def test_names_without_end_are_refused() -> None:
+    inputs = [artifacts.onnx_value(f"{n}" + "x" * 290) for n in range(1000)]
+    outputs = [artifacts.onnx_value(f"y{n}" + "x" * 290) for n in range(1000)]
+    pairs = {f"{n}" + "x" * 290: "" for n in range(2000)}
+    tensors = [artifacts.onnx_tensor(external={"location": name}) for name in pairs]
+
+    judged = read(
+        "onnx", {"m.onnx": artifacts.onnx(inputs=inputs, outputs=outputs, tensors=tensors)}
+    )
+
+    assert "TooLarge" in {issue.reason for _, issue in judged.issues}
+
+
 @pytest.mark.parametrize("name", ["smollm2", "minilm", "sentiment-classifier"])
 def test_the_models_that_come_with_the_platform_pass(name: str) -> None:
     folder = DEMO / name / "model"

@@ -138,12 +138,10 @@ _DANGEROUS_NAMES = frozenset(
         ("torch._inductor.codecache", "compile_file"),
     }
 )
-# As they stand in a pickle's bytes, for what follows raw arrays and cannot be read in order.
-_RAW = re.compile(
-    rb"c(?:posix|nt|os|subprocess|builtins|__builtin__)\n(?:system|popen|Popen|eval|exec|run|call)"
-    rb"|\x8c.(?:posix|nt|os|subprocess|builtins)\x94?\x8c.(?:system|popen|Popen|eval|exec|run)",
-    re.DOTALL,
-)
+_INNER = re.compile(r"__(?!main__)\w*__")
+# Names as they stand in a pickle's bytes, for what follows raw arrays and is not read in order.
+_TEXT = re.compile(rb"c([\w.]{2,60})\n([\w.]{1,60})\n")
+_BINARY = re.compile(rb"\x8c.([\w.]{2,60})\x94?\x8c.([\w.]{1,60})\x94?\x93", re.DOTALL)
 
 
 @dataclass
@@ -166,9 +164,7 @@ def is_dangerous(module: str, name: str) -> bool:
     return (
         module.split(".")[0] in _DANGEROUS_MODULES
         or (module, first) in _DANGEROUS_NAMES
-        or any(
-            part.startswith("__") for part in f"{module}.{name}".split(".") if part != "__main__"
-        )
+        or any(_INNER.fullmatch(part) for part in f"{module}.{name}".split("."))
     )
 
 
@@ -236,6 +232,17 @@ def _follow(
         strings.append(memo.get(argument, ""))
 
 
+def _hidden(data: bytes) -> list[str]:
+    """Find dangerous names in what cannot be read in order."""
+    found = []
+    for pattern in (_TEXT, _BINARY):
+        for match in pattern.finditer(data):
+            module, name = match[1].decode("ascii", "replace"), match[2].decode("ascii", "replace")
+            if is_dangerous(module, name):
+                found.append(f"{module}.{name}")
+    return found[:_MAX_PICKLES]
+
+
 def check(data: bytes, notes: Notes, *, whole: bool = True) -> None:
     """
     Note what a file of one or more pickles would do.
@@ -254,8 +261,7 @@ def check(data: bytes, notes: Notes, *, whole: bool = True) -> None:
             break
         at = last.end
     dangerous = [f"{m}.{n}" for m, n in names if is_dangerous(m, n)] or sorted(juggled)
-    if not dangerous and (hidden := _RAW.search(data)):
-        dangerous = [hidden[0].decode("ascii", "replace")]
+    dangerous = dangerous or _hidden(data)
     if dangerous:
         notes.add(reasons.DANGEROUS_PICKLE, f"A pickle calls {listed(dangerous)}.")
         return

@@ -1,13 +1,15 @@
 """What was found in a file, and in a model as a whole."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from towpath_server.adapters.modelfiles.reasons import REASONS, Severity
+from towpath_server.adapters.modelfiles.reasons import REASONS, TOO_LARGE, Severity
 
 MAX_ISSUES = 50  # of one file: the first ones say enough
 _MAX_TEXT = 300
+_MAX_FACTS = 1 << 20  # as JSON; real models have some KiB
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Notes:
     """Collects the findings and facts of one file, bounded."""
 
     def __init__(self, inside: str = "") -> None:
-        self.inside = inside
+        self.inside = plain(inside)
         self.issues: list[Issue] = []
         self.facts: dict[str, Any] = {}
 
@@ -85,8 +87,23 @@ class Notes:
                 self.issues.append(issue)
 
     def examined(self, kind: str) -> Examined:
-        """Close the notes."""
-        return Examined(kind, tuple(self.issues), self.facts)
+        """Close the notes; what foreign texts hold beyond a page is refused rather than kept."""
+        facts = {name: _shown(value) for name, value in self.facts.items()}
+        if len(json.dumps(facts)) > _MAX_FACTS:
+            self.issues.insert(0, Issue(TOO_LARGE, "Its tables of names are longer than 1 MiB."))
+            facts = {}
+        return Examined(kind, tuple(self.issues), facts)
+
+
+def _shown(value: Any) -> Any:
+    """Make all texts within a value such that they can be stored and shown."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {plain(str(name)): _shown(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(inner) for inner in value]
+    return value
 
 
 def plain(text: str) -> str:

@@ -13,6 +13,7 @@ from towpath_server.core import log
 
 _AT_ONCE = 2  # children, however many pushes come in: each may fill a core
 _SECONDS = 120.0  # of one file; its CPU time has a lower bound, this is for a slow disk
+_PUSH_S = 600.0  # of all files of a push: whoever sends ten thousand waits for the others
 _LINE = 32 << 20  # facts of one file, at most
 _MODULE = "towpath_server.adapters.modelfiles"
 
@@ -35,12 +36,17 @@ class Scanner:
         """
         found: list[Examined] = []
         async with self._turn:
-            while len(found) < len(files):
-                found += await self._some(files[len(found) :])
+            try:
+                async with asyncio.timeout(_PUSH_S):
+                    while len(found) < len(files):
+                        await self._some(files[len(found) :], found)
+            except TimeoutError:
+                rest = len(files) - len(found)
+                found += [failed(f"All files together took more than {_PUSH_S:g} s.")] * rest
         return found
 
-    async def _some(self, files: Sequence[tuple[Path, str]]) -> list[Examined]:
-        """Examine files until all are done or one is the end of the child."""
+    async def _some(self, files: Sequence[tuple[Path, str]], found: list[Examined]) -> None:
+        """Examine files, adding to `found`, until all are done or one is the end of the child."""
         child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-I",
@@ -56,7 +62,6 @@ class Scanner:
         )
         if child.stdin is None or child.stdout is None:
             raise RuntimeError("the child was started with pipes")
-        found: list[Examined] = []
         try:
             for path, name in files:
                 one = await self._ask(child.stdin, child.stdout, path, name)
@@ -68,7 +73,6 @@ class Scanner:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
-        return found
 
     async def _ask(
         self, ask: asyncio.StreamWriter, answers: asyncio.StreamReader, path: Path, name: str
