@@ -15,7 +15,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "towpath"
 SOURCES = ("client", "paging", "streaming", "resources/noun", "resources/inference",
            "resources/media", "resources/catalogue", "resources/organisation", "resources/serving",
-           "resources/record", "resources/batches", "resources/admission")  # fmt: skip
+           "resources/record", "resources/batches", "resources/admission",
+           "resources/policies")  # fmt: skip
 NOTICE = '"""Derived from `towpath/{name}.py` by `tools/derive_sync.py`; never edited."""\n'
 
 # In order; each is a whole word of the async source and what blocking code says instead.

@@ -41,6 +41,7 @@ from towpath.resources.organisation import (
     AsyncTeams,
     AsyncUsers,
 )
+from towpath.resources.policies import AsyncPolicies
 from towpath.resources.record import AsyncAudit, AsyncRequests, AsyncUsage
 from towpath.resources.serving import (
     AsyncDeployments,
@@ -250,6 +251,11 @@ class AsyncTowpath:
     def blocks(self) -> AsyncBlocks:
         """What is stopped."""
         return AsyncBlocks(self)
+
+    @cached_property
+    def policies(self) -> AsyncPolicies:
+        """What may be deployed."""
+        return AsyncPolicies(self)
 
     @cached_property
     def nodes(self) -> AsyncNodes:

@@ -36,6 +36,7 @@ Environment = Literal["sandbox", "staging", "production"]
 Expression = Annotated[str, StringConstraints(min_length=1), Field(description="CEL.")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_-]{0,62}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][A-Za-z0-9_]{0,62}$")]
 
 
@@ -65,8 +66,15 @@ class PolicyMatch(_Part):
     formats: list[Word] = Field(default_factory=list, max_length=_MAX_MATCHED)
 
 
-class NamedExpression(_Part):
-    """An expression with a name."""
+class PolicyCondition(_Part):
+    """An expression that must be true for the policy to look at a manifest."""
+
+    name: Label
+    expression: Expression
+
+
+class PolicyVariable(_Part):
+    """An expression with a name that others use as `variables.name`."""
 
     name: Identifier
     expression: Expression
@@ -93,8 +101,8 @@ class PolicySpec(_Part):
 
     mode: Literal["enforce", "warn", "audit"]
     match: PolicyMatch = Field(default_factory=PolicyMatch)
-    match_conditions: list[NamedExpression] = Field(default_factory=list, max_length=_MAX_NAMED)
-    variables: list[NamedExpression] = Field(default_factory=list, max_length=_MAX_NAMED)
+    match_conditions: list[PolicyCondition] = Field(default_factory=list, max_length=_MAX_NAMED)
+    variables: list[PolicyVariable] = Field(default_factory=list, max_length=_MAX_NAMED)
     validations: list[PolicyValidation] = Field(min_length=1, max_length=_MAX_VALIDATIONS)
 
 
@@ -148,13 +156,25 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> PolicyDraft:
     return draft
 
 
+_PATTERNS = {
+    "name": "Use letters and digits, small ones first; hyphens in names of policies and conditions "
+    "alone.",
+    "reason": "Write one word that begins with a capital, such as `LicenceMissing`.",
+    "path": "Write a JSON pointer, such as `#/spec/runtime/name`.",
+}
+
+
 def _mended(finding: Finding) -> Finding:
+    """Say what would be right, where a pattern or a constant was missed."""
+    field = finding.path.rpartition("/")[2]
     constants = {"#/apiVersion": API_VERSION, "#/kind": KIND}
-    if finding.path not in constants:
-        return finding
-    value = constants[finding.path]
-    fix = f"Write `{finding.path[2:]}: {value}`."
-    return Finding(finding.path, f"It must be `{value}`.", fix, reason=finding.reason)
+    if finding.path in constants:
+        value = constants[finding.path]
+        fix = f"Write `{field}: {value}`."
+        return Finding(finding.path, f"It must be `{value}`.", fix, reason=finding.reason)
+    if "pattern" in finding.message and field in _PATTERNS:
+        return Finding(finding.path, f"`{field}` is not written so.", _PATTERNS[field])
+    return finding
 
 
 def _worded(policy: PolicyDocument) -> Sequence[Finding]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from towpath.cli import findings as remarks
 from towpath.cli import manifest as manifests
 from towpath.cli import output
 from towpath.cli.deployments import verb
@@ -67,23 +68,26 @@ def command(
     try:
         if dry_run:
             checked = client.deployments.check(manifest=document, environment=environment)
-            return would_do(checked, steps, as_json=as_json)
+            return would_do(manifest, checked, steps, as_json=as_json)
         made = client.deployments.create(manifest=document, environment=environment)
     except APIStatusError as error:
         if not error.findings:
             raise
         return refused(manifest, environment, error, as_json=as_json)
+    if not as_json:
+        remarks.warned(manifest, made.warnings or ())
     if not no_wait:
         made = watch(current, client, made, steps, timeout)
     return finish(made, client.address, as_json=as_json)
 
 
-def would_do(checked: DeploymentCheck, steps: Steps, *, as_json: bool) -> int:
+def would_do(manifest: Manifest, checked: DeploymentCheck, steps: Steps, *, as_json: bool) -> int:
     """Say what a manifest would come to."""
     if as_json:
         output.document(checked.to_dict())
         return 0
     steps.done("Checked", checked.message)
+    remarks.warned(manifest, checked.warnings or ())
     output.note()
     output.note("Nothing was changed. Next: the same without `--dry-run`")
     return 0
@@ -193,17 +197,5 @@ def refused(manifest: Manifest, environment: str, error: APIStatusError, *, as_j
     if as_json:
         output.document(error.body)
         return 1
-    count = len(error.findings)
-    word = "finding" if count == 1 else "findings"
-    output.error(
-        f"{manifest.name or manifest.file.name} → {environment}: refused, nothing was deployed "
-        f"({count} {word})",
-        findings=[
-            {"where": manifest.where(one.path), "detail": one.message, "fix": one.fix or ""}
-            for one in error.findings
-        ],
-    )
-    if error.request_id:
-        output.note()
-        output.note(f"  {error.request_id}")
-    return 1
+    what = f"{manifest.name or manifest.file.name} → {environment}: refused, nothing was deployed"
+    return remarks.refused(manifest, error, what)

@@ -169,10 +169,17 @@ def bytes_size(count: int) -> str:
     return f"{count} B"
 
 
-def error(what: str, *, fix: str | None = None, findings: Sequence[Mapping[str, str]] = ()) -> None:
-    """Write an error in its one form."""
+def error(
+    what: str,
+    *,
+    fix: str | None = None,
+    findings: Sequence[Mapping[str, str]] = (),
+    label: str = "error",
+) -> None:
+    """Write an error, or a `note` that is none, in its one form."""
     first, *cause = what.strip().splitlines() or [""]
-    note(f"{style('error:', 'red', sys.stderr)} {plain(first)}")
+    colour = "red" if label == "error" else "yellow"
+    note(f"{style(f'{label}:', colour, sys.stderr)} {plain(first)}")
     for line in cause[:MAX_CAUSE_LINES]:
         note(f"  {clean(line).strip()}")
     for finding in findings:

@@ -37,6 +37,7 @@ from towpath.generated.resources.organisation import (
     Teams,
     Users,
 )
+from towpath.generated.resources.policies import Policies
 from towpath.generated.resources.record import Audit, Requests, Usage
 from towpath.generated.resources.serving import (
     Deployments,
@@ -246,6 +247,11 @@ class Towpath:
     def blocks(self) -> Blocks:
         """What is stopped."""
         return Blocks(self)
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What may be deployed."""
+        return Policies(self)
 
     @cached_property
     def nodes(self) -> Nodes:

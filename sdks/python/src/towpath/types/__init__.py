@@ -53,6 +53,14 @@ from towpath.types.organisation import ServiceAccount as ServiceAccount
 from towpath.types.organisation import Team as Team
 from towpath.types.organisation import Token as Token
 from towpath.types.organisation import User as User
+from towpath.types.policies import DefaultPolicy as DefaultPolicy
+from towpath.types.policies import ManifestFinding as ManifestFinding
+from towpath.types.policies import Policy as Policy
+from towpath.types.policies import PolicyCase as PolicyCase
+from towpath.types.policies import PolicyEvaluation as PolicyEvaluation
+from towpath.types.policies import PolicyMode as PolicyMode
+from towpath.types.policies import PolicyVersion as PolicyVersion
+from towpath.types.policies import RaisedFinding as RaisedFinding
 from towpath.types.record import Actor as Actor
 from towpath.types.record import AuditEvent as AuditEvent
 from towpath.types.record import LoggedBody as LoggedBody

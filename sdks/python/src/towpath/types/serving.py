@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from towpath.model import Model
+from towpath.types.policies import ManifestFinding
 from towpath.types.resource import Condition, Environment, Resource
 
 
@@ -236,6 +237,7 @@ class Deployment(Resource):
     endpoint: str
     phase: str
     conditions: list[Condition]
+    warnings: list[ManifestFinding] | None
     serving_revision: int | None
     model: DeployedModel
     runtime: DeployedRuntime
@@ -257,6 +259,7 @@ class DeploymentCheck(Model):
     project: str
     deployment: str | None
     message: str
+    warnings: list[ManifestFinding] | None
     model: DeployedModel
     runtime: DeployedRuntime
     operations: list[str]
