@@ -74,8 +74,9 @@ def command(
         if not error.findings:
             raise
         return refused(manifest, environment, error, as_json=as_json)
-    if not as_json:
-        remarks.warned(manifest, made.warnings or ())
+    if not as_json and made.warnings:
+        remarks.warned(manifest, made.warnings)
+        output.note()
     if not no_wait:
         made = watch(current, client, made, steps, timeout)
     return finish(made, client.address, as_json=as_json)

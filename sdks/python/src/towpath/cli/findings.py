@@ -22,7 +22,6 @@ def warned(file: Manifest, found: Sequence[Any]) -> None:
         return
     count = f"{len(found)} warning{'s' if len(found) > 1 else ''}"
     output.error(count, label="note", findings=placed(file, found))
-    output.note()
 
 
 def refused(file: Manifest, error: APIStatusError, what: str) -> int:

@@ -50,6 +50,7 @@ _TOKEN = re.compile(
 )
 _OPEN, _CLOSE, _SILENT = "([{", ")]}", set("()[]{},.:")
 _CONSTANTS = {"true", "false", "null", "in"}
+_VALUES = {"true", "false", "null", "-"}  # `-` begins a number, or ends in one
 _WHOLE = {"==", "!=", "in"}  # compare whole lists and maps
 _LONG = {"contains", "endsWith", "join", "lowerAscii", "matches", "size", "startsWith", "string"}
 _LONG_STEPS = 64
@@ -276,7 +277,7 @@ class _Scan:
     def _beside_value(self, index: int) -> bool:
         """Tell whether a comparison ends at once, since one side is written down."""
         beside = [self.tokens[at] for at in (index - 1, index + 1) if 0 <= at < len(self.tokens)]
-        return any(one.kind in {"text", "number"} for one in beside)
+        return any(one.kind in {"text", "number"} or one.text in _VALUES for one in beside)
 
     def _at(self, index: int) -> str:
         return self.tokens[index].text if 0 <= index < len(self.tokens) else ""
