@@ -38,6 +38,8 @@ def judge(policies: Sequence[Rules], facts: Facts) -> Verdict:
             raised.append(_failed(rules, "the others took all the time there is"))
             continue
         ready = _ready(rules)
+        if any(one.facts & facts.unknown for one in ready.conditions):
+            continue
         try:
             applies = all(_true(one, facts) for one in ready.conditions)
         except Failed as error:
