@@ -10,6 +10,7 @@ from pathlib import Path
 from towpath_server.adapters.modelfiles import reasons
 from towpath_server.api import openapi_document
 from towpath_server.core import access, config, errors
+from towpath_server.domains.deployments.schemas import json_schema
 from towpath_server.domains.policies.service import defaults, expressions, facts
 from towpath_server.web.problems import STATUS
 
@@ -176,6 +177,7 @@ def pages() -> dict[Path, str]:
     openapi = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     return {
         Path("contracts/openapi.json"): openapi,
+        Path("contracts/manifest.schema.json"): json.dumps(json_schema(), indent=1) + "\n",
         Path("contracts/problems.md"): problems(),
         Path("docs/reference/settings.md"): settings(),
         Path("docs/reference/access.md"): access_page(),

@@ -1,5 +1,6 @@
 """The application: every domain's router, the edge around them, and what clients start from."""
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from towpath_server.domains.blocks import routes as blocks
 from towpath_server.domains.bodies import routes as bodies
 from towpath_server.domains.budgets import routes as budgets
 from towpath_server.domains.deployments import routes as deployments
+from towpath_server.domains.deployments.schemas import json_schema
 from towpath_server.domains.endpoints import routes as endpoints
 from towpath_server.domains.files import routes as files
 from towpath_server.domains.keys import routes as keys
@@ -140,6 +142,10 @@ def routed() -> FastAPI:
     contract = edge.router("openapi", "/openapi.json")
     contract.add_api_route("", _contract(app), include_in_schema=False)
     app.include_router(contract, prefix=PREFIX)
+    # Editors fetch it without a key; it says nothing of this platform.
+    app.add_api_route(
+        f"{PREFIX}/schemas/model-deployment.json", _manifest_schema, include_in_schema=False
+    )
     app.add_api_route("/.well-known/towpath", _well_known, include_in_schema=False, methods=["GET"])
     app.add_middleware(RequestScope)
     return app
@@ -186,6 +192,13 @@ def _contract(app: FastAPI) -> Callable[[], Awaitable[dict[str, Any]]]:
         return app.openapi_schema
 
     return openapi
+
+
+async def _manifest_schema() -> dict[str, Any]:
+    return _schema()
+
+
+_schema = functools.cache(json_schema)
 
 
 def _door(request: Request) -> str:

@@ -7,7 +7,8 @@ import click
 
 from towpath.cli import modelfile, output
 from towpath.cli.modelfile import Found
-from towpath.errors import ConfigurationError
+from towpath.cli.session import Session, session
+from towpath.errors import ConfigurationError, TowpathError
 
 _MIB = 1 << 20
 # Who serves a format, where there is one runtime that does by default.
@@ -32,7 +33,9 @@ _STEP_MIB = 64
     help="The file to write.",
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@session
 def command(
+    current: Session,
     *,
     path: Path,
     name: str | None,
@@ -50,12 +53,21 @@ def command(
         raise ConfigurationError(
             f"{target} is there already", fix="name another file with `-o`, or add `--force`"
         )
-    text = manifest(found, name or named(found.path), project, target)
+    text = schema_line(current) + manifest(found, name or named(found.path), project, target)
     target.write_text(text, encoding="utf-8")
     output.note(f"Wrote {target}: {found.summary}, {output.bytes_size(found.size)}.")
     if found.format not in _RUNTIMES:
         output.note(f"Name a runtime that serves `{found.format}` in it.")
     output.note("Look at `access` and `smokeTests`, then: `towpath deploy`")
+
+
+def schema_line(current: Session) -> str:
+    """Return the comment by which editors find the manifest's schema, where an address is known."""
+    try:
+        address = current.credentials(keyless=True).address
+    except TowpathError:
+        return ""
+    return f"# yaml-language-server: $schema={address}/api/v1/schemas/model-deployment.json\n"
 
 
 def named(path: Path) -> str:
