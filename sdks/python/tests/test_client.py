@@ -23,6 +23,7 @@ from towpath import AsyncTowpath, ConfigurationError, Towpath
 from towpath.auth import resolve, save_profile
 from towpath.errors import of_answer
 from towpath.generated.client import Towpath as Blocking
+from towpath.generated.resources import artifacts
 from towpath.model import Model
 from towpath.sse import MAX_EVENT_BYTES, Decoder
 from towpath.testing import Answer, FakeTowpath
@@ -278,6 +279,62 @@ async def test_asyncio_uploads_too(fake: FakeTowpath, tmp_path: Path) -> None:
         await client.registry.upload(file, digest="sha256:1")
 
     assert [len(call.content) for call in fake.calls] == [3_000_000]
+
+
+def test_a_large_file_goes_in_pieces_and_on_after_a_cut(
+    fake: FakeTowpath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came before the cut is not sent again."""
+    for name, size in (("WHOLE_BYTES", 10), ("PIECE_BYTES", 8)):  # else the test would move 48 MiB
+        monkeypatch.setattr(artifacts, name, size)
+    file = tmp_path / "weights"
+    file.write_bytes(bytes(range(20)))
+    fake.answer("POST", "/api/v1/uploads", Answer(200, {"id": "upl_1", "offset": 2}))
+    where = "/api/v1/uploads/upl_1"
+    fake.answer(
+        "PATCH",
+        where,
+        Answer(200, {"id": "upl_1", "offset": 10}),
+        Answer(409, {"code": "upload_offset_conflict", "detail": "elsewhere"}),
+        Answer(200, {"id": "upl_1", "offset": 20}),
+    )
+    fake.answer("GET", where, Answer(200, {"id": "upl_1", "offset": 13}))
+    fake.answer("POST", f"{where}/finish", Answer(200, {"digest": "sha256:1", "size": 20}))
+    told: list[tuple[int, int]] = []
+    retry = towpath.Retry(0)
+    with Towpath(address=fake.address, api_key="k", retry=retry, transport=NoSleep()) as client:
+        client.artifacts.upload(
+            file, digest="sha256:1", progress=lambda there, size: told.append((there, size))
+        )
+
+    pieces = [
+        (int(call.headers["upload-offset"]), list(call.content))
+        for call in fake.calls
+        if call.method == "PATCH"
+    ]
+    assert pieces == [
+        (2, list(range(2, 10))),
+        (10, list(range(10, 18))),
+        (13, list(range(13, 20))),
+    ]
+    assert told == [(2, 20), (10, 20), (13, 20), (20, 20)]
+
+
+def test_an_upload_that_never_comes_further_ends(
+    fake: FakeTowpath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artifacts, "WHOLE_BYTES", 1)  # else the test would move 32 MiB
+    file = tmp_path / "weights"
+    file.write_bytes(b"weights")
+    fake.answer("POST", "/api/v1/uploads", Answer(201, {"id": "upl_1", "offset": 0}))
+    fake.answer("PATCH", "/api/v1/uploads/upl_1", Answer(409, {"code": "upload_offset_conflict"}))
+    fake.answer("GET", "/api/v1/uploads/upl_1", Answer(200, {"id": "upl_1", "offset": 0}))
+    retry = towpath.Retry(0)
+    with (
+        Towpath(address=fake.address, api_key="k", retry=retry, transport=NoSleep()) as client,
+        pytest.raises(towpath.ConflictError),
+    ):
+        client.artifacts.upload(file, digest="sha256:1")
 
 
 class NoSleep(towpath.transport.HTTPTransport):

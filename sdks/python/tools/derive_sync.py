@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "towpath"
 SOURCES = ("client", "paging", "streaming", "resources/noun", "resources/inference",
            "resources/media", "resources/catalogue", "resources/organisation", "resources/serving",
            "resources/record", "resources/batches", "resources/admission",
-           "resources/policies")  # fmt: skip
+           "resources/policies",
+           "resources/artifacts")  # fmt: skip
 NOTICE = '"""Derived from `towpath/{name}.py` by `tools/derive_sync.py`; never edited."""\n'
 
 # In order; each is a whole word of the async source and what blocking code says instead.

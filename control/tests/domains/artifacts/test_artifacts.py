@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from artifacts import onnx
 from fastapi import FastAPI
 from platform_api import Api
 
@@ -162,7 +163,7 @@ async def test_an_upload_can_be_given_up(developer: Api) -> None:
 async def test_a_collection_leaves_what_anything_needs(
     api: Api, app: FastAPI, developer: Api, project: str, clock: FixedClock
 ) -> None:
-    needed, loose = await put(developer, b"needed"), await put(developer, b"loose")
+    needed, loose = await put(developer, onnx(name="needed")), await put(developer, b"loose")
     body = {"format": "onnx", "files": [needed], "project": project}
     await developer.call("POST", "/models/triage/versions", body, status=201)
     age(app, 2 * DAY_S)
@@ -186,7 +187,7 @@ async def test_who_asks_for_content_keeps_it_for_a_while(
     api: Api, app: FastAPI, developer: Api, project: str, clock: FixedClock
 ) -> None:
     """Else it could go between the question and the version that relies on the answer."""
-    file = await put(developer, b"asked for")
+    file = await put(developer, onnx(name="asked"))
     age(app, 2 * DAY_S)
     clock.advance(seconds=2 * DAY_S)
     await developer.call("HEAD", f"/blobs/{file['digest']}", status=200)
@@ -200,14 +201,14 @@ async def test_who_asks_for_content_keeps_it_for_a_while(
 async def test_content_that_went_must_come_again(
     api: Api, app: FastAPI, developer: Api, project: str, clock: FixedClock
 ) -> None:
-    file = await put(developer, b"went")
+    file = await put(developer, onnx(name="went"))
     age(app, 2 * DAY_S)
     clock.advance(seconds=2 * DAY_S)
     await api.call("POST", "/artifacts/collect", status=200)
     body = {"format": "onnx", "files": [file], "project": project}
 
     refused = await developer.call("POST", "/models/triage/versions", body, status=409)
-    await put(developer, b"went")
+    await put(developer, onnx(name="went"))
     await developer.call("POST", "/models/triage/versions", body, status=201)
 
     assert refused.json()["code"] == "files_unknown"

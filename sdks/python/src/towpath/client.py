@@ -22,6 +22,7 @@ from towpath.resources.admission import (
     AsyncLimits,
     AsyncQuotas,
 )
+from towpath.resources.artifacts import AsyncArtifacts
 from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
 from towpath.resources.inference import (
@@ -166,6 +167,11 @@ class AsyncTowpath:
     def registry(self) -> AsyncRegistry:
         """Registered models, their versions and files."""
         return AsyncRegistry(self)
+
+    @cached_property
+    def artifacts(self) -> AsyncArtifacts:
+        """Bytes of models, by digest."""
+        return AsyncArtifacts(self)
 
     @cached_property
     def runtimes(self) -> AsyncRuntimes:

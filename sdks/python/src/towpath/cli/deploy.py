@@ -135,7 +135,14 @@ def send(client: Towpath, file: ModelFile, total: int, steps: Steps) -> Any:
             "Uploaded",
             f"sending {file.path}, {output.bytes_size(file.size)} of {output.bytes_size(total)}",
         )
-        client.registry.upload(file.source, digest=digest)
+
+        def sent(there: int, size: int) -> None:
+            steps.waiting(
+                "Uploaded",
+                f"sending {file.path}, {output.bytes_size(there)} of {output.bytes_size(size)}",
+            )
+
+        client.artifacts.upload(file.source, digest=digest, progress=sent)
     return {"path": file.path, "digest": digest, "size": file.size}
 
 

@@ -53,6 +53,7 @@ COMMANDS = {
     "applications": ("applications", "Show and change programs of projects."),
     "service-accounts": ("service_accounts", "Show and change programs that act for projects."),
     "audit": ("audit", "Show who changed what."),
+    "artifacts": ("artifacts", "Remove the bytes of models that nothing needs."),
     "nodes": ("nodes", "Show the machines that models run on."),
     "health": ("health", "Show whether the platform is well."),
     "doctor": ("doctor", "Find out why it does not work from here."),

@@ -18,6 +18,7 @@ from towpath.generated.resources.admission import (
     Limits,
     Quotas,
 )
+from towpath.generated.resources.artifacts import Artifacts
 from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
 from towpath.generated.resources.inference import (
@@ -162,6 +163,11 @@ class Towpath:
     def registry(self) -> Registry:
         """Registered models, their versions and files."""
         return Registry(self)
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """Bytes of models, by digest."""
+        return Artifacts(self)
 
     @cached_property
     def runtimes(self) -> Runtimes:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 from urllib.parse import quote
 
-from towpath import errors
 from towpath.paging import AsyncPages
+from towpath.resources.artifacts import AsyncArtifacts, Progress
 from towpath.resources.noun import AsyncNoun
 from towpath.types import CallableModel, ModelList, ModelVersion, RegisteredModel, Runtime
 
@@ -114,15 +114,11 @@ class AsyncRegistry(AsyncNoun[RegisteredModel]):
 
     async def has_file(self, digest: str) -> bool:
         """Tell whether a file of this digest (`sha256:…`) need not be uploaded."""
-        try:
-            await self._uploader.call("HEAD", f"/api/v1/blobs/{digest}")
-        except errors.NotFoundError:
-            return False
-        return True
+        return await AsyncArtifacts(self._uploader).has(digest)
 
-    async def upload(self, path: Path, *, digest: str) -> None:
-        """Upload a file in pieces; the platform checks that its content has the digest."""
-        await self._uploader.call("PUT", f"/api/v1/blobs/{digest}", content=path)
+    async def upload(self, path: Path, *, digest: str, progress: Progress | None = None) -> None:
+        """Upload a file; the platform checks its digest. See `artifacts.upload`."""
+        await AsyncArtifacts(self._uploader).upload(path, digest=digest, progress=progress)
 
 
 class AsyncRuntimes(AsyncNoun[Runtime]):

@@ -72,6 +72,7 @@ from towpath.types.resource import Condition as Condition
 from towpath.types.resource import Environment as Environment
 from towpath.types.resource import Resource as Resource
 from towpath.types.serving import Access as Access
+from towpath.types.serving import Collected as Collected
 from towpath.types.serving import DeployedModel as DeployedModel
 from towpath.types.serving import DeployedRuntime as DeployedRuntime
 from towpath.types.serving import Deployment as Deployment

@@ -362,3 +362,12 @@ class Health(Model):
     """Whether the address can take requests, with the reasons when it cannot."""
 
     ready: bool
+
+
+class Collected(Model):
+    """What nothing needed: so many files, their bytes, and uploads that nobody went on with."""
+
+    dry_run: bool
+    files: int
+    size: int
+    uploads: int

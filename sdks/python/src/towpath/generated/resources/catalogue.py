@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 from urllib.parse import quote
 
-from towpath import errors
 from towpath.generated.paging import Pages
+from towpath.generated.resources.artifacts import Artifacts, Progress
 from towpath.generated.resources.noun import Noun
 from towpath.types import CallableModel, ModelList, ModelVersion, RegisteredModel, Runtime
 
@@ -114,15 +114,11 @@ class Registry(Noun[RegisteredModel]):
 
     def has_file(self, digest: str) -> bool:
         """Tell whether a file of this digest (`sha256:…`) need not be uploaded."""
-        try:
-            self._uploader.call("HEAD", f"/api/v1/blobs/{digest}")
-        except errors.NotFoundError:
-            return False
-        return True
+        return Artifacts(self._uploader).has(digest)
 
-    def upload(self, path: Path, *, digest: str) -> None:
-        """Upload a file in pieces; the platform checks that its content has the digest."""
-        self._uploader.call("PUT", f"/api/v1/blobs/{digest}", content=path)
+    def upload(self, path: Path, *, digest: str, progress: Progress | None = None) -> None:
+        """Upload a file; the platform checks its digest. See `artifacts.upload`."""
+        Artifacts(self._uploader).upload(path, digest=digest, progress=progress)
 
 
 class Runtimes(Noun[Runtime]):
