@@ -21,6 +21,7 @@ log = logging.get(__name__)
 _PAGE = 5_000
 _SWEEP_S = 600.0
 _TELL_S = 1.0
+_LOOK_S = 10.0  # where the database's files tell that nobody has committed
 
 
 class BudgetRegistry:
@@ -86,8 +87,14 @@ class BudgetRegistry:
 
     async def run(self) -> None:
         """Settle now and then and tell at once, until cancelled."""
-        settle_at = 0.0
+        settle_at = look_at = 0.0
+        seen = None
         while True:
+            stamp, now = self._db.stamp(), asyncio.get_running_loop().time()
+            if stamp is not None and stamp == seen and now < look_at:
+                await asyncio.sleep(_TELL_S)
+                continue
+            seen, look_at = stamp, now + _LOOK_S
             try:
                 if asyncio.get_running_loop().time() >= settle_at:
                     await self.settle()

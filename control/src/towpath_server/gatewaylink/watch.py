@@ -17,9 +17,11 @@ log = logging.get(__name__)
 
 # Changes of this process are told at once; those of other control planes are seen this often.
 INTERVAL_S = 0.2
+# Where the database's files tell that nobody has committed, it is asked this often all the same.
+_QUIET_S = 5.0
 # How many revisions a gateway may be behind and still get a batch instead of a snapshot.
 KEPT_REVISIONS = 100_000
-_FORGET_EVERY = 3_000  # rounds: ten minutes
+_FORGET_EVERY_S = 600.0
 
 
 # A gateway with traffic ships records every second; one that has been silent for longer than this
@@ -76,15 +78,21 @@ class Watch:
 
     async def run(self) -> None:
         """Look at the database until cancelled; gateways go on while it is away."""
-        rounds = 0
+        forget_at = asyncio.get_running_loop().time() + _FORGET_EVERY_S
         away = False
+        seen, look_at = None, 0.0
         while True:
+            stamp, now = self._db.stamp(), asyncio.get_running_loop().time()
+            if stamp is not None and stamp == seen and now < look_at and not away:
+                await asyncio.sleep(INTERVAL_S)
+                continue
+            seen, look_at = stamp, now + _QUIET_S
             try:
                 async with self._db.read() as tx:
                     self.notify(await revision.current(tx))
                 await self._look_beside()
-                rounds += 1
-                if rounds % _FORGET_EVERY == 0:
+                if now >= forget_at:
+                    forget_at = now + _FORGET_EVERY_S
                     async with self._db.write() as tx:
                         await revision.forget(tx, before=self._latest - KEPT_REVISIONS)
                 if away:

@@ -33,7 +33,7 @@ class Lease:
     async def held(self) -> bool:
         """Take or renew the lease where possible; tell whether this instance holds it."""
         now = _now_ms(self._db)
-        if self._until_ms - now > self._ttl_ms * 2 // 3:
+        if self._until_ms - now > self._ttl_ms // 2:
             return True
         until = now + self._ttl_ms
         async with self._db.write() as tx:

@@ -1,5 +1,6 @@
 """Serving an application on a socket that somebody else bound, and closing in order."""
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ _MAX_HEAD_BYTES = 64 * 1024
 # Beyond this many at once a client is told to come back; a control plane has tens.
 _MAX_CONCURRENT = 1_000
 _BACKLOG = 1_024
+_DATE_S = 1.0
 
 
 class Server(uvicorn.Server):
@@ -40,15 +42,24 @@ class Server(uvicorn.Server):
                 limit_concurrency=_MAX_CONCURRENT,
             )
         )
+        self._stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
+    async def main_loop(self) -> None:
+        """Keep the `date` header up to date until told to stop; uvicorn wakes 10 times as often."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_S):
+                    await self._stopping.wait()
+
     def stop(self) -> None:
         """Take no more connections, and end when the requests in flight have."""
         self.should_exit = True
+        self._stopping.set()
 
 
 class Gate:

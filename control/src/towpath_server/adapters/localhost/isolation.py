@@ -38,8 +38,6 @@ _KERNEL = ("processes", "network", "filesystem")  # those that need rights, or a
 _FIRST_UID = 1 << 30  # far above what user databases and containers hand out
 _UIDS = (1 << 28) - 1
 _FILES = 65_536  # open files of one server
-_LEAST_PROCESSES = 1_024  # threads count; engines start several for each core
-_PROCESSES_PER_CORE = 32
 _PROBE_S = 20.0  # a program that does nothing, on a machine that is very busy
 _REPORT_BYTES = 64 << 10
 _ETC = (
@@ -95,6 +93,8 @@ class Isolator:
 
     folder: DataFolder
     mode: Mode
+    processes: int
+    """Processes and threads that one server may have."""
     _measures: dict[str, str] = field(default_factory=dict)
     _missing: dict[str, str] = field(default_factory=dict)
     _groups: cgroups.Groups | None = None
@@ -179,7 +179,7 @@ class Isolator:
         folder = self.folder.replicas
         read, write = os.pipe()
         plan = {
-            **_plan(measures, folder=folder, uid=_FIRST_UID, scratch_bytes=1 << 20),
+            **self._plan(measures, folder=folder, uid=_FIRST_UID, scratch_bytes=1 << 20),
             "command": [nothing],
             "report_fd": write,
             "visible": ["/usr"],
@@ -220,7 +220,7 @@ class Isolator:
         if measures.get("user") == "own":
             await asyncio.to_thread(_hand_over, order, uid)
         read, write = os.pipe()
-        plan = _plan(
+        plan = self._plan(
             measures,
             folder=order.home,
             uid=uid,
@@ -247,6 +247,32 @@ class Isolator:
         names = [*measures, *(["cgroup"] if groups else [])]
         return Started(process, tuple(sorted(names)), tuple(groups))
 
+    def _plan(
+        self, measures: Mapping[str, str], *, folder: Path, uid: int, scratch_bytes: int
+    ) -> dict[str, Any]:
+        own = measures.get("user") == "own"
+        program = seccomp.program() or b""
+        rlimits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": _FILES}
+        if "user" in measures:  # elsewhere the processes of other programs would count
+            rlimits["RLIMIT_NPROC"] = self.processes
+        return {
+            "measures": dict(measures),
+            "uid": uid if own else os.geteuid(),
+            "gid": uid if own else os.getegid(),
+            "folder": os.path.realpath(folder),
+            "rlimits": rlimits,
+            "filter": program.hex(),
+            "scratch_bytes": scratch_bytes,
+            "groups": [],
+            "env": {},
+            "visible": [],
+            "hidden": [],
+            "within": [],
+            "writable": [os.path.realpath(folder)],
+            "devices": [],
+            "links": [],
+        }
+
     def _make_groups(self, spec: ReplicaSpec) -> list[str]:
         if self._groups is None:
             return []
@@ -254,7 +280,7 @@ class Isolator:
             memory_bytes=spec.memory_limit_bytes,
             cpu_milli=spec.cpu_limit_milli,
             cpu_share_milli=spec.threads * 1000,
-            processes=_processes(),
+            processes=self.processes,
         )
         return self._groups.make(spec.id, bounds)
 
@@ -305,37 +331,6 @@ def _outermost(paths: Sequence[Path]) -> list[str]:
         if path != Path("/") and not any(path.is_relative_to(outer) for outer in kept):
             kept.append(path)
     return [str(path) for path in kept]
-
-
-def _plan(
-    measures: Mapping[str, str], *, folder: Path, uid: int, scratch_bytes: int
-) -> dict[str, Any]:
-    own = measures.get("user") == "own"
-    program = seccomp.program() or b""
-    rlimits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": _FILES}
-    if "user" in measures:  # elsewhere the processes of other programs would count
-        rlimits["RLIMIT_NPROC"] = _processes()
-    return {
-        "measures": dict(measures),
-        "uid": uid if own else os.geteuid(),
-        "gid": uid if own else os.getegid(),
-        "folder": os.path.realpath(folder),
-        "rlimits": rlimits,
-        "filter": program.hex(),
-        "scratch_bytes": scratch_bytes,
-        "groups": [],
-        "env": {},
-        "visible": [],
-        "hidden": [],
-        "within": [],
-        "writable": [os.path.realpath(folder)],
-        "devices": [],
-        "links": [],
-    }
-
-
-def _processes() -> int:
-    return max(_LEAST_PROCESSES, (os.cpu_count() or 1) * _PROCESSES_PER_CORE)
 
 
 def _uid(root: Path, replica: str) -> int:

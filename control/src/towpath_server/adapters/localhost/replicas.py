@@ -48,7 +48,7 @@ class LocalReplicas:
         self._sockets = folder.sockets.absolute()
         self._limits = limits or Limits()
         self._gpus = gpus.Gpus()
-        self._isolator = Isolator(folder, self._limits.isolation)
+        self._isolator = Isolator(folder, self._limits.isolation, self._limits.processes)
         self._machine = Machine(self._limits, self._isolator, self._gpus, self._tell)
         self._keepers: dict[str, Keeper] = {}
         self._parked: dict[str, tuple[Process, state.Running]] = {}

@@ -1,7 +1,11 @@
 """What holds for every model server of this machine."""
 
 import enum
+import os
 from dataclasses import dataclass, field
+
+_LEAST_PROCESSES = 1_024  # threads count; engines start several for each core
+_PER_CORE = 32
 
 
 @dataclass(frozen=True)
@@ -42,5 +46,9 @@ class Limits:
     isolation: Mode = Mode.BEST_EFFORT
     threads: int = 1
     """Threads that all servers share."""
+    processes: int = field(
+        default_factory=lambda: max(_LEAST_PROCESSES, (os.cpu_count() or 1) * _PER_CORE)
+    )
+    """Processes and threads of one server."""
     gpus: int | None = None
     """GPUs that servers may be given; none: those that NVML finds."""

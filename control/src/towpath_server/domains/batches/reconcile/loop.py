@@ -13,6 +13,7 @@ from towpath_server.loops.lease import Lease
 log = logging.get(__name__)
 
 INTERVAL_S = 1.0  # how soon a new batch begins
+_LOOK_S = 5.0  # where the database's files tell that nobody has committed
 _SWEEP_S = 600.0
 _RETRY_S = 5.0  # before a batch whose step failed is looked at again
 
@@ -26,6 +27,8 @@ class BatchLoop:
         self._interval_s = interval_s
         self._running: dict[str, asyncio.Task[None]] = {}
         self._swept_at = -_SWEEP_S
+        self._seen: object = None
+        self._look_at = 0.0
 
     async def run(self) -> None:
         """Run batches until cancelled."""
@@ -43,6 +46,10 @@ class BatchLoop:
                 await self._stop()
                 return
             await self._sweep()
+            stamp, now = self._runner.db.stamp(), asyncio.get_running_loop().time()
+            if stamp is not None and stamp == self._seen and now < self._look_at:
+                return
+            self._seen, self._look_at = stamp, now + _LOOK_S
             async with self._runner.db.read() as tx:
                 found = await moves.active(tx, limit=self._runner.limits.parallel)
         except TowpathError as error:  # the database is away
