@@ -17,6 +17,7 @@ import httpx2
 from gateways import Gateway, Place, towpath_alone
 from rig import LINK_CREDENTIAL, SECRET_KEY, START_LIMIT_S
 
+STOP_LIMIT_S = 120  # it keeps what it has taken first
 ADMIN_KEY = "an-admin-key-for-measurements-of-enough-length"
 
 
@@ -48,7 +49,7 @@ def control_plane(upstream_port: int) -> Iterator[Gateway]:
                 )
             finally:
                 process.terminate()
-                process.wait(30)
+                process.wait(STOP_LIMIT_S)
 
 
 def declare(api: Path, upstream_port: int) -> str:
