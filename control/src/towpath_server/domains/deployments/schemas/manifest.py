@@ -9,6 +9,7 @@ message of a check has its fix, where it has one, on a second line.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -30,6 +31,7 @@ from towpath_server.domains.deployments.models import (
     RuntimeDraft,
 )
 from towpath_server.domains.deployments.schemas.accelerator import Accelerator
+from towpath_server.domains.deployments.schemas.faults import Fault
 from towpath_server.domains.deployments.schemas.section import Section
 from towpath_server.domains.endpoints.models import AccessDraft, Visibility
 from towpath_server.domains.endpoints.models.serving import Timeouts
@@ -47,8 +49,20 @@ Environment = Literal["sandbox", "staging", "production"]
 
 
 def _amount(value: str) -> str:
-    to_nano(value)
+    try:
+        to_nano(value)
+    except ValueError as error:
+        fix = 'Write a decimal number in quotes, such as `"0.15"`.'
+        raise Fault(str(error), fix, "InvalidAmount") from error
     return value
+
+
+def _read(value: str | int) -> Decimal:
+    try:
+        return quantity(value)
+    except ValueError as error:
+        fix = "Write it such as `500m` or `2` CPUs, `512Mi` or `1Gi` of memory."
+        raise Fault("is no quantity", fix, "InvalidQuantity") from error
 
 
 Amount = Annotated[str, StringConstraints(max_length=40), AfterValidator(_amount)]
@@ -83,24 +97,27 @@ class Model(Section):
     def _supported(cls, value: str) -> str:
         scheme, separator, rest = value.partition(":")
         if not separator:
-            raise ValueError("has no scheme\nWrite `models:/name/version`.")
+            raise Fault("has no scheme", "Write `models:/name/version`.", "InvalidUri")
         if scheme not in _SCHEMES:
             hint = suggest.did_you_mean(scheme, _SCHEMES) or "Write `models:/name/version`."
-            raise ValueError(f"has the unknown scheme `{scheme}:`\n{hint}")
+            raise Fault(f"has the unknown scheme `{scheme}:`", hint, "UnknownScheme")
         if scheme == "file":
-            raise ValueError(
-                "names a file, and the server does not read its own paths for callers\n"
-                "`towpath deploy` uploads the file and fills in the version it became."
+            raise Fault(
+                "names a file, and the server does not read its own paths for callers",
+                "`towpath deploy` uploads the file and fills in the version it became.",
+                "InvalidUri",
             )
         if scheme != "models":
-            raise ValueError(
-                f"has the scheme `{scheme}:`, which is not supported yet\n"
-                "Register the model and write `models:/name/version`."
+            raise Fault(
+                f"has the scheme `{scheme}:`, which is not supported yet",
+                "Register the model and write `models:/name/version`.",
+                "NotSupportedYet",
             )
         if "@" in rest:
-            raise ValueError("names an alias, which is not supported yet\nWrite a version number.")
+            fix = "Write a version number."
+            raise Fault("names an alias, which is not supported yet", fix, "NotSupportedYet")
         if not _MODEL_URI.fullmatch(rest):
-            raise ValueError("does not name a version\nWrite it as `models:/triage/3`.")
+            raise Fault("does not name a version", "Write it as `models:/triage/3`.", "InvalidUri")
         return value
 
     def draft(self) -> ModelDraft:
@@ -121,7 +138,11 @@ class EnvEntry(Section):
     @classmethod
     def _free(cls, value: str) -> str:
         if value.upper().startswith(_RESERVED_ENV):
-            raise ValueError("is reserved: the platform sets it, or it would change the program")
+            raise Fault(
+                "is reserved: the platform sets it, or it would change the program",
+                "Leave it out, or choose another name.",
+                "ReservedName",
+            )
         return value
 
 
@@ -140,7 +161,7 @@ class Runtime(Section):
     def _once(cls, value: list[EnvEntry]) -> list[EnvEntry]:
         names = [entry.name for entry in value]
         if len(set(names)) != len(names):
-            raise ValueError("names a variable twice")
+            raise Fault("names a variable twice", "Leave one of them out.", "Duplicate")
         return value
 
     def draft(self) -> RuntimeDraft:
@@ -159,15 +180,19 @@ class Amounts(Section):
     @field_validator("gpus")
     @classmethod
     def _whole(cls, value: str | int | None) -> str | int | None:
-        if value is not None and quantity(value) not in range(1, MAX_GPUS + 1):
-            raise ValueError(f"must be a whole number from 1 to {MAX_GPUS}")
+        if value is not None and _read(value) not in range(1, MAX_GPUS + 1):
+            raise Fault(
+                f"must be a whole number from 1 to {MAX_GPUS}",
+                "GPUs are not divided: write `1` or more, or leave it out.",
+                "OutOfRange",
+            )
         return value
 
     @field_validator("cpu", "memory")
     @classmethod
     def _quantity(cls, value: str | int | None) -> str | int | None:
-        if value is not None and quantity(value) <= 0:
-            raise ValueError("must be above 0")
+        if value is not None and _read(value) <= 0:
+            raise Fault("must be above 0", "Ask for some, or leave it out.", "OutOfRange")
         return value
 
 
@@ -183,9 +208,10 @@ class ResourceNeeds(Section):
         requests = info.data.get("requests")
         asked = requests.gpus if requests else None
         if asked is not None and (value.gpus is None or quantity(asked) != quantity(value.gpus)):
-            raise ValueError(
-                "and `requests` name different numbers of `nvidia.com/gpu`\n"
-                "GPUs are not shared: write the number under `limits` alone."
+            raise Fault(
+                "and `requests` name different numbers of `nvidia.com/gpu`",
+                "GPUs are not shared: write the number under `limits` alone.",
+                "Contradiction",
             )
         return value
 
@@ -215,8 +241,10 @@ class Scaling(Section):
     def _fixed(cls, value: int | None, info: Any) -> int | None:
         least = info.data.get("min_replicas")
         if value is not None and least is not None and value != least:
-            raise ValueError(
-                f"must equal `minReplicas` ({least}): scaling by load is not supported yet"
+            raise Fault(
+                f"must equal `minReplicas` ({least}): scaling by load is not supported yet",
+                f"Write `maxReplicas: {least}`, or leave it out.",
+                "NotSupportedYet",
             )
         return value
 
@@ -259,7 +287,7 @@ class AllowEntry(Section):
     @classmethod
     def _one(cls, value: str | None, info: Any) -> str | None:
         if value is not None and info.data.get("team") is not None:
-            raise ValueError("stands beside `team`; write two entries")
+            raise Fault("stands beside `team`", "Write two entries.", "Contradiction")
         return value
 
     def pair(self) -> tuple[str, str]:
@@ -315,7 +343,9 @@ def _moment(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError("must be a time such as `2027-01-01T00:00:00Z`") from error
+        raise Fault(
+            "is no time", "Write it such as `2027-01-01T00:00:00Z`.", "InvalidTime"
+        ) from error
     return to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
@@ -331,8 +361,13 @@ class TimeoutLimits(Section):
     @field_validator("connect", "first_byte", "silence", "total", "attempt")
     @classmethod
     def _duration(cls, value: str | None) -> str | None:
-        if value is not None and not 1 <= durations.to_ms(value) <= _MAX_MILLISECONDS:
-            raise ValueError("must be between 1ms and 1h")
+        try:
+            found = None if value is None else durations.to_ms(value)
+        except ValueError as error:
+            fix = "Write it such as `500ms`, `10s` or `1m30s`."
+            raise Fault("is no duration", fix, "InvalidDuration") from error
+        if found is not None and not 1 <= found <= _MAX_MILLISECONDS:
+            raise Fault("must be between 1ms and 1h", "Choose a time in between.", "OutOfRange")
         return value
 
     def draft(self) -> Timeouts:

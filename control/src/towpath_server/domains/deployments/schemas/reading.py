@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from towpath_server.core import documents, suggest
 from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Draft, ProbeDraft, Resources, RuntimeDraft
-from towpath_server.domains.deployments.schemas import manifest
+from towpath_server.domains.deployments.schemas import faults, manifest
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
@@ -133,7 +133,7 @@ class _Reader:
             if needed:
                 name = at.rpartition("/")[2]
                 self.findings.append(
-                    Finding(at, f"`{name}` is missing.", _example(name), reason="Missing")
+                    Finding(at, f"`{name}` is missing.", faults.example(name), reason="Missing")
                 )
                 self.broken.add(at)
             return None
@@ -172,7 +172,7 @@ class _Reader:
         if any(finding.path == place for finding in self.findings):
             return  # a union reports each of its alternatives
         name = str(path[-1]) if path else at.rpartition("/")[2]
-        self.findings.append(_finding(entry, place, name))
+        self.findings.append(faults.finding(entry, place, name))
 
     def _later(self, place: str, dotted: str) -> None:
         name = dotted.rpartition(".")[2] if "/" not in dotted else place.rpartition("/")[2]
@@ -193,30 +193,6 @@ class _Reader:
 
 
 _SPEC_LATER = [name for name in manifest.LATER if "." not in name]
-
-
-def _finding(entry: Any, place: str, name: str) -> Finding:
-    message = str(entry["msg"])
-    if entry["type"] == "value_error":
-        detail, _, fix = message.removeprefix("Value error, ").partition("\n")
-        return Finding(place, f"`{name}` {detail}.", fix or None)
-    if entry["type"] == "missing":
-        return Finding(place, f"`{name}` is missing.", _example(name), reason="Missing")
-    if entry["type"] == "string_type":
-        return Finding(place, f"`{name}` must be a text.", "Put it in quotes.", reason="WrongType")
-    if entry["type"] == "string_pattern_mismatch" and name == "name":
-        fix = "Use lower-case letters, digits and hyphens, at most 63."
-        return Finding(place, "`name` is not a name.", fix)
-    return Finding(place, f"`{name}`: {message[:1].lower()}{message[1:]}.")
-
-
-def _example(name: str) -> str | None:
-    return {
-        "metadata": "Give `metadata.name` and `metadata.project`.",
-        "name": "Give it a name of lower-case letters, digits and hyphens.",
-        "model": "Give `spec.model.uri`, such as `models:/triage/3`.",
-        "uri": "Write it as `models:/triage/3`.",
-    }.get(name)
 
 
 def _fields(kind: Any, path: Sequence[object]) -> list[str]:

@@ -36,15 +36,18 @@ async def read(
                 f"{at}/visibility",
                 "An endpoint of no project can only be seen by the whole organisation.",
                 "Use `organization`, or name a `project`.",
+                reason="Contradiction",
             )
         )
     allow = []
     for index, (kind, ref) in enumerate(draft.allow):
         found = await (teams.find(tx, ref) if kind == "team" else projects.find(tx, ref))
         if found is None:
-            hint = "Write a project as `team/project`." if kind == "project" else None
-            place = f"{at}/allow/{index}/{kind}"
-            findings.append(Finding(place, f"There is no {kind} `{ref}`.", hint))
+            fix = "Write a team by its name: `towpath teams` lists them."
+            if kind == "project":
+                fix = "Write a project as `team/project`: `towpath projects` lists them."
+            place, reason = f"{at}/allow/{index}/{kind}", f"Unknown{kind.capitalize()}"
+            findings.append(Finding(place, f"There is no {kind} `{ref}`.", fix, reason=reason))
         elif all((kind, found.id) != (known.kind, known.id) for known in allow):
             allow.append(Allow(kind, found.id, ref))
     callers = {environment, *(draft.callers or ())}
@@ -60,13 +63,15 @@ def _caller_findings(callers: Collection[str], environment: str, at: str) -> lis
             hint = suggest.did_you_mean(name, ENVIRONMENTS)
             known = ", ".join(f"`{one}`" for one in ENVIRONMENTS)
             detail = f"`{name}` is not an environment."
-            findings.append(Finding(f"{at}/callers", detail, hint or f"Use some of {known}."))
+            fix = hint or f"Use some of {known}."
+            findings.append(Finding(f"{at}/callers", detail, fix, reason="UnknownValue"))
     if "production" in callers and environment != "production":
         findings.append(
             Finding(
                 f"{at}/callers",
                 f"Production keys do not call what is in {environment}.",
                 "Deploy it to production, and share that with the other environments' callers.",
+                reason="NotForProduction",
             )
         )
     return findings

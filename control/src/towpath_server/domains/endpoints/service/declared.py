@@ -34,6 +34,7 @@ async def check(tx: Tx, declaration: Declaration, *, at: str) -> list[Finding]:
                 "#/metadata/name",
                 f"The endpoint name `{declaration.name}` belongs to another project.",
                 "Choose another name; names are reserved across all environments.",
+                reason="NameTaken",
             )
         )
         return findings
@@ -44,6 +45,7 @@ async def check(tx: Tx, declaration: Declaration, *, at: str) -> list[Finding]:
                 "#/metadata/name",
                 f"`{declaration.name}` is an endpoint of its own in {declaration.environment}.",
                 "Choose another name for the deployment, and add it to that endpoint as a target.",
+                reason="NameTaken",
             )
         )
     return findings

@@ -8,7 +8,7 @@ from towpath_server.adapters.facilities import Facilities
 from towpath_server.core import documents, revision, suggest
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import Finding, InvalidRequest
+from towpath_server.core.errors import Finding, Forbidden, InvalidRequest, NotFound
 from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
 from towpath_server.domains.deployments.models import Checked, Deployment, Draft
 from towpath_server.domains.deployments.service.check import (
@@ -42,7 +42,7 @@ async def check(
         NotFound: There is no such project that the caller may see.
         Forbidden: The caller may not deploy there.
         BeingDeleted: A deployment of this name is on its way out.
-        ManifestInvalid: Something else is wrong; every finding is listed.
+        ManifestInvalid: Something else is wrong. Each of them lists every finding.
     """
     if environment not in ENVIRONMENTS:
         raise InvalidRequest(
@@ -74,6 +74,9 @@ async def check(
     if inquiry.project is not None:
         await _endpoint(inquiry, inquiry.project)
     await policy.check(inquiry)
+    if inquiry.denied is not None:
+        inquiry.denied.findings = tuple(documents.placed(f, draft.lines) for f in inquiry.findings)
+        raise inquiry.denied
     if inquiry.findings:
         raise ManifestInvalid([documents.placed(found, draft.lines) for found in inquiry.findings])
     return outcome.checked(inquiry), inquiry.present
@@ -88,9 +91,15 @@ async def _project(inquiry: Inquiry) -> Project | None:
         fix = "Write it as `team/project`."
         inquiry.add("#/metadata/project", "Missing", "`project` is missing.", fix)
         return None
-    return await projects.resolve(
-        inquiry.tx, inquiry.caller, ref, verb=Verb.CREATE, noun="deployment"
-    )
+    tx, caller = inquiry.tx, inquiry.caller
+    try:
+        return await projects.resolve(tx, caller, ref, verb=Verb.CREATE, noun="deployment")
+    except NotFound as error:
+        inquiry.deny("#/metadata/project", "UnknownProject", error)
+        return None
+    except Forbidden as error:  # what else is wrong is theirs to know: they may look
+        inquiry.deny("#/metadata/project", "NotAllowed", error)
+        return await projects.resolve(tx, caller, ref, noun="deployment")
 
 
 async def _present(inquiry: Inquiry) -> Deployment | None:
@@ -101,7 +110,7 @@ async def _present(inquiry: Inquiry) -> Deployment | None:
     if not found or found[0].project_id != project.id:
         return None  # a name of another project is the endpoint's finding
     if found[0].deleting:
-        raise BeingDeleted(metadata.name)
+        inquiry.deny("#/metadata/name", "BeingDeleted", BeingDeleted(metadata.name))
     return found[0]
 
 

@@ -11,6 +11,7 @@ from towpath_server.domains.quotas import service as quotas
 from towpath_server.domains.quotas.models import MEMORY, Holding, held
 
 _LIMIT = "#/spec/resources/limits/memory"
+_WORTH_SAYING = 5 << 20  # what is written as 0.00 GiB below it
 _REQUEST = "#/spec/resources/requests/memory"
 
 
@@ -40,7 +41,7 @@ def _limit(inquiry: Inquiry, needs: Resources) -> bool:
             (found.context, "for the context"),
             (found.runtime, "for the runtime"),
         )
-        if size
+        if size >= _WORTH_SAYING
     ]
     inquiry.add(
         _LIMIT,

@@ -7,7 +7,7 @@ from towpath_server.adapters.compute import Capacity
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import Finding
+from towpath_server.core.errors import Finding, TowpathError
 from towpath_server.domains.deployments.models import Deployment, Draft, Reservation
 from towpath_server.domains.deployments.service.check.estimate import Estimate
 from towpath_server.domains.models.models import ModelVersion
@@ -49,6 +49,14 @@ class Inquiry:
     """What only the audit log is told, with the policy that found it."""
     policies: int = 0
     """How many policies looked at it."""
+
+    denied: TowpathError | None = None
+    """What is answered in place of a refused manifest; it lists all findings as well."""
+
+    def deny(self, path: str, reason: str, error: TowpathError) -> None:
+        """Note a finding that has an error of its own."""
+        self.denied = self.denied or error
+        self.add(path, reason, error.detail, error.fix)
 
     def add(self, path: str, reason: str, message: str, fix: str | None = None) -> None:
         """Note that something is wrong."""

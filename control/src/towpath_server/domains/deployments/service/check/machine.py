@@ -19,13 +19,16 @@ def check(inquiry: Inquiry) -> None:
     if needs is not None and (needs.cpu_milli or 0) > threads * 1000:
         detail = f"It asks for more CPUs than the {threads} that models share here."
         inquiry.add(
-            "#/spec/resources/requests/cpu", "ExceedsMachine", detail, f'At most `"{threads}"`.'
+            "#/spec/resources/requests/cpu",
+            "ExceedsMachine",
+            detail,
+            f'Ask for at most `cpu: "{threads}"`.',
         )
     given = argument(wanted, "threads") if wanted else None
     if runtime is not None and given is not None and given > threads:
         detail = f"`--threads={given}` is more than the {threads} that models share here."
         inquiry.add(
-            "#/spec/runtime/args", "ExceedsMachine", detail, f"At most `--threads={threads}`."
+            "#/spec/runtime/args", "ExceedsMachine", detail, f"Use at most `--threads={threads}`."
         )
     if needs is None or needs.memory_bytes is None or needs.memory_limit_bytes is None:
         return

@@ -99,14 +99,13 @@ def _refuse(inquiry: Inquiry, room: _Room, what: str, one: Draw, fitting: int) -
 
 def _fix(room: _Room, what: str, replicas: int, fitting: int) -> str:
     see = f"`towpath quotas show {room.team} --environment {room.environment}`"
-    more = f"ask those who run the platform for more, by what {see} says"
+    more = f"ask those who run the platform for more; {see} says who holds what"
     if fitting and replicas > 1:
         return f"Use `maxReplicas: {fitting}`, or {more}."
     most = room.amounts.most(what) or 0
     if most and what != REPLICAS and not room.others:
         return f"Ask for at most {_amount(what, most)}, or {more}."
-    first = "Delete one that is not needed, or " if room.others else ""
-    return f"{first}{more if first else more.capitalize()}."
+    return f"Delete one that is not needed, or {more}." if room.others else f"A{more[1:]}."
 
 
 def _holders(room: _Room, what: str) -> str:

@@ -40,7 +40,9 @@ def _named(inquiry: Inquiry, wanted: RuntimeDraft) -> Runtime | None:
         if version is not None:
             listed = ", ".join(f"`{name}`" for name in fits) or "none here"
             detail = f"`runtime.name` is missing, and `{version.format}` is served by {listed}."
-            inquiry.add("#/spec/runtime/name", "Missing", detail, "Name a runtime.")
+            inquiry.add(
+                "#/spec/runtime/name", "Missing", detail, "Write one of them as `runtime.name`."
+            )
         return None
     runtime = catalog.find(wanted.name, wanted.version)
     if runtime is not None:
