@@ -6,6 +6,35 @@ from typing import Any
 from examples import Call, World, example
 
 
+async def _result(world: World) -> dict[str, Any]:
+    model, body = await _version(world)
+    version = await world.api.create(f"/models/{model}/versions", **body)
+    return {
+        "model": model,
+        "version": version["version"],
+        "suite": "triage-golden",
+        "suite_version": "7",
+        "metrics": {"accuracy": {"value": 0.86, "n": 600}},
+        "source": "run 7",
+    }
+
+
+@example("POST", "/evaluations")
+async def _(world: World) -> Call:
+    return Call("/evaluations", await _result(world))
+
+
+@example("GET", "/evaluations")
+async def _(world: World) -> Call:
+    return Call("/evaluations")
+
+
+@example("GET", "/evaluations/{evaluation}")
+async def _(world: World) -> Call:
+    made = await world.api.create("/evaluations", **await _result(world))
+    return Call(f"/evaluations/{made['id']}")
+
+
 @example("POST", "/models")
 async def _(world: World) -> Call:
     return Call("/models", {"name": world.name("model"), "project": world.project})
@@ -285,3 +314,23 @@ async def _(world: World) -> Call:
 @example("GET", "/deployments/{deployment}/logs")
 async def _(world: World) -> Call:
     return Call(f"{await _deployment_path(world)}/logs")
+
+
+@example("GET", "/deployments/{deployment}/revisions")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/revisions")
+
+
+@example("GET", "/deployments/{deployment}/revisions/{number}")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/revisions/1")
+
+
+@example("POST", "/deployments/{deployment}/rollback")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/rollback", {"to": 1})
+
+
+@example("GET", "/deployments/{deployment}/events")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/events")

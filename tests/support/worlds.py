@@ -9,12 +9,13 @@ from typing import Any
 import yaml
 from machines import WAIT_S, Machine
 from platform_api import Api
+from proving import TrialGateway
 
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.db import Database
 from towpath_server.domains.deployments import service as deployments
-from towpath_server.domains.deployments.reconcile import Reconciler
+from towpath_server.domains.deployments.reconcile import Reconciler, Tester
 from towpath_server.domains.endpoints.models import RoutedTarget
 
 SIGNATURE = {
@@ -36,12 +37,17 @@ class World:
     """How steps are driven: `once`, `twice`, or with a `crash` of the control plane before each."""
 
     def __post_init__(self) -> None:
+        self.gateway = TrialGateway(self.db)
         self._reconciler()
 
     def _reconciler(self) -> None:
         self.changed = asyncio.Event()
         self.machine.replicas.on_change(lambda _: self.changed.set())
         self.reconciler = Reconciler(self.db, self.facilities, self.machine.replicas)
+        self.tester = Tester(self.db, self.gateway, sources=("127.0.0.0/8",), applied=self._applied)
+
+    async def _applied(self, _revision: int) -> bool:
+        return True
 
     async def prepare(self) -> None:
         """Make a team, a project, and version 1 of the model `triage`."""
@@ -49,7 +55,7 @@ class World:
         await self.api.create("/projects", team="care", name="triage")
         await self.version("weights of the first version")
 
-    async def version(self, weights: str) -> Any:
+    async def version(self, weights: str, **more: Any) -> Any:
         """Register one more version of `triage`."""
         content = weights.encode()
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
@@ -60,6 +66,7 @@ class World:
             format="tiny",
             files=[{"path": "model.bin", "digest": digest, "size": len(content)}],
             signature=SIGNATURE,
+            **more,
         )
 
     def manifest(self, **spec: Any) -> dict[str, Any]:
@@ -102,6 +109,10 @@ class World:
             stepped = await self.reconciler.step(deployment_id)
             if self.mode == "twice":
                 stepped = await self.reconciler.step(deployment_id) or stepped
+            for trial in await self.tester.pending():
+                stepped = await self.tester.step(trial) or stepped
+                if self.mode == "twice":
+                    await self.tester.step(trial)
             if not stepped:
                 return
         raise AssertionError("it never settles")

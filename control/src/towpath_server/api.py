@@ -25,6 +25,7 @@ from towpath_server.domains.budgets import routes as budgets
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.deployments.schemas import json_schema
 from towpath_server.domains.endpoints import routes as endpoints
+from towpath_server.domains.evaluations import routes as evaluations
 from towpath_server.domains.files import routes as files
 from towpath_server.domains.keys import routes as keys
 from towpath_server.domains.keys import service as key_service
@@ -62,6 +63,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     artifacts.router,
     runtimes.router,
     deployments.router,
+    evaluations.router,
     endpoints.router,
     providers.router,
     limits.router,

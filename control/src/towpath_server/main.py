@@ -42,6 +42,7 @@ from towpath_server.domains.batches.reconcile import BatchLoop, Runner
 from towpath_server.domains.bodies import reconcile as forget
 from towpath_server.domains.budgets.reconcile import Notifier
 from towpath_server.domains.deployments import reconcile
+from towpath_server.domains.deployments.reconcile import Tester, TrialLoop
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.budgets import BudgetRegistry
 from towpath_server.gatewaylink.catalog import catalog
@@ -233,6 +234,7 @@ class ControlPlane:
             loops.create_task(bootstrap.settle(parts.db, parts.watch))
             holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
             loops.create_task(self._run_batches(holder))
+            loops.create_task(self._run_trials(holder))
             forgetting = forget.loop(parts.db, parts.facilities.bodies, holder=holder)
             loops.create_task(forgetting.run())
             made_of = parts.facilities
@@ -257,14 +259,7 @@ class ControlPlane:
         """Run batches through the front door, as any program calls it."""
         parts, limits = self._parts, self._parts.settings.batches
         url = limits.gateway or parts.settings.front_door
-        ours = limits.gateway is None and limits.gateway_ca is None
-        async with GatewayClient(
-            url,
-            ca=limits.gateway_ca,
-            certificate=parts.settings.tls_cert_file if ours else None,
-            connections=limits.concurrency,
-            answer_bytes=limits.line_bytes,
-        ) as gateway:
+        async with self._gateway() as gateway:
             runner = Runner(
                 db=parts.db,
                 blobs=parts.facilities.files,
@@ -275,6 +270,29 @@ class ControlPlane:
                 applied=self._applied,
             )
             await BatchLoop(runner, Lease(parts.db, "batches", holder)).run()
+
+    async def _run_trials(self, holder: str) -> None:
+        """Ask new replicas their smoke tests through the front door, as any program asks."""
+        parts = self._parts
+        async with self._gateway() as gateway:
+            url = parts.settings.batches.gateway or parts.settings.front_door
+            tester = Tester(parts.db, gateway, sources=sources_for(url), applied=self._applied)
+            loop = TrialLoop(tester, Lease(parts.db, "trials", holder))
+            parts.db.after_commit.append(lambda _revision: loop.wake())
+            await loop.run()
+
+    def _gateway(self) -> GatewayClient:
+        """Return connections to the front door, for calls of the platform's own."""
+        settings = self._parts.settings
+        limits = settings.batches
+        ours = limits.gateway is None and limits.gateway_ca is None
+        return GatewayClient(
+            limits.gateway or settings.front_door,
+            ca=limits.gateway_ca,
+            certificate=settings.tls_cert_file if ours else None,
+            connections=limits.concurrency,
+            answer_bytes=limits.line_bytes,
+        )
 
     async def _prepare(self) -> None:
         """

@@ -70,6 +70,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "upload": {_R: _DEPLOY, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "runtime": {_R: {Role.ANYONE}},
         "deployment": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
+        "evaluation": {_R: _SEE, _C: _DEPLOY},
         "endpoint": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "provider": {_R: {Role.ANYONE}, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "limit": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},

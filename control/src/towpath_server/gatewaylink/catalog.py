@@ -42,7 +42,7 @@ def catalog(currency: str) -> Catalog:
     return {
         "platform": platform.load,
         "team": _load(entities.team, teams.routed),
-        "project": _load(entities.project, projects.routed),
+        "project": _load(entities.project, projects.routed, deployments.routed_projects),
         "price": _load(price, prices.routed),
         "credential": _load(
             entities.credential,
@@ -50,9 +50,14 @@ def catalog(currency: str) -> Catalog:
             endpoints.routed_credentials,
             deployments.routed_credentials,
         ),
-        "target": _load(entities.target, endpoints.routed_targets, deployments.routed_targets),
-        "endpoint": _load(entities.endpoint, endpoints.routed),
-        "key": _load(entities.key, keys.routed, standins.routed),
+        "target": _load(
+            entities.target,
+            endpoints.routed_targets,
+            deployments.routed_targets,
+            deployments.routed_trial_targets,
+        ),
+        "endpoint": _load(entities.endpoint, endpoints.routed, deployments.routed_trial_endpoints),
+        "key": _load(entities.key, keys.routed, standins.routed, deployments.routed_keys),
         "limit": _load(entities.limit, limits.routed),
         "budget": _load(entities.budget, budgets.routed),
         "block": _load(entities.block, blocks.routed),

@@ -30,7 +30,7 @@ async def test_a_refusal_lists_everything_and_leaves_nothing(world: World) -> No
         runtime={"name": "tinny"},
         resources={"requests": {"cpu": "999"}},
         access={"allow": [{"team": "nobody"}], "callers": ["production"]},
-        gates={},
+        slo={},
     )
 
     problem = await _refused(world, manifest)
@@ -38,7 +38,7 @@ async def test_a_refusal_lists_everything_and_leaves_nothing(world: World) -> No
     found = _by_pointer(problem)
     assert problem["code"] == "manifest_invalid"
     assert set(found) == {
-        "#/spec/gates",
+        "#/spec/slo",
         "#/spec/model/uri",
         "#/spec/runtime/name",
         "#/spec/resources/requests/cpu",

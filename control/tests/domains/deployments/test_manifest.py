@@ -130,8 +130,6 @@ def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "pointer"),
     [
-        ({"smokeTests": []}, "#/spec/smokeTests"),
-        ({"gates": {}}, "#/spec/gates"),
         ({"rollout": {}}, "#/spec/rollout"),
         ({"overrides": {}}, "#/spec/overrides"),
         ({"slo": {}}, "#/spec/slo"),

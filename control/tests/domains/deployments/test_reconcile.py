@@ -31,6 +31,8 @@ async def test_a_manifest_becomes_a_ready_deployment(world: World, mode: str) ->
         ("Fetched", "True"),
         ("Provisioned", "True"),
         ("Loaded", "True"),
+        ("SmokeTested", "True"),
+        ("Evaluated", "True"),
         ("Exposed", "True"),
     ]
     target = await world.target(made["id"])

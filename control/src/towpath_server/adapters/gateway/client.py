@@ -33,6 +33,8 @@ class Answer:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    first_s: float | None = None
+    """Seconds until the first data: of a stream, its first event."""
 
 
 class GatewayAway(Exception):
@@ -95,14 +97,18 @@ class GatewayClient:
             "content-type": "application/json",
             "accept-encoding": "identity",
         }
+        clock = asyncio.get_running_loop().time
+        began, first_s = clock(), None
         try:
             async with self._http.stream("POST", path, content=body, headers=sent) as answer:
                 content = bytearray()
                 async for piece in answer.aiter_raw():
                     content += piece
+                    if first_s is None and (not _streams(answer) or b"data:" in content):
+                        first_s = clock() - began
                     if len(content) > self._answer_bytes:
                         raise AnswerTooLarge
-                return Answer(answer.status_code, dict(answer.headers), bytes(content))
+                return Answer(answer.status_code, dict(answer.headers), bytes(content), first_s)
         except httpx2.HTTPError as error:
             if self._certificate is not None and isinstance(error, httpx2.ConnectError):
                 await asyncio.to_thread(_add, self._context, self._certificate)
@@ -118,6 +124,11 @@ class GatewayClient:
         trace: TracebackType | None,
     ) -> None:
         await self._http.aclose()
+
+
+def _streams(answer: httpx2.Response) -> bool:
+    """Tell whether it is a stream of events: before the first of them it may have comments."""
+    return answer.headers.get("content-type", "").startswith("text/event-stream")
 
 
 def _trusting(certificate: Path) -> ssl.SSLContext:

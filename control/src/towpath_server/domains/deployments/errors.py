@@ -36,3 +36,17 @@ class BeingDeleted(TowpathError):
             f"The deployment `{name}` is being deleted; its model servers are still ending.",
             fix="Repeat the request in a few seconds.",
         )
+
+
+class NothingBefore(TowpathError):
+    """There is no earlier revision to go back to."""
+
+    code = "nothing_before"
+    kind = Kind.CONFLICT
+    title = "Nothing to go back to"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"No revision of `{name}` before the newest one has taken traffic.",
+            fix=f"Name one of `towpath deployments history {name}`, or deploy another manifest.",
+        )

@@ -17,8 +17,19 @@ from towpath_server.core.errors import (
 )
 from towpath_server.domains.deployments import schemas
 from towpath_server.domains.deployments import service as deployments
-from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
-from towpath_server.domains.deployments.schemas import CheckedOut, DeploymentOut, LogsOut
+from towpath_server.domains.deployments.errors import (
+    BeingDeleted,
+    ManifestInvalid,
+    NothingBefore,
+)
+from towpath_server.domains.deployments.schemas import (
+    CheckedOut,
+    DeploymentOut,
+    EventOut,
+    LogsOut,
+    RevisionOut,
+    RollbackIn,
+)
 from towpath_server.web import edge
 from towpath_server.web.deps import Caller, IfMatch, Paging, ReadTx, WriteTx
 from towpath_server.web.paging import Page
@@ -59,6 +70,19 @@ def _order(
     dry_run: Annotated[bool, Query(description="Check only; nothing is changed.")] = False,
 ) -> Order:
     return Order(environment, dry_run, if_match, machine)
+
+
+@dataclass(frozen=True)
+class Back:
+    """What is asked for beside the revision to go back to."""
+
+    environment: str | None
+    if_match: int | None
+    machine: Facilities
+
+
+def _back(if_match: IfMatch, machine: Machine, environment: InEnvironment = None) -> Back:
+    return Back(environment, if_match, machine)
 
 
 @dataclass(frozen=True)
@@ -156,6 +180,79 @@ async def delete(
 ) -> None:
     """Take a deployment and its endpoint away; its model servers end in order."""
     await deployments.delete(tx, caller, deployment, environment=environment, if_match=if_match)
+
+
+@router.get("/{deployment}/revisions", responses=problems(NotFound, InvalidRequest))
+async def list_revisions(
+    deployment: Ref,
+    caller: Caller,
+    tx: ReadTx,
+    window: Paging,
+    environment: InEnvironment = None,
+) -> Page[RevisionOut]:
+    """List what was declared, newest first."""
+    view, found = await deployments.revisions(
+        tx, caller, deployment, window, environment=environment
+    )
+    return Page.of(found, lambda one: RevisionOut.of(view, one))
+
+
+@router.get("/{deployment}/revisions/{number}", responses=problems(NotFound, InvalidRequest))
+async def get_revision(
+    deployment: Ref,
+    number: int,
+    caller: Caller,
+    tx: ReadTx,
+    environment: InEnvironment = None,
+) -> RevisionOut:
+    """Return what was declared as one revision."""
+    view, found = await deployments.at_revision(
+        tx, caller, deployment, number, environment=environment
+    )
+    return RevisionOut.of(view, found)
+
+
+@router.post(
+    "/{deployment}/rollback",
+    status_code=200,
+    responses=problems(
+        NotFound, Forbidden, InvalidRequest, NothingBefore, RevisionConflict, ManifestInvalid
+    ),
+)
+async def roll_back(
+    deployment: Ref,
+    body: RollbackIn,
+    caller: Caller,
+    tx: WriteTx,
+    back: Annotated[Back, Depends(_back)],
+) -> DeploymentOut:
+    """Declare an earlier revision anew, with the very content it had; it goes the same path."""
+    view, former, manifest = await deployments.former(
+        tx, caller, deployment, to=body.to, environment=back.environment
+    )
+    made = await deployments.apply(
+        tx,
+        caller,
+        schemas.read(manifest),
+        environment=view.deployment.environment,
+        facilities=back.machine,
+        if_match=back.if_match,
+        note=f"Back to revision {former.number}.",
+    )
+    return DeploymentOut.of(await deployments.get(tx, caller, made.id))
+
+
+@router.get("/{deployment}/events", responses=problems(NotFound, InvalidRequest))
+async def list_events(
+    deployment: Ref,
+    caller: Caller,
+    tx: ReadTx,
+    window: Paging,
+    environment: InEnvironment = None,
+) -> Page[EventOut]:
+    """List what it went through, oldest first: every change of a condition or of the phase."""
+    found = await deployments.events(tx, caller, deployment, window, environment=environment)
+    return Page.of(found, EventOut.of)
 
 
 @router.get("/{deployment}/logs", responses=problems(NotFound, InvalidRequest))

@@ -56,8 +56,59 @@ deployment_revisions = Table(
     Column("created_at_ms", BigInteger, nullable=False),
     Column("created_by", String(64), nullable=False),
     Column("warnings", JSON),
+    Column("proving", JSON, nullable=False, server_default="{}"),
+    Column("proof", String(64), nullable=False, server_default=""),
+    Column("proved_by", Integer),
+    Column("exposed_at_ms", BigInteger),
+    Column("note", Text),
     Index(None, "model"),
 )
+
+deployment_trials = Table(
+    "deployment_trials",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column(
+        "deployment_id",
+        String(64),
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("replicas", Integer, nullable=False),
+    Column("results", JSON, nullable=False),
+    Column("note", Text),
+    Column("hash", String(64)),
+    Column("sources", JSON(none_as_null=True)),
+    Column("expires_at_ms", BigInteger),
+    Column("ended_at_ms", BigInteger),
+    UniqueConstraint("deployment_id", "number"),
+    Index(None, "state"),
+)
+"""Smoke tests of revisions; while one runs, its replicas can be called by one key alone."""
+
+deployment_events = Table(
+    "deployment_events",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    # No reference: what a deployment went through is kept beyond its end, for the time set.
+    Column("deployment_id", String(64), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("environment", String(32), nullable=False),
+    Column("team_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("status", String(32), nullable=False),
+    Column("reason", String(63), nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "deployment_id", "id"),
+    Index(None, "at_ms"),
+)
+"""Every change of a condition or a phase, for the time that they are kept."""
 
 replicas = Table(
     "replicas",

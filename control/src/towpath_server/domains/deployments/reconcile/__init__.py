@@ -2,5 +2,7 @@
 
 from towpath_server.domains.deployments.reconcile.loop import loop as loop
 from towpath_server.domains.deployments.reconcile.step import Reconciler as Reconciler
+from towpath_server.domains.deployments.reconcile.trials import Tester as Tester
+from towpath_server.domains.deployments.reconcile.trials import TrialLoop as TrialLoop
 
-__all__ = ["Reconciler", "loop"]
+__all__ = ["Reconciler", "Tester", "TrialLoop", "loop"]

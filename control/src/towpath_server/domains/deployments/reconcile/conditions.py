@@ -1,5 +1,6 @@
 """What a deployment's state comes to: phase, conditions, and the sentence for who asks for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from towpath_server.core.errors import TowpathError
@@ -12,6 +13,8 @@ from towpath_server.domains.deployments.models import (
     Step,
     View,
 )
+from towpath_server.domains.deployments.reconcile import proof
+from towpath_server.domains.evaluations.models import Judgement
 
 _NOT_STARTED = {"CannotStart", "CannotIsolate", "NoGpuFree"}
 CRASH_LOOP = 3  # crashes in a row; one may be an accident, and the second its echo
@@ -43,13 +46,19 @@ class Verdict:
     """Why nothing can answer, where nothing can."""
 
 
-def judge(view: View, fetch: TowpathError | None, launch: TowpathError | None) -> Verdict:
+def judge(
+    view: View,
+    fetch: TowpathError | None,
+    launch: TowpathError | None,
+    judged: Sequence[Judgement] = (),
+) -> Verdict:
     """
     Say where a deployment stands.
 
     Args:
         fetch: Why the artifact cannot be had.
         launch: Why no process can be started at all.
+        judged: What the gates come to, where they are asked.
     """
     name = view.deployment.name
     newest = view.of(view.current.number)
@@ -60,9 +69,12 @@ def judge(view: View, fetch: TowpathError | None, launch: TowpathError | None) -
         _fetched(view, fetch),
         _provisioned(view, newest, fetch, launch),
         _loaded(view, newest, ready, failing),
+        proof.tested(view),
+        proof.evaluated(view, judged),
         _exposed(view, name),
     )
-    trouble = fetch is not None or launch is not None or failing is not None
+    refused = any(one.status is Status.FALSE for one in conditions if one.type in proof.STEPS)
+    trouble = refused or fetch is not None or launch is not None or failing is not None
     phase = _phase(view, ready, trouble=trouble)
     note = None if view.exposed else _note(conditions)
     return Verdict(phase, conditions, note)
@@ -143,10 +155,10 @@ def _loaded(
 def _exposed(view: View, name: str) -> Condition:
     serving = view.deployment.serving
     if serving == 0:
-        return _waiting(Step.EXPOSED, "It takes traffic once it is healthy.")
+        return _waiting(Step.EXPOSED, "It takes traffic once all of the above hold.")
     if serving != view.current.number:
         return _waiting(
-            Step.EXPOSED, f"Revision {serving} takes the traffic until this one is healthy."
+            Step.EXPOSED, f"Revision {serving} takes the traffic until all of the above hold."
         )
     if not view.exposed:
         fix = f"Its log says why: `towpath logs {name}`."

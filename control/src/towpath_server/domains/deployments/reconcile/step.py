@@ -21,6 +21,7 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.reconcile import conditions, launch
+from towpath_server.domains.evaluations.models import Judgement, Outcome
 from towpath_server.domains.runtimes import service as runtimes
 
 
@@ -58,13 +59,15 @@ class Reconciler:
         if view.deployment.deleting:
             return await self._take_away(view)
         fetch, launching = await self._run(view)
+        judged = await self._judge(view)
         takes: Sequence[Callable[[], Awaitable[bool]]] = (
             lambda: self._observe(view),
             lambda: self._grow(view, fetch),
-            lambda: self._switch(view),
+            lambda: self._try(view),
+            lambda: self._switch(view, judged),
             lambda: self._shrink(view),
             lambda: self._end_retired(view),
-            lambda: self._conclude(view, fetch, launching),
+            lambda: self._conclude(view, fetch, launching, judged),
         )
         for take in takes:
             if await take():
@@ -153,14 +156,32 @@ class Reconciler:
                 await deployments.add_replica(tx, fresh, missing[0])
         return True
 
-    async def _switch(self, view: View) -> bool:
-        """Give the traffic to the newest revision once it can take it."""
-        number = view.current.number
-        if view.deployment.serving == number:
+    async def _judge(self, view: View) -> Sequence[Judgement]:
+        """Ask what the gates come to, once nothing else stands before the traffic."""
+        current = view.current
+        asked = current.proving.gates and current.proved_by is None
+        if not asked or view.taken_over or not view.able or not view.tested:
+            return ()
+        async with self._db.read() as tx:
+            return await deployments.judged(tx, view)
+
+    async def _try(self, view: View) -> bool:
+        """Ask for the smoke tests of the newest revision once it could serve."""
+        if view.taken_over or view.tested or view.trial is not None or not view.able:
             return False
-        ready = [replica for replica in view.of(number) if replica.ready]
-        whole = len(ready) >= view.current.replicas
-        if not whole and (view.exposed or not ready):
+        async with self._db.write() as tx:
+            fresh = await deployments.load(tx, view.deployment.id)
+            if fresh is not None and fresh == view:
+                await deployments.open_trial(tx, fresh)
+        return True
+
+    async def _switch(self, view: View, judged: Sequence[Judgement]) -> bool:
+        """Give the traffic to the newest revision once it could serve and has proved itself."""
+        if view.taken_over or not view.able or not view.tested:
+            return False
+        if any(one.outcome is not Outcome.PASSED for one in judged):
+            return False
+        if judged and not view.evaluated:  # what the gates came to is written down first
             return False
         async with self._db.write() as tx:
             fresh = await deployments.load(tx, view.deployment.id)
@@ -215,9 +236,13 @@ class Reconciler:
         return True
 
     async def _conclude(
-        self, view: View, fetch: TowpathError | None, launching: TowpathError | None
+        self,
+        view: View,
+        fetch: TowpathError | None,
+        launching: TowpathError | None,
+        judged: Sequence[Judgement],
     ) -> bool:
-        verdict = conditions.judge(view, fetch, launching)
+        verdict = conditions.judge(view, fetch, launching, judged)
         deployment = view.deployment
         if verdict.phase is deployment.phase and _same(verdict.conditions, view):
             return False

@@ -2,9 +2,22 @@
 
 from towpath_server.domains.deployments.schemas.out import CheckedOut as CheckedOut
 from towpath_server.domains.deployments.schemas.out import DeploymentOut as DeploymentOut
+from towpath_server.domains.deployments.schemas.out import EventOut as EventOut
 from towpath_server.domains.deployments.schemas.out import LogsOut as LogsOut
+from towpath_server.domains.deployments.schemas.out import RevisionOut as RevisionOut
+from towpath_server.domains.deployments.schemas.out import RollbackIn as RollbackIn
 from towpath_server.domains.deployments.schemas.published import json_schema as json_schema
 from towpath_server.domains.deployments.schemas.reading import read as read
 from towpath_server.domains.deployments.schemas.reading import read_bytes as read_bytes
 
-__all__ = ["CheckedOut", "DeploymentOut", "LogsOut", "json_schema", "read", "read_bytes"]
+__all__ = [
+    "CheckedOut",
+    "DeploymentOut",
+    "EventOut",
+    "LogsOut",
+    "RevisionOut",
+    "RollbackIn",
+    "json_schema",
+    "read",
+    "read_bytes",
+]

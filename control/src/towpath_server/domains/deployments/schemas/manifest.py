@@ -32,6 +32,7 @@ from towpath_server.domains.deployments.models import (
 )
 from towpath_server.domains.deployments.schemas.accelerator import Accelerator
 from towpath_server.domains.deployments.schemas.faults import Fault
+from towpath_server.domains.deployments.schemas.proving import Gates, Test
 from towpath_server.domains.deployments.schemas.section import Section
 from towpath_server.domains.endpoints.models import AccessDraft, Visibility
 from towpath_server.domains.endpoints.models.serving import Timeouts
@@ -387,13 +388,13 @@ SECTIONS: Mapping[str, type[Section]] = {
     "access": Access,
     "prices": Price,
     "timeouts": TimeoutLimits,
+    "smokeTests": Test,
+    "gates": Gates,
 }
 """The parts of `spec` that this version does."""
 
 LATER: Mapping[str, str] = {
     "slo": "service levels are not watched yet",
-    "smokeTests": "no requests are sent before traffic yet",
-    "gates": "nothing is evaluated before traffic yet",
     "rollout": "a new revision takes all traffic once it is ready",
     "fallback": "create an endpoint with `fallback` instead",
     "overrides": "write one manifest per environment",

@@ -1,14 +1,32 @@
 """Deployments as they are answered."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from towpath_server.domains.deployments.models import Checked, Condition, Replica, View
+from towpath_server.domains.deployments.models import (
+    Checked,
+    Condition,
+    Replica,
+    Revision,
+    View,
+)
+from towpath_server.domains.deployments.models.proving import Event
+from towpath_server.domains.evaluations.models import Outcome
 from towpath_server.web.money import PriceOut
 from towpath_server.web.problems import FindingOut
-from towpath_server.web.schemas import Out, Resource, at, at_or_none
+from towpath_server.web.schemas import In, Out, Resource, at, at_or_none
+
+
+class ResultOut(Out):
+    """What became of one smoke test or gate."""
+
+    name: str
+    outcome: Outcome
+    message: str
+    fix: str | None
+    ms: int | None = Field(description="How long the slowest answer took.")
 
 
 class ConditionOut(Out):
@@ -20,6 +38,9 @@ class ConditionOut(Out):
     message: str
     fix: str | None = None
     changed_at: datetime
+    results: list[ResultOut] = Field(
+        default_factory=list, description="What became of each smoke test, or of each gate."
+    )
 
     @classmethod
     def of(cls, condition: Condition) -> "ConditionOut":
@@ -31,6 +52,7 @@ class ConditionOut(Out):
             message=condition.message,
             fix=condition.fix,
             changed_at=at(condition.changed_at_ms),
+            results=[ResultOut(**vars(one)) for one in condition.results],
         )
 
 
@@ -140,6 +162,81 @@ class DeploymentOut(Resource):
             manifest=dict(current.manifest),
             first_ready_at=at_or_none(deployment.first_ready_at_ms),
         )
+
+
+class RevisionOut(Out):
+    """What was declared at one time."""
+
+    deployment: str
+    revision: int
+    model: ModelOut
+    runtime: RuntimeOut
+    replicas_wanted: int
+    manifest: dict[str, Any]
+    created_at: datetime
+    created_by: str
+    exposed_at: datetime | None = Field(description="When it first took the traffic.")
+    serving: bool = Field(description="Whether it takes the traffic now.")
+    proved_by: int | None = Field(
+        description="An earlier revision that was asked the same of the same content."
+    )
+    note: str | None
+
+    @classmethod
+    def of(cls, view: View, revision: Revision) -> "RevisionOut":
+        """Write a revision."""
+        workload = revision.workload
+        return cls(
+            deployment=revision.deployment_id,
+            revision=revision.number,
+            model=_model(workload.model, workload.version, workload.model_digest),
+            runtime=RuntimeOut(
+                name=workload.runtime,
+                version=workload.runtime_version,
+                args=list(workload.args),
+            ),
+            replicas_wanted=revision.replicas,
+            manifest=dict(revision.manifest),
+            created_at=at(revision.created_at_ms),
+            created_by=revision.created_by,
+            exposed_at=at_or_none(revision.exposed_at_ms),
+            serving=view.deployment.serving == revision.number,
+            proved_by=revision.proved_by,
+            note=revision.note,
+        )
+
+
+class EventOut(Out):
+    """One change of a condition, or of the phase (`type` is `Phase` then)."""
+
+    id: str
+    at: datetime
+    revision: int
+    type: str
+    status: str
+    reason: str
+    message: str
+
+    @classmethod
+    def of(cls, event: Event) -> "EventOut":
+        """Write an event."""
+        return cls(
+            id=event.id,
+            at=at(event.at_ms),
+            revision=event.number,
+            type=event.type,
+            status=event.status,
+            reason=event.reason,
+            message=event.message,
+        )
+
+
+class RollbackIn(In):
+    """Where to go back to."""
+
+    to: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Number of a revision; absent: the last one that took traffic before."
+    )
 
 
 class CheckedOut(Out):

@@ -7,7 +7,7 @@ from pydantic.json_schema import models_json_schema
 from towpath_server.domains.deployments.schemas import manifest
 from towpath_server.domains.deployments.schemas.reading import API_VERSION, KIND
 
-_LISTS = frozenset({"prices"})  # sections that are a list of what their model says
+_LISTS = frozenset({"prices", "smokeTests"})  # sections that are a list of what their model says
 _NEEDED = ("model",)
 
 

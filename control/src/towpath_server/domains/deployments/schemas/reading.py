@@ -52,6 +52,8 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
     ready = reader.section(manifest.Probe, spec.get("readinessProbe"), "#/spec/readinessProbe")
     access = reader.section(manifest.Access, spec.get("access"), "#/spec/access")
     prices = reader.listed(manifest.Price, spec.get("prices"), "#/spec/prices")
+    tests = reader.listed(manifest.Test, spec.get("smokeTests"), "#/spec/smokeTests")
+    gates = reader.section(manifest.Gates, spec.get("gates"), "#/spec/gates")
     timeouts = reader.section(manifest.TimeoutLimits, spec.get("timeouts"), "#/spec/timeouts")
     broken = reader.broken
     return Draft(
@@ -69,6 +71,8 @@ def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
         prices=tuple(price.draft() for price in prices),
         timeouts=_or(timeouts, "timeouts", broken, Timeouts()),
         document=top,
+        smoke_tests=tuple(test.draft() for test in tests),
+        gates=gates.draft() if gates else (),
         findings=tuple(reader.findings),
         lines=lines or {},
     )

@@ -5,12 +5,16 @@ from towpath_server.domains.deployments.service.apply import apply as apply
 from towpath_server.domains.deployments.service.apply import check as check
 from towpath_server.domains.deployments.service.apply import delete as delete
 from towpath_server.domains.deployments.service.held import held as held
+from towpath_server.domains.deployments.service.log import between as between
+from towpath_server.domains.deployments.service.log import events as events
+from towpath_server.domains.deployments.service.log import forget as forget_events
 from towpath_server.domains.deployments.service.observe import add_replica as add_replica
 from towpath_server.domains.deployments.service.observe import carry as carry
 from towpath_server.domains.deployments.service.observe import conclude as conclude
 from towpath_server.domains.deployments.service.observe import expose as expose
 from towpath_server.domains.deployments.service.observe import forget as forget
 from towpath_server.domains.deployments.service.observe import forget_replica as forget_replica
+from towpath_server.domains.deployments.service.observe import judged as judged
 from towpath_server.domains.deployments.service.observe import known_replicas as known_replicas
 from towpath_server.domains.deployments.service.observe import replica_changed as replica_changed
 from towpath_server.domains.deployments.service.observe import retire as retire
@@ -21,33 +25,69 @@ from towpath_server.domains.deployments.service.read import load as load
 from towpath_server.domains.deployments.service.read import moving as moving
 from towpath_server.domains.deployments.service.read import pending as pending
 from towpath_server.domains.deployments.service.read import was_ready as was_ready
+from towpath_server.domains.deployments.service.revisions import at_revision as at_revision
+from towpath_server.domains.deployments.service.revisions import former as former
+from towpath_server.domains.deployments.service.revisions import revisions as revisions
 from towpath_server.domains.deployments.service.routed import (
     routed_credentials as routed_credentials,
 )
 from towpath_server.domains.deployments.service.routed import routed_targets as routed_targets
+from towpath_server.domains.deployments.service.trials import begin_trial as begin_trial
+from towpath_server.domains.deployments.service.trials import end_trial as end_trial
+from towpath_server.domains.deployments.service.trials import endpoint_name as endpoint_name
+from towpath_server.domains.deployments.service.trials import hold_trial as hold_trial
+from towpath_server.domains.deployments.service.trials import open_trial as open_trial
+from towpath_server.domains.deployments.service.trials import open_trials as open_trials
+from towpath_server.domains.deployments.service.trials import routed_keys as routed_keys
+from towpath_server.domains.deployments.service.trials import routed_projects as routed_projects
+from towpath_server.domains.deployments.service.trials import (
+    routed_trial_endpoints as routed_trial_endpoints,
+)
+from towpath_server.domains.deployments.service.trials import (
+    routed_trial_targets as routed_trial_targets,
+)
+from towpath_server.domains.deployments.service.trials import trial as trial
 
 __all__ = [
     "DRAIN_MS",
     "add_replica",
     "apply",
+    "at_revision",
+    "begin_trial",
+    "between",
     "carry",
     "check",
     "conclude",
     "delete",
+    "end_trial",
+    "endpoint_name",
+    "events",
     "expose",
     "forget",
+    "forget_events",
     "forget_replica",
+    "former",
     "get",
     "held",
+    "hold_trial",
+    "judged",
     "known_replicas",
     "list",
     "load",
     "moving",
+    "open_trial",
+    "open_trials",
     "pending",
     "replica_changed",
     "retire",
+    "revisions",
     "routed_credentials",
+    "routed_keys",
+    "routed_projects",
     "routed_targets",
+    "routed_trial_endpoints",
+    "routed_trial_targets",
     "secret_of",
+    "trial",
     "was_ready",
 ]

@@ -21,7 +21,7 @@ from towpath_server.domains.deployments.models import (
     Status,
     Step,
 )
-from towpath_server.domains.deployments.service import observe, read
+from towpath_server.domains.deployments.service import log, observe, read, trials
 from towpath_server.domains.deployments.service.check import check as _check
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.endpoints import service as endpoints
@@ -58,9 +58,13 @@ async def apply(
     environment: str,
     facilities: Facilities,
     if_match: int | None = None,
+    note: str | None = None,
 ) -> Deployment:
     """
     Declare a deployment, or its next revision; model servers follow by reconciliation.
+
+    Args:
+        note: Why, where it is not for a manifest that somebody wrote.
 
     Raises:
         NotFound: There is no such project that the caller may see.
@@ -102,9 +106,15 @@ async def apply(
     else:
         await store.advance(tx, present)
         deployment = replace(present, revision=present.revision + 1, updated_at_ms=tx.now_ms)
-        started = {"conditions": _conditions(tx, checked), "phase": Phase.PROGRESSING}
+        started: dict[str, Any] = {
+            "conditions": _conditions(tx, checked),
+            "phase": Phase.PROGRESSING,
+        }
         await store.observe(tx, deployment.id, started)
-    await _insert_revision(tx, caller, deployment, checked)
+        deployment = replace(deployment, **started)
+        await trials.withdraw_trials(tx, deployment.id)
+    await log.begun(tx, deployment)
+    await _insert_revision(tx, caller, deployment, checked, note)
     await prices.declare(tx, deployment.id, checked.prices)
     await revision.bump(tx, "target", deployment.id)
     await _note(tx, caller, deployment, "updated" if present else "created", checked)
@@ -132,6 +142,8 @@ async def delete(
         return
     await endpoints.withdraw(tx, caller, deployment.id, deployment.name, deployment.environment)
     await store.observe(tx, deployment.id, {"deleting_at_ms": tx.now_ms, "phase": Phase.DELETING})
+    await log.changed(tx, deployment, Phase.DELETING, (), said="It is on its way out.")
+    await trials.withdraw_trials(tx, deployment.id)
     for replica in view.replicas:
         await observe.retire(tx, replica, after_ms=DRAIN_MS)
     await prices.withdraw(tx, [deployment.id])
@@ -193,8 +205,9 @@ def _conditions(tx: Tx, checked: Checked) -> tuple[Condition, ...]:
 
 
 async def _insert_revision(
-    tx: Tx, caller: Principal, deployment: Deployment, checked: Checked
+    tx: Tx, caller: Principal, deployment: Deployment, checked: Checked, note: str | None
 ) -> None:
+    proof = store.proof(checked.workload, checked.proving)
     await store.insert_revision(
         tx,
         Revision(
@@ -208,6 +221,9 @@ async def _insert_revision(
             created_at_ms=tx.now_ms,
             created_by=caller.id,
             warnings=checked.warnings,
+            proving=checked.proving,
+            proved_by=await store.proved(tx, deployment.id, proof),
+            note=note,
         ),
     )
 

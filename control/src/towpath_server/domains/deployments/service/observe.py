@@ -19,10 +19,13 @@ from towpath_server.domains.deployments.models import (
     Replica,
     View,
 )
-from towpath_server.domains.deployments.service import read
+from towpath_server.domains.deployments.models.proving import Proving
+from towpath_server.domains.deployments.service import log, read
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
 from towpath_server.domains.endpoints import service as endpoints
+from towpath_server.domains.evaluations import service as evaluations
+from towpath_server.domains.evaluations.models import Judgement, Subject
 
 _SECRET_BYTES = 32
 
@@ -69,7 +72,15 @@ async def carry(tx: Tx, deployment_id: str) -> bool:
         and replica.ordinal not in taken
         and not replica.retiring
     ]
-    carried = [replica for replica in carried if replica.ordinal < view.current.replicas]
+    # What serves is not moved to a revision that has to prove itself first: it would be taken out
+    # of the traffic. What only waited to serve may prove itself under the newer number.
+    proved = view.current.proved_by is not None or view.current.proving == Proving()
+    carried = [
+        replica
+        for replica in carried
+        if replica.ordinal < view.current.replicas
+        and (proved or replica.number != view.deployment.serving)
+    ]
     for replica in carried:
         await replica_store.change(tx, replica.id, {"number": view.current.number})
     if carried and all(replica.number == view.deployment.serving for replica in carried):
@@ -111,6 +122,7 @@ async def forget_replica(tx: Tx, replica: Replica) -> None:
 
 async def forget(tx: Tx, deployment: Deployment) -> None:
     """Remove a deployment that has no replica left."""
+    await log.ended(tx, deployment)
     await store.remove(tx, deployment.id)
     await revision.bump(tx, "target", deployment.id)
 
@@ -124,12 +136,33 @@ async def conclude(
     merged = tuple(_kept(known.get(condition.type), condition, tx) for condition in conditions)
     if phase is deployment.phase and merged == deployment.conditions:
         return False
+    await log.changed(tx, deployment, phase, merged, said=note or "")
     values: dict[str, Any] = {"phase": phase, "conditions": merged}
     if phase is Phase.READY and deployment.first_ready_at_ms is None:
         values["first_ready_at_ms"] = tx.now_ms
     await store.observe(tx, deployment.id, values)
     await endpoints.observe(tx, deployment.id, ready=bool(view.exposed), note=note)
     return True
+
+
+async def judged(tx: Tx, view: View) -> list[Judgement]:
+    """Say what the gates of the newest revision come to, by the results recorded so far."""
+    current, deployment = view.current, view.deployment
+    gates = current.proving.gates
+    wanted = {gate.baseline for gate in gates if gate.baseline is not None}
+    baselines = await store.serving_digests(tx, deployment.name, wanted) if wanted else {}
+    workload = current.workload
+    subject = Subject(
+        workload.model, workload.version, workload.model_digest, workload.runtime, baselines
+    )
+    return await evaluations.judge(tx, gates, subject)
+
+
+@evaluations.on_record
+async def _recorded(tx: Tx, digest: str) -> None:
+    """Let the loop look again at what waits for a result of this content."""
+    for deployment_id in await store.awaiting(tx, digest):
+        await revision.bump(tx, "target", deployment_id)
 
 
 async def known_replicas(tx: Tx) -> set[str]:
@@ -139,6 +172,7 @@ async def known_replicas(tx: Tx) -> set[str]:
 
 async def _serve(tx: Tx, view: View) -> None:
     """Let the newest revision take the traffic."""
+    await store.exposed(tx, view.deployment.id, view.current.number)
     await store.observe(tx, view.deployment.id, {"serving": view.current.number})
     await revision.bump(tx, "target", view.deployment.id)
 

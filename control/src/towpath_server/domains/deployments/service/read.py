@@ -11,6 +11,7 @@ from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.deployments.models import Deployment, View
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.deployments.store import trials as trial_store
 from towpath_server.domains.prices import service as prices
 from towpath_server.domains.projects import service as projects
 
@@ -114,6 +115,7 @@ async def _views(tx: Tx, found: Sequence[Deployment]) -> Sequence[View]:
     wanted = {(d.id, number) for d in found for number in (d.revision, d.serving) if number}
     revisions = await store.revisions(tx, wanted)
     owned = await prices.of(tx, {deployment.id for deployment in found})
+    trials = await trial_store.newest(tx, [deployment.id for deployment in found])
     return [
         View(
             deployment=replace(deployment, project_path=paths.get(deployment.project_id, "")),
@@ -121,6 +123,7 @@ async def _views(tx: Tx, found: Sequence[Deployment]) -> Sequence[View]:
             serving=revisions.get((deployment.id, deployment.serving)),
             replicas=tuple(replicas[deployment.id]),
             prices=tuple(owned.get((deployment.id, ""), ())),
+            trial=trials.get(deployment.id),
         )
         for deployment in found
     ]

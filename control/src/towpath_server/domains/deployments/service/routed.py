@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 
 from towpath_server.core.db import Tx
 from towpath_server.core.upstream import Handling
-from towpath_server.domains.deployments.models import View
+from towpath_server.domains.deployments.models import Replica as Running
+from towpath_server.domains.deployments.models import Revision, View
 from towpath_server.domains.deployments.service import read
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
@@ -22,7 +23,10 @@ async def routed_targets(
     One that is being deleted is none any more, whatever of it still runs.
     """
     found = await store.rows(tx, wanted=ids, after=after, limit=limit, live=True)
-    return [_target(view) for view in await read.views(tx, found)]
+    return [
+        target(view, view.serving or view.current, view.exposed)
+        for view in await read.views(tx, found)
+    ]
 
 
 async def routed_credentials(
@@ -42,16 +46,16 @@ async def _exposed(tx: Tx, wanted: Collection[str]) -> dict[str, list[str]]:
     }
 
 
-def _target(view: View) -> RoutedTarget:
+def target(view: View, shown: Revision, replicas: Sequence[Running]) -> RoutedTarget:
+    """Write replicas of a revision as a target."""
     deployment = view.deployment
-    shown = view.serving or view.current
     workload, serving = shown.workload, shown.serving
     return RoutedTarget(
         id=deployment.id,
         name=deployment.name,
         kind="deployment",
         dialect=serving.dialect,
-        replicas=_replicas(view),
+        replicas=tuple(_replica(one, serving.dialect) for one in replicas),
         upstream_model=deployment.name,
         operations=serving.operations,
         model={
@@ -70,16 +74,8 @@ def _target(view: View) -> RoutedTarget:
     )
 
 
-def _replicas(view: View) -> tuple[Replica, ...]:
-    found: Sequence[Replica] = [
-        Replica(
-            replica.id,
-            _base(replica.address or "", (view.serving or view.current).serving.dialect),
-            replica.credential_id,
-        )
-        for replica in view.exposed
-    ]
-    return tuple(found)
+def _replica(found: Running, dialect: str) -> Replica:
+    return Replica(found.id, _base(found.address or "", dialect), found.credential_id)
 
 
 def _base(address: str, dialect: str) -> str:

@@ -25,7 +25,9 @@ from towpath_server.domains.deployments.models import (
     Step,
     Workload,
 )
+from towpath_server.domains.deployments.models.proving import Proving, Result
 from towpath_server.domains.deployments.tables import deployment_revisions, deployments, replicas
+from towpath_server.domains.evaluations.models import Outcome
 
 _PORTION = 200  # deployments whose revisions are read at a time when all must be
 
@@ -52,8 +54,90 @@ async def insert_revision(tx: Tx, revision: Revision) -> None:
             created_at_ms=revision.created_at_ms,
             created_by=revision.created_by,
             warnings=[asdict(warning) for warning in revision.warnings],
+            proving=revision.proving.document(),
+            proof=proof(revision.workload, revision.proving),
+            proved_by=revision.proved_by,
+            exposed_at_ms=revision.exposed_at_ms,
+            note=revision.note,
         )
     )
+
+
+def proof(workload: Workload, proving: Proving) -> str:
+    """Return the digest by which a revision that was asked the same is found."""
+    return proving.digest(workload.digest)
+
+
+async def proved(tx: Tx, deployment_id: str, wanted: str) -> int | None:
+    """Return the last revision of this proof that has taken traffic."""
+    columns = deployment_revisions.c
+    query = (
+        select(columns.number)
+        .where(
+            columns.deployment_id == deployment_id,
+            columns.proof == wanted,
+            columns.exposed_at_ms.is_not(None),
+        )
+        .order_by(columns.number.desc())
+        .limit(1)
+    )
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def exposed(tx: Tx, deployment_id: str, number: int) -> None:
+    """Note when a revision took the traffic first."""
+    columns = deployment_revisions.c
+    await tx.execute(
+        update(deployment_revisions)
+        .where(
+            columns.deployment_id == deployment_id,
+            columns.number == number,
+            columns.exposed_at_ms.is_(None),
+        )
+        .values(exposed_at_ms=tx.now_ms)
+    )
+
+
+async def history(tx: Tx, deployment_id: str, window: Window) -> list[Revision]:
+    """List one revision more than the window has, newest first; its cursor is a number."""
+    columns = deployment_revisions.c
+    query = select(deployment_revisions).where(columns.deployment_id == deployment_id)
+    if window.after is not None:
+        before = int(window.after) if window.after.isdecimal() else 0
+        query = query.where(columns.number < before)
+    query = query.order_by(columns.number.desc()).limit(window.limit + 1)
+    return [_revision(row) for row in await tx.execute(query)]
+
+
+async def serving_digests(tx: Tx, name: str, environments: Collection[str]) -> dict[str, str]:
+    """Return the content that a name serves, by environment."""
+    columns = deployments.c
+    query = (
+        select(columns.environment, deployment_revisions.c.workload)
+        .join(deployment_revisions, deployment_revisions.c.deployment_id == columns.id)
+        .where(
+            columns.name == name,
+            columns.environment.in_(sorted(environments)),
+            columns.serving == deployment_revisions.c.number,
+            columns.deleting_at_ms.is_(None),
+        )
+    )
+    return {row.environment: row.workload["model_digest"] for row in await tx.execute(query)}
+
+
+async def awaiting(tx: Tx, digest: str) -> list[str]:
+    """Return the deployments whose newest revision serves a content and has no traffic yet."""
+    columns = deployments.c
+    query = (
+        select(columns.id, deployment_revisions.c.workload)
+        .join(deployment_revisions, deployment_revisions.c.deployment_id == columns.id)
+        .where(
+            columns.revision == deployment_revisions.c.number,
+            columns.serving != columns.revision,
+        )
+    )
+    rows = await tx.execute(query)
+    return [row.id for row in rows if row.workload["model_digest"] == digest]
 
 
 async def advance(tx: Tx, deployment: Deployment) -> None:
@@ -221,6 +305,7 @@ def _deployment(row: Any) -> Deployment:
 def _condition(entry: Mapping[str, Any]) -> Condition:
     fields: dict[str, Any] = {**entry, "type": Step(entry["type"])}
     fields["status"] = Status(entry["status"])
+    fields["results"] = tuple(result(one) for one in entry.get("results", ()))
     return Condition(**fields)
 
 
@@ -236,7 +321,16 @@ def _revision(row: Any) -> Revision:
         created_at_ms=row.created_at_ms,
         created_by=row.created_by,
         warnings=tuple(Finding(**warning) for warning in row.warnings or ()),
+        proving=Proving.of(row.proving),
+        proved_by=row.proved_by,
+        exposed_at_ms=row.exposed_at_ms,
+        note=row.note,
     )
+
+
+def result(stored: Mapping[str, Any]) -> Result:
+    """Read what became of one test or gate."""
+    return Result(**{**stored, "outcome": Outcome(stored["outcome"])})
 
 
 def _workload(stored: Mapping[str, Any]) -> Workload:

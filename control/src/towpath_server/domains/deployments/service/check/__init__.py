@@ -18,6 +18,7 @@ from towpath_server.domains.deployments.service.check import (
     model,
     outcome,
     policy,
+    proving,
     quota,
     reserve,
     runtime,
@@ -68,6 +69,7 @@ async def check(
     inquiry.runtime = runtime.find(inquiry)
     code.check(inquiry)
     reserve.find(inquiry)
+    inquiry.tests = proving.tests(inquiry)
     machine.check(inquiry)
     await quota.check(inquiry)
     await fit.check(inquiry)

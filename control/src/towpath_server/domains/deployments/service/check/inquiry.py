@@ -9,6 +9,7 @@ from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, TowpathError
 from towpath_server.domains.deployments.models import Deployment, Draft, Reservation
+from towpath_server.domains.deployments.models.proving import SmokeTest
 from towpath_server.domains.deployments.service.check.estimate import Estimate
 from towpath_server.domains.models.models import ModelVersion
 from towpath_server.domains.projects.models import Project
@@ -42,6 +43,8 @@ class Inquiry:
     """What one replica is reserved; none where the manifest cannot be read so far."""
     notes: list[str] = field(default_factory=list)
     """What checks found to be in order, for the message of the condition `Checked`."""
+    tests: tuple[SmokeTest, ...] = ()
+    """What new replicas will be asked."""
     findings: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     """What does not stand in the way, and whoever deploys is told."""

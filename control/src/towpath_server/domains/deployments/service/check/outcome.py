@@ -14,6 +14,7 @@ from towpath_server.domains.deployments.models import (
     Serving,
     Workload,
 )
+from towpath_server.domains.deployments.models.proving import Proving
 from towpath_server.domains.deployments.service.check import policy
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.deployments.service.check.runtime import argument
@@ -58,6 +59,7 @@ def checked(inquiry: Inquiry) -> Checked:
         timeouts=draft.timeouts or Timeouts(),
         manifest=_pinned(draft.document, version),
         message=f"{version.uri} on {runtime.name} {runtime.version}, {', '.join(notes)}",
+        proving=Proving(inquiry.tests, draft.gates),
         warnings=tuple(inquiry.warnings),
         audited=tuple(policy.noted(inquiry.audited)),
     )

@@ -10,8 +10,10 @@ from typing import Any
 from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core.errors import Finding
 from towpath_server.core.money import Price, PriceDraft
+from towpath_server.domains.deployments.models.proving import Proving, Result, SmokeTest, Trial
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts
+from towpath_server.domains.evaluations.models import Gate
 
 
 class Phase(enum.StrEnum):
@@ -32,6 +34,8 @@ class Step(enum.StrEnum):
     FETCHED = "Fetched"
     PROVISIONED = "Provisioned"
     LOADED = "Loaded"
+    SMOKE_TESTED = "SmokeTested"
+    EVALUATED = "Evaluated"
     EXPOSED = "Exposed"
 
 
@@ -53,6 +57,8 @@ class Condition:
     message: str
     fix: str | None = None
     changed_at_ms: int = 0
+    results: tuple[Result, ...] = ()
+    """What became of each part, where the step has parts."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,8 @@ class Draft:
     prices: tuple[PriceDraft, ...]
     timeouts: Timeouts | None
     document: Mapping[str, Any]
+    smoke_tests: tuple[SmokeTest, ...] = ()
+    gates: tuple[Gate, ...] = ()
     findings: tuple[Finding, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line of each JSON pointer, where the manifest came as YAML."""
@@ -209,6 +217,13 @@ class Revision:
     created_by: str
     warnings: tuple[Finding, ...] = ()
     """What policies said when it was checked."""
+    proving: Proving = field(default_factory=Proving)
+    proved_by: int | None = None
+    """An earlier revision that was asked the same of the same workload, and took traffic."""
+    exposed_at_ms: int | None = None
+    """When it first took the traffic."""
+    note: str | None = None
+    """Why it was declared, where it was not by a manifest."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +310,8 @@ class View:
     serving: Revision | None
     replicas: tuple[Replica, ...]
     prices: tuple[Price, ...] = ()
+    trial: Trial | None = None
+    """Of the newest revision, once it was asked for."""
 
     def of(self, number: int) -> tuple[Replica, ...]:
         """Return the replicas of a revision that are not on their way out."""
@@ -304,6 +321,35 @@ class View:
     def exposed(self) -> tuple[Replica, ...]:
         """Return the replicas that take traffic now."""
         return tuple(r for r in self.of(self.deployment.serving) if r.ready)
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether the newest revision takes the traffic."""
+        return self.deployment.serving == self.current.number
+
+    @property
+    def able(self) -> bool:
+        """
+        Whether the newest revision has the replicas that it takes to serve.
+
+        Where nothing serves, one is better than none; but what is tested is tested whole.
+        """
+        ready = [replica for replica in self.of(self.current.number) if replica.ready]
+        urgent = not self.exposed and not self.current.proving.tests
+        return len(ready) >= self.current.replicas or (bool(ready) and urgent)
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether it is written down that every gate was passed."""
+        conditions = self.deployment.conditions
+        return any(one.type is Step.EVALUATED and one.status is Status.TRUE for one in conditions)
+
+    @property
+    def tested(self) -> bool:
+        """Whether no smoke test stands between the newest revision and the traffic."""
+        current = self.current
+        asked = current.proving.tests and current.proved_by is None
+        return not asked or (self.trial is not None and self.trial.passed)
 
 
 @dataclass(frozen=True)
@@ -330,3 +376,4 @@ class Checked:
     """What policies say that does not stand in the way."""
     audited: tuple[Mapping[str, str], ...] = ()
     """What policies say to the audit log alone."""
+    proving: Proving = field(default_factory=Proving)

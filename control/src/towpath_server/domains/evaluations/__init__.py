@@ -1,0 +1,1 @@
+"""How good a model version is: results of suites, recorded by digest."""
