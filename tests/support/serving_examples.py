@@ -83,6 +83,55 @@ async def _(world: World) -> Call:
     return Call(f"/models/{model}/versions/{version['version']}")
 
 
+@example("PATCH", "/models/{model}/versions/{version}")
+async def _(world: World) -> Call:
+    model, body = await _version(world)
+    version = await world.api.create(f"/models/{model}/versions", **body)
+    return Call(f"/models/{model}/versions/{version['version']}", {"tags": {"stage": "trial"}})
+
+
+@example("GET", "/models/{model}/versions/{version}/files/{path:path}")
+async def _(world: World) -> Call:
+    model, body = await _version(world)
+    await world.api.create(f"/models/{model}/versions", **body)
+    return Call(f"/models/{model}/versions/1/files/model.onnx")
+
+
+async def _alias(world: World) -> str:
+    model, body = await _version(world)
+    await world.api.create(f"/models/{model}/versions", **body)
+    pointer = {"version": 1, "reason": "the first"}
+    made = await world.api.call("PUT", f"/models/{model}/aliases/champion", pointer, status=200)
+    return f"/models/{model}/aliases/{made.json()['id']}"
+
+
+@example("GET", "/models/{model}/aliases")
+async def _(world: World) -> Call:
+    return Call((await _alias(world)).rpartition("/")[0])
+
+
+@example("GET", "/models/{model}/aliases/{alias}")
+async def _(world: World) -> Call:
+    return Call(await _alias(world))
+
+
+@example("PUT", "/models/{model}/aliases/{alias}")
+async def _(world: World) -> Call:
+    model, body = await _version(world)
+    await world.api.create(f"/models/{model}/versions", **body)
+    return Call(f"/models/{model}/aliases/champion", {"version": 1, "reason": "the first"})
+
+
+@example("DELETE", "/models/{model}/aliases/{alias}")
+async def _(world: World) -> Call:
+    return Call(await _alias(world))
+
+
+@example("GET", "/models/{model}/aliases/{alias}/history")
+async def _(world: World) -> Call:
+    return Call(f"{await _alias(world)}/history")
+
+
 @example("PUT", "/blobs/{digest}")
 async def _(world: World) -> Call:
     content = world.name("weights").encode()

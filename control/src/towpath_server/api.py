@@ -15,6 +15,7 @@ from towpath_server.core.access import Principal
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.signals import Board
+from towpath_server.domains.aliases import routes as aliases
 from towpath_server.domains.artifacts import routes as artifacts
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
@@ -58,6 +59,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     keys.router,
     keys.account_router,
     models.router,
+    models.files,
+    aliases.router,
     artifacts.blobs,
     artifacts.uploads,
     artifacts.router,

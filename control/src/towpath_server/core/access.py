@@ -66,6 +66,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "service_account": {_R: _MEMBERS, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "audit": {_R: _OVERSEE | {Role.ADMIN}},
         "model": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEVELOPER},
+        "alias": {_R: _SEE, _C: _DEPLOY, _D: _DEPLOY},
         "artifact": {_R: _SEE, _C: _DEPLOY, _D: _PLATFORM},
         "upload": {_R: _DEPLOY, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "runtime": {_R: {Role.ANYONE}},
@@ -248,4 +249,6 @@ def _plural(noun: str) -> str:
     words = noun.replace("_", " ")
     if words in {"audit", "usage"}:
         return words
+    if words == "alias":
+        return "aliases"
     return f"{words.removesuffix('y')}ies" if words.endswith("cy") else f"{words}s"

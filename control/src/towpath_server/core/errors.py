@@ -22,6 +22,7 @@ class Kind(enum.StrEnum):
     CONFLICT = "conflict"
     PRECONDITION = "precondition"
     TOO_LARGE = "too_large"
+    RANGE = "range"
     EXHAUSTED = "exhausted"
     UPSTREAM = "upstream"
     UNAVAILABLE = "unavailable"

@@ -26,6 +26,7 @@ STATUS: Mapping[Kind, int] = {
     Kind.CONFLICT: 409,
     Kind.PRECONDITION: 412,
     Kind.TOO_LARGE: 413,
+    Kind.RANGE: 416,
     Kind.EXHAUSTED: 429,
     Kind.UPSTREAM: 502,
     Kind.UNAVAILABLE: 503,

@@ -33,7 +33,8 @@ class Resource(Out):
     updated_at: datetime
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Refuse control characters, for a validator."""
     if any(ord(letter) < 32 and letter not in "\n\t" for letter in text):
         raise ValueError("contains control characters")
     return text
@@ -44,10 +45,10 @@ Name = Annotated[
 ]
 """The name of a resource, as it stands in URLs and commands."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(printable)]
 """Free text of a line or two."""
 
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(printable)]
 """A reference to another resource, by id or name."""
 
 

@@ -243,3 +243,50 @@ async def test_who_lists_endpoints_sees_what_the_deployment_serves(world: World)
     assert (target["model"], target["operations"]) == ("models:/triage/1", ["predict"])
     assert (target["max_data_class"], target["ready"]) == ("internal", False)
     assert target["note"] == "It is being deployed."
+
+
+async def _alias(world: World, version: int) -> None:
+    body = {"version": version, "reason": "the better one"}
+    await world.api.call("PUT", "/models/triage/aliases/champion", body, status=200)
+
+
+async def test_an_alias_is_resolved_once_and_both_names_are_remembered(world: World) -> None:
+    await world.version("weights of the second version")
+    await _alias(world, 2)
+
+    deployed = await world.deploy(model={"uri": "models:/triage@champion"})
+    await _alias(world, 1)
+
+    after = await world.get()
+    assert after["model"] == deployed["model"]
+    assert after["model"]["version"] == 2
+    manifest = after["manifest"]
+    assert manifest["spec"]["model"]["uri"] == "models:/triage/2"
+    assert manifest["spec"]["model"]["digest"] == after["model"]["digest"]
+    assert manifest["metadata"]["annotations"] == {"towpath.dev/alias": "champion"}
+
+
+async def test_an_alias_that_is_not_there_is_a_finding_with_the_right_one(world: World) -> None:
+    await _alias(world, 1)
+
+    problem = await _refused(world, world.manifest(model={"uri": "models:/triage@champoin"}))
+
+    finding = _by_pointer(problem)["#/spec/model/uri"]
+    assert (finding["reason"], finding["fix"]) == ("UnknownAlias", "Did you mean `champion`?")
+
+
+async def test_a_model_and_an_alias_that_a_deployment_uses_stay(world: World) -> None:
+    await _alias(world, 1)
+    await world.deploy(model={"uri": "models:/triage@champion"})
+
+    for path in ("/models/triage", "/models/triage/aliases/champion"):
+        refused = await world.api.call("DELETE", path, status=409)
+        assert refused.json()["code"] == "in_use"
+        assert "`deployment triage`" in refused.json()["detail"]
+
+
+async def test_an_alias_goes_that_only_other_manifests_named(world: World) -> None:
+    await _alias(world, 1)
+    await world.deploy(model={"uri": "models:/triage/1"})
+
+    await world.api.call("DELETE", "/models/triage/aliases/champion", status=204)

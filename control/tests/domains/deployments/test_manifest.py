@@ -114,7 +114,7 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
         ("file:///etc/passwd", "the server does not read its own paths"),
         ("s3://bucket/key", "not supported yet"),
         ("hf:org/name", "not supported yet"),
-        ("models:/triage@champion", "alias"),
+        ("models:/triage@Champion", "does not name a version"),
         ("models:/triage", "does not name a version"),
         ("fil:./x", "Did you mean `file`?"),
         ("triage", "has no scheme"),

@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from artifacts import onnx
+from artifacts import gguf, onnx
 from platform_api import Api
 
 
@@ -149,3 +149,232 @@ async def test_a_version_that_is_not_there_names_the_newest(api: Api) -> None:
     answer = await api.get("/models/triage/versions/9", status=404)
 
     assert answer["fix"] == "The newest version is 1."
+
+
+async def test_what_is_downloaded_is_what_was_uploaded_in_whole_and_in_part(api: Api) -> None:
+    content = onnx(name="n" * 3_000)
+    size = len(content)
+    file = await upload(api, content, "weights/model one.onnx")
+    await api.create("/models/m/versions", format="onnx", files=[file], project="care/one")
+    path = "/models/m/versions/1/files/weights/model%20one.onnx"
+
+    whole = await api.call("GET", path, status=200)
+    tag = whole.headers["etag"]
+    parts = [
+        await api.call("GET", path, headers={"range": f"bytes={wanted}"}, status=206)
+        for wanted in ("0-0", "100-199", "2000-", "-20", "2100-99999")
+    ]
+    same = await api.call("GET", path, headers={"if-none-match": tag}, status=304)
+    other = await api.call(
+        "GET", path, headers={"range": "bytes=5-", "if-range": '"sha256:other"'}, status=200
+    )
+    behind = await api.call("GET", path, headers={"range": f"bytes={size}-"}, status=416)
+
+    assert whole.content == other.content == content
+    assert tag == f'"{file["digest"]}"'
+    assert whole.headers["content-length"] == str(size)
+    assert [part.content for part in parts] == [
+        content[0:1],
+        content[100:200],
+        content[2000:],
+        content[-20:],
+        content[2100:],
+    ]
+    assert parts[1].headers["content-range"] == f"bytes 100-199/{size}"
+    assert same.content == b""
+    assert behind.json()["code"] == "range_not_satisfiable"
+
+
+@pytest.mark.parametrize("wanted", ["bytes=9-2", "bytes=-", "bytes=0-1,3-4", "lines=1-2", "bytes"])
+async def test_a_range_that_cannot_be_read_is_not_one(api: Api, wanted: str) -> None:
+    file = await upload(api, onnx())
+    await api.create("/models/m/versions", format="onnx", files=[file], project="care/one")
+
+    answer = await api.call(
+        "GET", "/models/m/versions/1/files/model.onnx", headers={"range": wanted}, status=200
+    )
+
+    assert answer.content == onnx()
+
+
+async def test_an_empty_file_is_downloaded(api: Api) -> None:
+    files = [await upload(api, b"", "empty.txt"), await upload(api, onnx())]
+    await api.create("/models/m/versions", format="onnx", files=files, project="care/one")
+
+    answer = await api.call("GET", "/models/m/versions/1/files/empty.txt", status=200)
+
+    assert answer.content == b""
+
+
+async def test_files_are_read_by_those_who_see_the_model_alone(api: Api) -> None:
+    web = await _account(api, "web/one")
+    file = await upload(api, onnx())
+    await api.create("/models/m/versions", format="onnx", files=[file], project="care/one")
+
+    await web.call("GET", "/models/m/versions/1/files/model.onnx", status=404)
+    await api.call("PATCH", "/models/m", {"visibility": "organization"}, status=200)
+    shared = await web.call("GET", "/models/m/versions/1/files/model.onnx", status=200)
+    missing = await api.get("/models/m/versions/1/files/modle.onnx", status=404)
+
+    assert shared.content == onnx()
+    assert missing["fix"] == "Did you mean `model.onnx`?"
+
+
+async def test_a_format_that_is_not_known_names_the_nearest(api: Api) -> None:
+    body = {"format": "onx", "files": [await upload(api, onnx())], "project": "care/one"}
+
+    answer = await api.call("POST", "/models/m/versions", body, status=422)
+
+    (finding,) = answer.json()["findings"]
+    assert (finding["path"], finding["reason"]) == ("#/format", "UnknownFormat")
+    assert finding["fix"] == "Did you mean `onnx`?"
+
+
+CARD = """# Triage
+
+## Example
+
+A ticket of a customer.
+
+```bash
+# Example
+```
+
+```json
+{"inputs": ["card declined twice"]}
+```
+
+## Licence
+
+Apache-2.0
+"""
+
+
+async def test_a_version_keeps_card_example_licence_and_lineage(api: Api) -> None:
+    lineage = {"base_model": "hf:org/base", "dataset": "tickets", "run": "r-7"}
+
+    made = await api.create(
+        "/models/m/versions",
+        format="onnx",
+        files=[await upload(api, onnx())],
+        project="care/one",
+        card=CARD,
+        licence="apache-2.0",
+        lineage=lineage,
+    )
+
+    assert made["example"] == {"inputs": ["card declined twice"]}
+    assert (made["licence"], made["lineage"]) == ("Apache-2.0", lineage)
+
+
+@pytest.mark.parametrize(
+    ("example", "reason"), [("{", "NotJson"), ("[1]", "WrongType")], ids=["no JSON", "a list"]
+)
+async def test_an_example_that_is_no_request_is_refused(
+    api: Api, example: str, reason: str
+) -> None:
+    card = f"## Example\n\n```json\n{example}\n```\n"
+    body = {"format": "onnx", "files": [await upload(api, onnx())], "project": "care/one"}
+
+    answer = await api.call("POST", "/models/m/versions", {**body, "card": card}, status=422)
+
+    (finding,) = answer.json()["findings"]
+    assert (finding["path"], finding["reason"]) == ("#/card", reason)
+    assert finding["fix"]
+
+
+async def test_tags_of_a_version_change_and_nothing_else_of_it(api: Api) -> None:
+    made = await api.create(
+        "/models/m/versions",
+        format="onnx",
+        files=[await upload(api, onnx())],
+        project="care/one",
+        tags={"stage": "trial", "owner": "ada"},
+    )
+
+    changed = await api.call(
+        "PATCH", "/models/m/versions/1", {"tags": {"stage": "ready", "owner": None}}, status=200
+    )
+    await api.call("PATCH", "/models/m/versions/1", {"tags": {"a": "b"}, "card": "x"}, status=422)
+
+    after = changed.json()
+    assert after["tags"] == {"stage": "ready"}
+    assert after["revision"] == made["revision"] + 1
+    assert {**after, "tags": made["tags"], "revision": 1} == made
+    event = (await api.get("/audit?limit=1"))["items"][0]
+    assert event["changes"]["tags"] == {"stage": "ready", "owner": None}
+
+
+async def test_more_tags_than_a_person_reads_are_refused(api: Api) -> None:
+    tags = {f"t{number}": "" for number in range(64)}
+    await api.create("/models", name="m", project="care/one", tags=tags)
+
+    answer = await api.call("PATCH", "/models/m", {"tags": {"one": "more"}}, status=422)
+
+    assert answer.json()["findings"][0]["path"] == "#/tags"
+
+
+@pytest.fixture
+async def _shelf(api: Api) -> None:
+    await api.create(
+        "/models",
+        name="triage",
+        project="care/one",
+        description="Finds the queue for 100% of tickets",
+        tags={"domain": "support"},
+    )
+    await api.create("/models", name="minilm", project="web/one", description="Embeds text")
+    await api.create("/models", name="empty", project="web/one")
+    for name, content, form, licence, tags in (
+        ("triage", onnx(), "onnx", "Apache-2.0", {"stage": "trial"}),
+        ("minilm", gguf(), "gguf", "MIT", {"stage": "ready"}),
+    ):
+        await api.create(
+            f"/models/{name}/versions",
+            format=form,
+            licence=licence,
+            tags=tags,
+            files=[await upload(api, content, f"model.{form}")],
+        )
+
+
+@pytest.mark.usefixtures("_shelf")
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("search=QUEUE+tickets", ["triage"]),
+        ("search=100%25", ["triage"]),
+        ("search=%25", ["triage"]),
+        ("search=_", []),
+        ("search=mini", ["minilm"]),
+        ("search=tickets+embeds", []),
+        ("tag=domain%3Dsupport", ["triage"]),
+        ("tag=stage", ["triage", "minilm"]),
+        ("tag=stage%3Dready", ["minilm"]),
+        ("tag=stage&tag=domain", ["triage"]),
+        ("format=onnx", ["triage"]),
+        ("licence=apache-2.0", ["triage"]),
+        ("licence=MIT&format=onnx", []),
+        ("", ["triage", "minilm", "empty"]),
+    ],
+)
+async def test_models_are_searched(api: Api, query: str, found: list[str]) -> None:
+    listed = await api.get(f"/models?{query}")
+
+    assert [one["name"] for one in listed["items"]] == found
+
+
+@pytest.mark.usefixtures("_shelf")
+async def test_a_search_shows_nothing_that_is_not_shared(api: Api) -> None:
+    web = await _account(api, "web/one")
+
+    listed = await web.get("/models?tag=stage")
+
+    assert [one["name"] for one in listed["items"]] == ["minilm"]
+    assert listed["items"][0]["latest_version"] == 1
+
+
+async def test_a_search_is_bounded(api: Api) -> None:
+    answer = await api.get(f"/models?search={'+'.join('abcdefghi')}", status=422)
+
+    assert answer["findings"][0]["path"] == "?search"

@@ -1,6 +1,7 @@
 """What a model and its versions are."""
 
 import enum
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,23 @@ class Model:
     project_id: str
     visibility: Visibility
     description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    latest_version: int | None = None
+    """Number of the newest version; none before the first."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which models are looked for; what is not given does not narrow."""
+
+    words: tuple[str, ...] = ()
+    """All of them stand in name or description, in any case."""
+    tags: tuple[tuple[str, str | None], ...] = ()
+    """Key, and value where one is asked for; on the model, or on any of its versions."""
+    format: str | None = None
+    """Of any version."""
+    licence: str | None = None
+    """Of any version."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,7 @@ class VersionDraft:
     card: str | None = None
     licence: str | None = None
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     scanned: "Scanned | None" = None
 
 
@@ -86,6 +105,14 @@ class ModelVersion:
     lineage: Mapping[str, Any]
     created_by: str
     scanned: Scanned = field(default_factory=Scanned)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The one thing that may change."""
+
+    @property
+    def example(self) -> Mapping[str, Any] | None:
+        """Return the request that the card shows; none when it shows none."""
+        text = example_text(self.card or "")
+        return json.loads(text) if text is not None else None
 
     @property
     def size_bytes(self) -> int:
@@ -96,3 +123,25 @@ class ModelVersion:
     def uri(self) -> str:
         """Return what a manifest names it by."""
         return f"models:/{self.model_name}/{self.number}"
+
+
+def example_text(card: str) -> str | None:
+    """Return the first fenced `json` block under the heading "Example" of a card."""
+    under, fence = False, ""
+    found: list[str] | None = None
+    for line in card.splitlines():
+        bare = line.strip()
+        if fence:
+            if bare.startswith(fence):
+                if found is not None:
+                    return "\n".join(found)
+                fence = ""
+            elif found is not None:
+                found.append(line)
+        elif bare.startswith(("```", "~~~")):
+            fence = bare[:3]
+            wanted = under and bare[3:].strip().lower() == "json"
+            found = [] if wanted else None
+        elif bare.startswith("#"):
+            under = bare.lstrip("#").strip().lower() == "example"
+    return None

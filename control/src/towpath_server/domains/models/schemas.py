@@ -1,13 +1,24 @@
 """Models on the wire."""
 
+import json
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from towpath_server.adapters.objectstore.store import MAX_FILE_BYTES, StoredFile
-from towpath_server.domains.models.models import Model, ModelVersion, VersionDraft, Visibility
-from towpath_server.web.schemas import In, Name, Out, Ref, Resource, Text, at
+from towpath_server.core import licences
+from towpath_server.core.errors import Finding, InvalidRequest
+from towpath_server.core.formats import FORMATS
+from towpath_server.domains.models.models import (
+    Model,
+    ModelVersion,
+    Search,
+    VersionDraft,
+    Visibility,
+)
+from towpath_server.domains.models.service import MAX_TAGS
+from towpath_server.web.schemas import In, Name, Out, Ref, Resource, Text, at, printable
 
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Format = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -30,6 +41,12 @@ TensorType = Literal[
 ]
 
 
+TagKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$")]
+TagValue = Annotated[str, StringConstraints(max_length=256), AfterValidator(printable)]
+_MAX_SEARCHED = 8  # words and tags of one search, each a condition on every model
+_MAX_DETAILS_BYTES = 64 << 10  # what a training run says of itself; more belongs into a file
+
+
 class ModelCreate(In):
     """A new name in the registry."""
 
@@ -37,6 +54,7 @@ class ModelCreate(In):
     project: Ref = Field(examples=["customer-care/triage"])
     visibility: VisibilityName = "project"
     description: Text | None = None
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=MAX_TAGS)
 
 
 class ModelUpdate(In):
@@ -44,13 +62,16 @@ class ModelUpdate(In):
 
     visibility: VisibilityName | None = None
     description: Text | None = None
+    tags: dict[TagKey, TagValue | None] | None = Field(
+        None, max_length=2 * MAX_TAGS, description="What is not named stays; null takes one away."
+    )
 
     def changes(self) -> dict[str, Any]:
         """Return what was sent."""
         found = {name: getattr(self, name) for name in self.model_fields_set}
         if found.get("visibility", "") is None:
             del found["visibility"]
-        return found
+        return {name: value for name, value in found.items() if name != "tags" or value}
 
 
 class ModelOut(Resource):
@@ -61,6 +82,8 @@ class ModelOut(Resource):
     project: str
     visibility: str
     description: str | None
+    tags: dict[str, str]
+    latest_version: int | None = Field(description="Number of its newest version.")
 
     @classmethod
     def of(cls, model: Model) -> "ModelOut":
@@ -75,6 +98,8 @@ class ModelOut(Resource):
             project=model.project_id,
             visibility=model.visibility,
             description=model.description,
+            tags=dict(model.tags),
+            latest_version=model.latest_version,
         )
 
 
@@ -101,15 +126,41 @@ class Signature(In):
     outputs: list[TensorSpec] = Field(min_length=1, max_length=1_000)
 
 
+class Lineage(In):
+    """Where a version comes from."""
+
+    base_model: Text | None = Field(None, examples=["models:/minilm/1"])
+    dataset: Text | None = Field(None, examples=["triage-2026-10"])
+    run: Text | None = Field(None, description="Of the training, such as its id or URL.")
+    source: Text | None = Field(None, description="What it was imported from.")
+    details: dict[str, Any] = Field(
+        default_factory=dict, description="What else is known, as the source tells it."
+    )
+
+    @field_validator("details")
+    @classmethod
+    def _small(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if len(json.dumps(value)) > _MAX_DETAILS_BYTES:
+            raise ValueError(f"is longer than {_MAX_DETAILS_BYTES} bytes of JSON")
+        return value
+
+    def stored(self) -> dict[str, Any]:
+        """Return what was given."""
+        return {name: value for name, value in self.model_dump().items() if value}
+
+
 class VersionCreate(In):
     """A new version of a model."""
 
-    format: Format = Field(examples=["onnx", "gguf"])
+    format: Format = Field(examples=[*FORMATS])
     files: list[FileOut] = Field(min_length=1, max_length=10_000)
     signature: Signature | None = None
     card: str | None = Field(None, max_length=200_000, description="Markdown.")
-    licence: str | None = Field(None, max_length=200, examples=["Apache-2.0"])
-    lineage: dict[str, Any] = Field(default_factory=dict)
+    licence: Annotated[str, AfterValidator(printable)] | None = Field(
+        None, max_length=200, description="By its SPDX name, if any.", examples=["Apache-2.0"]
+    )
+    lineage: Lineage = Field(default_factory=Lineage)
+    tags: dict[TagKey, TagValue] = Field(default_factory=dict, max_length=MAX_TAGS)
     project: Ref | None = Field(
         None, description="Creates the model in this project when there is none of this name."
     )
@@ -122,7 +173,8 @@ class VersionCreate(In):
             signature=self.signature.model_dump() if self.signature else None,
             card=self.card,
             licence=self.licence,
-            lineage=self.lineage,
+            lineage=self.lineage.stored(),
+            tags=self.tags,
         )
 
 
@@ -133,6 +185,16 @@ class FoundOut(Out):
     reason: str
     message: str
     fix: str
+
+
+class VersionUpdate(In):
+    """What may change of a version: its tags."""
+
+    tags: dict[TagKey, TagValue | None] = Field(
+        min_length=1,
+        max_length=2 * MAX_TAGS,
+        description="What is not named stays; null takes one away.",
+    )
 
 
 class VersionOut(Resource):
@@ -155,6 +217,10 @@ class VersionOut(Resource):
     )
     carries_code: bool = Field(description="Whether loading it runs code that came with it.")
     findings: list[FoundOut] = Field(description="What of it is code, where it carries some.")
+    tags: dict[str, str]
+    example: dict[str, Any] | None = Field(
+        description="The request that the card shows under its heading `Example`."
+    )
 
     @classmethod
     def of(cls, version: ModelVersion) -> "VersionOut":
@@ -178,9 +244,39 @@ class VersionOut(Resource):
             metadata=dict(version.scanned.metadata),
             carries_code=version.scanned.carries_code,
             findings=[FoundOut(**asdict(one)) for one in version.scanned.findings],
+            tags=dict(version.tags),
+            example=dict(version.example) if version.example is not None else None,
         )
 
 
 def visibility(name: str) -> Visibility:
     """Read a visibility."""
     return Visibility(name)
+
+
+def search(
+    text: str | None,
+    tags: list[str] | None,
+    form: str | None,
+    licence: str | None,
+) -> Search:
+    """
+    Read what is searched for.
+
+    Raises:
+        InvalidRequest: There are more words or tags than a search takes.
+    """
+    words, pairs = (text or "").split(), tags or []
+    if len(words) > _MAX_SEARCHED or len(pairs) > _MAX_SEARCHED:
+        where = "?search" if len(words) > _MAX_SEARCHED else "?tag"
+        detail = f"A search takes at most {_MAX_SEARCHED} words and as many tags."
+        raise InvalidRequest(
+            detail, fix="Search for fewer.", findings=[Finding(where, detail, reason="TooMany")]
+        )
+    split = [tag.partition("=") for tag in pairs]
+    return Search(
+        words=tuple(words),
+        tags=tuple((key, value if separator else None) for key, separator, value in split),
+        format=form,
+        licence=licences.canonical(licence) if licence else None,
+    )

@@ -44,4 +44,29 @@ model_versions = Table(
     Column("created_by", String(64), nullable=False),
     Column("scanned", JSON(none_as_null=True)),
     UniqueConstraint("model_id", "number"),
+    Index(None, "format"),
+    Index(None, "licence"),
+)
+
+model_tags = Table(
+    "model_tags",
+    metadata,
+    Column("model_id", String(64), ForeignKey("models.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(63), primary_key=True),
+    Column("value", String(256), nullable=False),
+    Index(None, "key", "value"),
+)
+
+model_version_tags = Table(
+    "model_version_tags",
+    metadata,
+    Column(
+        "version_id",
+        String(64),
+        ForeignKey("model_versions.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("key", String(63), primary_key=True),
+    Column("value", String(256), nullable=False),
+    Index(None, "key", "value"),
 )

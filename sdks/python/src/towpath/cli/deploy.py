@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from towpath import transfer
 from towpath.cli import findings as remarks
 from towpath.cli import manifest as manifests
 from towpath.cli import output
 from towpath.cli.deployments import verb
-from towpath.cli.manifest import Manifest, ModelFile
+from towpath.cli.manifest import Manifest
 from towpath.cli.progress import Steps
 from towpath.cli.session import Session, environment_option, json_option, session
 from towpath.errors import APIStatusError, TowpathError
@@ -109,7 +110,16 @@ def upload(client: Towpath, manifest: Manifest, steps: Steps) -> str:
         )
     files = manifests.model_files(manifest)
     size = sum(file.size for file in files)
-    listed = [send(client, file, size, steps) for file in files]
+    counted = 0
+
+    def report(doing: str, path: str, count: int) -> None:
+        nonlocal counted
+        counted += count if doing != "read" else 0
+        what = "reading" if doing == "read" else "sending"
+        sizes = f"{output.bytes_size(counted)} of {output.bytes_size(size)}"
+        steps.waiting("Uploaded", f"{what} {path}, {sizes}")
+
+    listed = transfer.send(client, files, report=report)
     more: dict[str, Any] = manifests.companions(manifest)
     if manifest.project:
         more["project"] = manifest.project
@@ -118,32 +128,6 @@ def upload(client: Towpath, manifest: Manifest, steps: Steps) -> str:
     )
     steps.done("Uploaded", f"{version.digest[:19]}… {output.bytes_size(size)} as {version.uri}")
     return version.uri
-
-
-def send(client: Towpath, file: ModelFile, total: int, steps: Steps) -> Any:
-    """Upload one file unless its content is there."""
-    read = 0
-
-    def progress(count: int) -> None:
-        nonlocal read
-        read += count
-        steps.waiting("Uploaded", f"reading {file.path}, {output.bytes_size(read)}")
-
-    digest = manifests.digest(file, progress)
-    if not client.registry.has_file(digest):
-        steps.waiting(
-            "Uploaded",
-            f"sending {file.path}, {output.bytes_size(file.size)} of {output.bytes_size(total)}",
-        )
-
-        def sent(there: int, size: int) -> None:
-            steps.waiting(
-                "Uploaded",
-                f"sending {file.path}, {output.bytes_size(there)} of {output.bytes_size(size)}",
-            )
-
-        client.artifacts.upload(file.source, digest=digest, progress=sent)
-    return {"path": file.path, "digest": digest, "size": file.size}
 
 
 def watch(

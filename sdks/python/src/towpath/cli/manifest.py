@@ -1,8 +1,7 @@
 """A manifest file: its document, where each field stands, and the model's files."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,10 @@ from typing import Any
 import yaml
 
 from towpath.errors import ConfigurationError, Finding
+from towpath.transfer import LocalFile, local_files
 
 # A manifest is a page or two; larger is some other file.
 MAX_MANIFEST_BYTES = 1 << 20
-READ_BYTES = 1 << 20
-# A model has a handful of files; a folder with more is most likely the wrong one.
-MAX_FILES = 10_000
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A file of a model, by its path inside it."""
-
-    path: str
-    source: Path
-    size: int
 
 
 @dataclass(frozen=True)
@@ -148,7 +136,7 @@ def positions(node: yaml.Node | None, pointer: str) -> Iterator[tuple[str, int]]
             yield from positions(value, path)
 
 
-def model_files(manifest: Manifest) -> Sequence[ModelFile]:
+def model_files(manifest: Manifest) -> Sequence[LocalFile]:
     """
     Return the files that `model.uri: file:…` names, relative to the manifest.
 
@@ -156,43 +144,12 @@ def model_files(manifest: Manifest) -> Sequence[ModelFile]:
         ConfigurationError: There are none, or something that is no model's.
     """
     root = (manifest.file.parent / manifest.uri.removeprefix("file:")).resolve()
-    where = manifest.where("/spec/model/uri")
-    if root.is_file():
-        return [ModelFile(root.name, root, root.stat().st_size)]
-    if not root.is_dir():
-        raise ConfigurationError(
-            f"{where}: there is no file or folder {root}",
-            code="artifact_missing",
-            fix="the path is relative to the manifest; correct `spec.model.uri`",
-        )
-    found: list[ModelFile] = []
-    for path in sorted(root.rglob("*")):
-        if any(part.startswith(".") for part in path.relative_to(root).parts):
-            continue
-        if path.is_file():
-            found.append(ModelFile(path.relative_to(root).as_posix(), path, path.stat().st_size))
-        if len(found) > MAX_FILES:
-            raise ConfigurationError(
-                f"{where}: {root} has more than {MAX_FILES:,} files",
-                fix="name the folder that has only the model's files",
-            )
-    if not found:
-        raise ConfigurationError(
-            f"{where}: the folder {root} is empty",
-            code="artifact_missing",
-            fix="put the model's files there, or correct `spec.model.uri`",
-        )
-    return found
-
-
-def digest(file: ModelFile, progress: Callable[[int], None]) -> str:
-    """Return the digest of a file's content, and report the bytes read."""
-    hasher = hashlib.sha256()
-    with file.source.open("rb") as opened:
-        while piece := opened.read(READ_BYTES):
-            hasher.update(piece)
-            progress(len(piece))
-    return f"sha256:{hasher.hexdigest()}"
+    try:
+        return local_files(root)
+    except ConfigurationError as error:
+        error.message = f"{manifest.where('/spec/model/uri')}: {error.message}"
+        error.fix = "the path is relative to the manifest; correct `spec.model.uri`"
+        raise
 
 
 def companions(manifest: Manifest) -> dict[str, Any]:

@@ -7,8 +7,17 @@ from urllib.parse import quote
 
 from towpath.paging import AsyncPages
 from towpath.resources.artifacts import AsyncArtifacts, Progress
-from towpath.resources.noun import AsyncNoun
-from towpath.types import CallableModel, ModelList, ModelVersion, RegisteredModel, Runtime
+from towpath.resources.noun import AsyncNoun, matching
+from towpath.transport_async import AsyncResponse
+from towpath.types import (
+    AliasMove,
+    CallableModel,
+    ModelAlias,
+    ModelList,
+    ModelVersion,
+    RegisteredModel,
+    Runtime,
+)
 
 
 class VersionFile(TypedDict):
@@ -28,6 +37,7 @@ class ModelVersionCreate(TypedDict):
     card: NotRequired[str]
     licence: NotRequired[str]
     lineage: NotRequired[Mapping[str, Any]]
+    tags: NotRequired[Mapping[str, str]]
     project: NotRequired[str]
 
 
@@ -45,6 +55,19 @@ class AsyncUploader(Protocol):
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
         """Make a call and return the decoded answer with its headers."""
+        ...
+
+    async def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        content: bytes | Path | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncResponse:
+        """Make a call and return its answer with the body unread."""
         ...
 
 
@@ -85,11 +108,22 @@ class AsyncRegistry(AsyncNoun[RegisteredModel]):
     async def update(
         self, ref: str, *, if_match: int | None = None, **changes: Any
     ) -> RegisteredModel:
-        """Change who sees a model, or its description; what is not given stays."""
+        """
+        Change who sees a model, its description or its tags; what is not given stays.
+
+        Args:
+            changes: `visibility`, `description`, and `tags`, of which none takes one away.
+        """
         return await self._update(ref, changes, if_match)
 
     def list(self, **query: Any) -> AsyncPages[RegisteredModel]:
-        """List registered models."""
+        """
+        List registered models.
+
+        Args:
+            query: `search`, words of name and description; `tag`, as `key` or `key=value`, or a
+                list of them; `format`; `licence`.
+        """
         return self._listed(query)
 
     def versions(self, name: str, **query: Any) -> AsyncPages[ModelVersion]:
@@ -111,6 +145,80 @@ class AsyncRegistry(AsyncNoun[RegisteredModel]):
         """
         path = self._at(name, "versions")
         return ModelVersion.of(*await self._client.call("POST", path, body=version))
+
+    async def tag_version(
+        self,
+        name: str,
+        number: int,
+        *,
+        tags: Mapping[str, str | None],
+        if_match: int | None = None,
+    ) -> ModelVersion:
+        """Change the tags of a version; what is not named stays, none takes one away."""
+        answer = await self._client.call(
+            "PATCH",
+            self._at(name, "versions", str(number)),
+            body={"tags": tags},
+            headers=matching(if_match),
+        )
+        return ModelVersion.of(*answer)
+
+    def aliases(self, name: str, **query: Any) -> AsyncPages[ModelAlias]:
+        """List the aliases of a model."""
+        return self._listed(query, path=self._at(name, "aliases"), kind=ModelAlias)
+
+    async def alias(self, name: str, alias: str) -> ModelAlias:
+        """Return where an alias points."""
+        return ModelAlias.of(*await self._client.call("GET", self._at(name, "aliases", alias)))
+
+    async def set_alias(
+        self, name: str, alias: str, *, version: int, reason: str, if_match: int | None = None
+    ) -> ModelAlias:
+        """
+        Point an alias at a version; deployments stay at the version they resolved to.
+
+        Args:
+            reason: Why; it stands in the log.
+        """
+        answer = await self._client.call(
+            "PUT",
+            self._at(name, "aliases", alias),
+            body={"version": version, "reason": reason},
+            headers=matching(if_match),
+        )
+        return ModelAlias.of(*answer)
+
+    async def delete_alias(
+        self, name: str, alias: str, *, reason: str | None = None, if_match: int | None = None
+    ) -> None:
+        """Delete an alias that no deployment was declared by; its log stays."""
+        await self._client.call(
+            "DELETE",
+            self._at(name, "aliases", alias),
+            query={"reason": reason},
+            headers=matching(if_match),
+        )
+
+    def alias_history(self, name: str, alias: str, **query: Any) -> AsyncPages[AliasMove]:
+        """List the moves of an alias, newest first."""
+        return self._listed(query, path=self._at(name, "aliases", alias, "history"), kind=AliasMove)
+
+    async def download(
+        self, name: str, number: int, path: str, *, start: int = 0, digest: str | None = None
+    ) -> AsyncResponse:
+        """
+        Open a file of a version, its body unread; it must be read to its end, or closed.
+
+        Args:
+            start: Send the bytes from here on, as long as the file has this `digest`.
+        """
+        headers = {"accept": "application/octet-stream"}
+        if start:
+            headers["range"] = f"bytes={start}-"
+        if start and digest:
+            headers["if-range"] = f'"{digest}"'
+        where = self._at(name, "versions", str(number), "files", quote(path))
+        return await self._uploader.open("GET", where, headers=headers)
 
     async def has_file(self, digest: str) -> bool:
         """Tell whether a file of this digest (`sha256:…`) need not be uploaded."""

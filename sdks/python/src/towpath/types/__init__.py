@@ -72,6 +72,7 @@ from towpath.types.resource import Condition as Condition
 from towpath.types.resource import Environment as Environment
 from towpath.types.resource import Resource as Resource
 from towpath.types.serving import Access as Access
+from towpath.types.serving import AliasMove as AliasMove
 from towpath.types.serving import Collected as Collected
 from towpath.types.serving import DeployedModel as DeployedModel
 from towpath.types.serving import DeployedRuntime as DeployedRuntime
@@ -85,6 +86,7 @@ from towpath.types.serving import GatewayWord as GatewayWord
 from towpath.types.serving import Gpu as Gpu
 from towpath.types.serving import Health as Health
 from towpath.types.serving import Isolation as Isolation
+from towpath.types.serving import ModelAlias as ModelAlias
 from towpath.types.serving import ModelVersion as ModelVersion
 from towpath.types.serving import Node as Node
 from towpath.types.serving import Price as Price

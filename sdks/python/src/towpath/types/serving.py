@@ -291,6 +291,29 @@ class RegisteredModel(Resource):
     project: str
     visibility: str
     description: str | None
+    tags: dict[str, str]
+    latest_version: int | None
+
+
+class ModelAlias(Resource):
+    """A name of a model's version that may move to another one."""
+
+    model: str
+    alias: str
+    version: int
+    uri: str
+    reason: str
+
+
+class AliasMove(Model):
+    """One move of an alias; `from_version` is null where it was new, `to_version` where it went."""
+
+    id: str
+    at: datetime
+    by: dict[str, str]
+    from_version: int | None
+    to_version: int | None
+    reason: str | None
 
 
 class ModelVersion(Resource):
@@ -310,6 +333,8 @@ class ModelVersion(Resource):
     metadata: dict[str, Any]
     carries_code: bool
     findings: list[dict[str, Any]]
+    tags: dict[str, str]
+    example: dict[str, Any] | None
 
 
 class Runtime(Model):

@@ -71,12 +71,17 @@ class MetadataDraft:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
+ALIAS = "towpath.dev/alias"
+"""The annotation that holds the alias a manifest named, beside the version it was pinned to."""
+
+
 @dataclass(frozen=True)
 class ModelDraft:
-    """Which registry version is to be served."""
+    """Which registry version is to be served, by its number or by an alias."""
 
     name: str
-    version: int
+    version: int | None
+    alias: str | None = None
     format: str | None = None
     digest: str | None = None
 

@@ -41,7 +41,7 @@ MAX_GPUS = 64  # of one replica: more than one machine has
 MAX_REPLICAS = 64  # of one deployment on one machine
 _MAX_MILLISECONDS = 3_600_000
 _SCHEMES = ("models", "file", "s3", "hf", "oci", "https")
-_MODEL_URI = re.compile(r"/?/?([a-z0-9-]{1,63})/([0-9]{1,9})")
+_MODEL_URI = re.compile(r"/?/?([a-z0-9-]{1,63})(?:/([0-9]{1,9})|@([a-z][a-z0-9-]{0,62}))")
 _RESERVED_ENV = ("TOWPATH_", "LD_", "DYLD_", "PYTHON", "PATH", "HOME", "LANG")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,63}$")]
@@ -114,11 +114,9 @@ class Model(Section):
                 "Register the model and write `models:/name/version`.",
                 "NotSupportedYet",
             )
-        if "@" in rest:
-            fix = "Write a version number."
-            raise Fault("names an alias, which is not supported yet", fix, "NotSupportedYet")
         if not _MODEL_URI.fullmatch(rest):
-            raise Fault("does not name a version", "Write it as `models:/triage/3`.", "InvalidUri")
+            fix = "Write it as `models:/triage/3`, or by an alias as `models:/triage@champion`."
+            raise Fault("does not name a version", fix, "InvalidUri")
         return value
 
     def draft(self) -> ModelDraft:
@@ -126,7 +124,8 @@ class Model(Section):
         match = _MODEL_URI.fullmatch(self.uri.partition(":")[2])
         if match is None:
             raise ValueError("the URI was checked before")
-        return ModelDraft(match.group(1), int(match.group(2)), self.format, self.digest)
+        name, number, alias = match.groups()
+        return ModelDraft(name, int(number) if number else None, alias, self.format, self.digest)
 
 
 class EnvEntry(Section):

@@ -10,6 +10,7 @@ from towpath_server.core import holds, ids, revision, uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.upstream import Handling
+from towpath_server.domains.aliases import service as aliases
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.deployments.models import (
     Checked,
@@ -169,6 +170,13 @@ async def _uses_of_project(tx: Tx, project_id: str) -> Sequence[str]:
 async def _uses_of_model(tx: Tx, model_id: str) -> Sequence[str]:
     model = await models.find(tx, model_id)
     names = await store.serving_model(tx, model.name) if model else []
+    return [f"deployment {name}" for name in names]
+
+
+@uses.of("alias")
+async def _uses_of_alias(tx: Tx, alias_id: str) -> Sequence[str]:
+    found = await aliases.place(tx, alias_id)
+    names = await store.declared_by_alias(tx, found[0].name, found[1]) if found else []
     return [f"deployment {name}" for name in names]
 
 

@@ -13,6 +13,7 @@ from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding
 from towpath_server.core.paging import Window
 from towpath_server.domains.deployments.models import (
+    ALIAS,
     Condition,
     Deployment,
     Phase,
@@ -288,6 +289,19 @@ async def lists_in_use(tx: Tx) -> list[tuple[StoredFile, ...]]:
         tuple(StoredFile(**file) for file in listed)
         for listed in (await tx.execute(query)).scalars()
     ]
+
+
+async def declared_by_alias(tx: Tx, model: str, alias: str) -> list[str]:
+    """Return the names of the deployments whose manifests name a model by an alias."""
+    named = deployment_revisions.c.manifest[("metadata", "annotations", ALIAS)].as_string()
+    query = (
+        select(deployments.c.name)
+        .join(deployment_revisions, deployments.c.id == deployment_revisions.c.deployment_id)
+        .where(deployment_revisions.c.model == model, named == alias, _in_use())
+        .distinct()
+        .limit(10)
+    )
+    return list((await tx.execute(query)).scalars())
 
 
 def _in_use() -> Any:

@@ -1,18 +1,20 @@
 """Names in the registry: who takes them, sees them, changes them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from towpath_server.core import ids, revision, suggest, uses
 from towpath_server.core.access import Principal, Reach, Verb
 from towpath_server.core.db import Tx
-from towpath_server.core.errors import NameTaken, NotFound
+from towpath_server.core.errors import Finding, InvalidRequest, NameTaken, NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.models import store
-from towpath_server.domains.models.models import Model, Visibility
+from towpath_server.domains.models.models import Model, Search, Visibility
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.projects.models import Project
+
+MAX_TAGS = 64  # of one model or version: a person still reads them
 
 
 async def create(
@@ -23,6 +25,7 @@ async def create(
     project: str,
     visibility: Visibility = Visibility.PROJECT,
     description: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Model:
     """
     Take a name in the registry.
@@ -35,7 +38,7 @@ async def create(
     owner = await projects.resolve(tx, caller, project, verb=Verb.CREATE, noun="model")
     if await store.find(tx, name) is not None:
         raise NameTaken("model", name, owner="the organisation")
-    return await insert(tx, caller, name, (owner, visibility), description=description)
+    return await insert(tx, caller, name, (owner, visibility), description=description, tags=tags)
 
 
 async def get(tx: Tx, caller: Principal, ref: str, *, verb: Verb = Verb.READ) -> Model:
@@ -60,9 +63,12 @@ async def find(tx: Tx, ref: str) -> Model | None:
     return await store.find(tx, ref)
 
 
-async def list(tx: Tx, caller: Principal, window: Window) -> Slice[Model]:  # noqa: A001
-    """List the models that the caller may use."""
-    return Slice.cut(await store.page(tx, _reach(caller), _teams(caller), window), window)
+async def list(  # noqa: A001
+    tx: Tx, caller: Principal, window: Window, search: Search | None = None
+) -> Slice[Model]:
+    """List the models that the caller may use, or those of them that are searched for."""
+    rows = await store.page(tx, _reach(caller), _teams(caller), window, search)
+    return Slice.cut(rows, window)
 
 
 async def update(
@@ -78,7 +84,10 @@ async def update(
     """
     model = await get(tx, caller, ref, verb=Verb.UPDATE)
     revision.match(if_match, model.revision)
-    await store.change(tx, model, changes)
+    values = {**changes}
+    sent = values.pop("tags", None)
+    tags = merged(model.tags, sent) if sent else None
+    await store.change(tx, model, values, tags)
     await note(tx, caller, model, "model.updated", changes)
     return await get(tx, caller, model.id, verb=Verb.UPDATE)
 
@@ -119,6 +128,7 @@ async def insert(
     owner: tuple[Project, Visibility],
     *,
     description: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Model:
     """Write a new model down, with its event."""
     project, visibility = owner
@@ -133,10 +143,29 @@ async def insert(
         project_id=project.id,
         visibility=visibility,
         description=description,
+        tags=tags or {},
     )
     await store.insert(tx, model)
     await note(tx, caller, model, "model.created", {"name": name, "visibility": visibility})
     return model
+
+
+def merged(tags: Mapping[str, str], sent: Mapping[str, str | None]) -> dict[str, str]:
+    """
+    Put what was sent over the tags that there are; none takes one away.
+
+    Raises:
+        InvalidRequest: There would be more than `MAX_TAGS`.
+    """
+    found = {key: value for key, value in {**tags, **sent}.items() if value is not None}
+    if len(found) > MAX_TAGS:
+        detail = f"There would be {len(found)} tags, and {MAX_TAGS} is the most."
+        raise InvalidRequest(
+            detail,
+            fix="Take some away: send them as `null`.",
+            findings=[Finding("#/tags", detail, reason="TooMany")],
+        )
+    return found
 
 
 def _reach(caller: Principal) -> Reach:

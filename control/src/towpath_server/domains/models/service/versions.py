@@ -1,6 +1,7 @@
 """Versions: immutable content under a name."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from towpath_server.adapters.objectstore.store import (
     list_digest,
     safe_path,
 )
-from towpath_server.core import ids
+from towpath_server.core import formats, ids, licences, revision, suggest
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, InvalidRequest, NotFound
@@ -25,9 +26,11 @@ from towpath_server.domains.models.models import (
     Scanned,
     VersionDraft,
     Visibility,
+    example_text,
 )
 from towpath_server.domains.models.service import names, uploads
 from towpath_server.domains.projects.models import Project
+from towpath_server.domains.runtimes import service as runtimes
 from towpath_server.domains.scans import service as scans
 
 _MAX_FOUND = 100  # findings that a version keeps: the first ones say what it is
@@ -54,11 +57,11 @@ async def add_version(
         NotFound: There is no such model, and no project was named.
         Forbidden: The caller may not add versions to it.
         FilesUnknown: The caller has not uploaded all of the files.
-        InvalidRequest: Paths or sizes do not hold.
+        InvalidRequest: Format, paths, sizes or the card's example do not hold.
         Deferred: The files are to be scanned first.
         ArtifactRefused: The scan found what no model of this format may have.
     """
-    _check_files(draft.files)
+    _check(draft, facilities)
     model = await store.find(tx, ref)
     if model is None and project is not None:
         model = await names.create(tx, caller, name=ref, project=project)
@@ -127,6 +130,53 @@ async def latest(tx: Tx, caller: Principal, ref: str) -> ModelVersion | None:
     return await store.latest_version(tx, model)
 
 
+async def update_version(
+    tx: Tx,
+    caller: Principal,
+    ref: str,
+    number: int,
+    *,
+    tags: Mapping[str, str | None],
+    if_match: int | None,
+) -> ModelVersion:
+    """
+    Change the tags of a version, the one thing of it that may change.
+
+    Args:
+        tags: What is not named stays; none takes a tag away.
+
+    Raises:
+        NotFound: There is none that the caller may see.
+        Forbidden: The caller may not change the model.
+        RevisionConflict: It is no longer at `if_match`.
+        InvalidRequest: It would have too many.
+    """
+    model = await names.get(tx, caller, ref, verb=Verb.UPDATE)
+    version = await get_version(tx, caller, model.id, number)
+    revision.match(if_match, version.revision)
+    await store.tag_version(tx, version, names.merged(version.tags, tags))
+    changes = {"version": number, "tags": dict(tags)}
+    await names.note(tx, caller, model, "model.version_tagged", changes)
+    return await get_version(tx, caller, model.id, number)
+
+
+async def file_of(tx: Tx, caller: Principal, ref: str, number: int, path: str) -> StoredFile:
+    """
+    Return where the bytes of a version's file are.
+
+    Raises:
+        NotFound: There is no such version that the caller may see, or no such file in it.
+    """
+    version = await get_version(tx, caller, ref, number)
+    for file in version.files:
+        if file.path == path:
+            return file
+    hint = suggest.did_you_mean(path, [file.path for file in version.files])
+    raise NotFound(
+        "model_file", path[:200], fix=hint or f"The files of `{version.uri}` are in its `files`."
+    )
+
+
 async def list_versions(tx: Tx, caller: Principal, ref: str, window: Window) -> Slice[ModelVersion]:
     """
     List the versions of a model, oldest first.
@@ -152,6 +202,8 @@ async def _scan(tx: Tx, facilities: Facilities, draft: VersionDraft) -> VersionD
 async def _append(
     tx: Tx, caller: Principal, model: Model, draft: VersionDraft
 ) -> tuple[ModelVersion, bool]:
+    if draft.licence is not None:
+        draft = replace(draft, licence=licences.canonical(draft.licence))
     digest = draft.files[0].digest if len(draft.files) == 1 else list_digest(draft.files)
     newest = await store.latest_version(tx, model)
     if newest is not None and _same(newest, digest, draft):
@@ -173,6 +225,7 @@ async def _append(
         lineage=draft.lineage,
         created_by=caller.id,
         scanned=draft.scanned or Scanned(),
+        tags=draft.tags,
     )
     await store.insert_version(tx, version)
     changes = {"version": version.number, "digest": digest}
@@ -192,21 +245,46 @@ def _same(version: ModelVersion, digest: str, draft: VersionDraft) -> bool:
     )
 
 
-def _check_files(files: Sequence[StoredFile]) -> None:
+def _check(draft: VersionDraft, facilities: Facilities) -> None:
+    findings = [*_check_files(draft.files), *_check_card(draft.card)]
+    known = runtimes.catalog(facilities.runtimes_dir).runtimes
+    served = [name for runtime in known for name in runtime.formats]
+    if (refusal := formats.refusal(draft.format, served)) is not None:
+        findings.append(Finding("#/format", *refusal, reason="UnknownFormat"))
+    if findings:
+        raise InvalidRequest(findings[0].message, fix=findings[0].fix, findings=findings)
+
+
+def _check_card(card: str | None) -> list[Finding]:
+    text = example_text(card or "")
+    if text is None:
+        return []
+    try:
+        example = json.loads(text)
+    except ValueError as error:
+        detail = f"The card's example is not JSON: {error}."
+        return [Finding("#/card", detail, "Correct the block under `Example`.", reason="NotJson")]
+    if isinstance(example, dict):
+        return []
+    detail = "The card's example is not a request: it is no JSON object."
+    fix = 'Write the body of a call, such as `{"inputs": ["…"]}`.'
+    return [Finding("#/card", detail, fix, reason="WrongType")]
+
+
+def _check_files(files: Sequence[StoredFile]) -> list[Finding]:
     findings = []
+    fix = "Use relative paths within the model, each once."
     seen: set[str] = set()
     for index, file in enumerate(files):
         try:
             safe_path(file.path)
         except ValueError as error:
-            findings.append(Finding(f"#/files/{index}/path", f"{error}."))
+            findings.append(Finding(f"#/files/{index}/path", f"{error}.", fix))
         if file.path in seen:
-            findings.append(Finding(f"#/files/{index}/path", f"`{file.path}` is named twice."))
+            detail = f"`{file.path}` is named twice."
+            findings.append(Finding(f"#/files/{index}/path", detail, fix))
         seen.add(file.path)
-    if findings:
-        raise InvalidRequest(
-            findings[0].message, fix="Use relative paths within the model.", findings=findings
-        )
+    return findings
 
 
 def _walk(source: Path) -> Sequence[tuple[Path, str]]:

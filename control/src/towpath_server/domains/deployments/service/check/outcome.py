@@ -1,11 +1,11 @@
 """What a manifest comes to, once nothing is wrong with it."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from towpath_server.core.upstream import Handling, Probe
 from towpath_server.domains.deployments.models import (
+    ALIAS,
     Checked,
     Draft,
     ProbeDraft,
@@ -39,6 +39,7 @@ def checked(inquiry: Inquiry) -> Checked:
     ):
         raise RuntimeError("a draft without findings has all its parts")
     replicas = draft.replicas or 1
+    alias = f" ({draft.model.alias})" if draft.model and draft.model.alias else ""
     notes = [f"{replicas} replica{'s' if replicas > 1 else ''}", *inquiry.notes]
     if inquiry.policies:
         word = "policy" if inquiry.policies == 1 else "policies"
@@ -57,8 +58,8 @@ def checked(inquiry: Inquiry) -> Checked:
         prices=draft.prices,
         access=draft.access or AccessDraft(),
         timeouts=draft.timeouts or Timeouts(),
-        manifest=_pinned(draft.document, version),
-        message=f"{version.uri} on {runtime.name} {runtime.version}, {', '.join(notes)}",
+        manifest=_pinned(draft, version),
+        message=f"{version.uri}{alias} on {runtime.name} {runtime.version}, {', '.join(notes)}",
         proving=Proving(inquiry.tests, draft.gates),
         warnings=tuple(inquiry.warnings),
         audited=tuple(policy.noted(inquiry.audited)),
@@ -132,8 +133,13 @@ def _handling(draft: Draft, runtime: Runtime) -> Handling:
     )
 
 
-def _pinned(document: Mapping[str, Any], version: ModelVersion) -> dict[str, Any]:
-    """Write down which content was meant, whatever becomes of the name."""
-    spec = document["spec"]
-    model = {**spec["model"], "format": version.format, "digest": version.digest}
-    return {**document, "spec": {**spec, "model": model}}
+def _pinned(draft: Draft, version: ModelVersion) -> dict[str, Any]:
+    """Write down which content was meant, whatever becomes of the name; an alias is remembered."""
+    document = draft.document
+    spec, metadata = document["spec"], document["metadata"]
+    model = {**spec["model"], "uri": version.uri}
+    model |= {"format": version.format, "digest": version.digest}
+    if draft.model is not None and draft.model.alias is not None:
+        annotations = {**(metadata.get("annotations") or {}), ALIAS: draft.model.alias}
+        metadata = {**metadata, "annotations": annotations}
+    return {**document, "metadata": metadata, "spec": {**spec, "model": model}}

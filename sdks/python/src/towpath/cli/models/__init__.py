@@ -2,10 +2,15 @@
 
 import click
 
-from towpath.cli import listing, output
+from towpath.cli import output
 from towpath.cli.group import Noun
+from towpath.cli.models.aliases import alias, history
+from towpath.cli.models.importing import import_
+from towpath.cli.models.pull import pull
+from towpath.cli.models.push import card, push
+from towpath.cli.models.registry import delete, registered, show, tag, versions
 from towpath.cli.output import Column
-from towpath.cli.session import Session, json_option, limit_option, session, watch_option
+from towpath.cli.session import Session, json_option, session, watch_option
 from towpath.types import CallableModel, ModelPrice
 
 
@@ -39,7 +44,7 @@ def list_(current: Session, as_json: bool) -> None:
     output.note()
     chats = [one.id for one in found.data if one.context_length]
     first = f'`towpath chat {chats[0]} "…"`, or in a program: ' if chats else ""
-    output.note(f"Next: {first}`towpath connect`")
+    output.note(f"Next: {first}`towpath connect`; to deploy: `towpath models registered`")
 
 
 def row(model: CallableModel) -> list[str]:
@@ -61,46 +66,17 @@ def per_million(price: ModelPrice | None, side: str) -> str:
     return "–" if price is None else output.money(price[side], price.currency)
 
 
-@command.command()
-@limit_option
-@json_option
-@session
-def registered(current: Session, limit: int, as_json: bool) -> None:
-    """List the registry: models that you may deploy."""
-    listing.page(
-        current.client().registry.list(limit=limit),
-        [Column("model"), Column("visible to"), Column("changed"), Column("id")],
-        lambda one: [one.name, one.visibility, output.ago(one.updated_at), one.id],
-        as_json=as_json,
-        empty="Nothing is registered yet: `towpath deploy FILE` registers what it uploads",
-        then="Versions of one: `towpath models versions NAME`",
-    )
-
-
-@command.command()
-@click.argument("model")
-@limit_option
-@json_option
-@session
-def versions(current: Session, model: str, limit: int, as_json: bool) -> None:
-    """List the versions of a registered model, oldest first."""
-    listing.page(
-        current.client().registry.versions(model, limit=limit),
-        [
-            Column("uri"),
-            Column("format"),
-            Column("size", right=True),
-            Column("made"),
-            Column("digest", flexible=True),
-        ],
-        lambda one: [
-            one.uri,
-            one.format,
-            output.bytes_size(one.size),
-            output.ago(one.created_at),
-            one.digest,
-        ],
-        as_json=as_json,
-        empty=f"`{model}` has no version yet.",
-        then="Deploy one: name its uri in `spec.model.uri` of a manifest",
-    )
+for one in (
+    registered,
+    show,
+    versions,
+    push,
+    pull,
+    alias,
+    history,
+    tag,
+    card,
+    import_,
+    delete,
+):
+    command.add_command(one)

@@ -1,0 +1,1 @@
+"""Names of versions that move: `champion`, `candidate`."""
