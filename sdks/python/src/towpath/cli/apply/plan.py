@@ -72,8 +72,10 @@ class Inventory:
 
 def as_written(target: Mapping[str, Any]) -> dict[str, Any]:
     """Return an endpoint's target as `POST` takes it, beside all that is answered of it."""
-    kind = str(target.get("kind"))
-    return {**target, kind: dict(target) if kind == "static" else target.get("name")}
+    kind, name = str(target.get("kind")), str(target.get("name"))
+    if kind == "provider":
+        name = name.removesuffix(f"/{target.get('model')}")
+    return {**target, kind: dict(target) if kind == "static" else name}
 
 
 def plan(
