@@ -64,7 +64,10 @@ def demo_settings(settings, tmp_path):
 
 async def start(db, settings) -> Said:
     said = Said()
-    await bootstrap.first_start(db, settings, Facilities.of(settings), said)
+    facilities = Facilities.of(settings)
+    for part in facilities.folder.parts():
+        part.mkdir(parents=True, exist_ok=True)
+    await bootstrap.first_start(db, settings, facilities, said)
     return said
 
 
