@@ -191,14 +191,17 @@ async def _version(api: Api, model: str, **more: Any) -> None:
     )
 
 
-def test_the_catalogue_is_large_and_each_mistake_stands_in_it_once() -> None:
+async def test_the_catalogue_is_large_and_each_mistake_stands_in_it_once() -> None:
     names = [mistake.mistake for mistake in MISTAKES]
 
     assert len(names) == len(set(names)) >= 60
 
 
-def test_every_reason_of_the_catalogue_is_explained() -> None:
-    assert {mistake.reason for mistake in MISTAKES} <= set(reasons())
+async def test_every_reason_is_explained_and_shown_by_a_mistake() -> None:
+    """But for those that need more than a manifest, which have tests of their own."""
+    elsewhere = {"BeingDeleted", "CarriesCode", "NoCompute"}
+
+    assert {mistake.reason for mistake in MISTAKES} == set(reasons()) - elsewhere
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.mistake)
