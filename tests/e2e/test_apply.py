@@ -23,6 +23,20 @@ kind: Project
 metadata: {team: apply, name: all}
 ---
 apiVersion: towpath.dev/v1alpha1
+kind: Quota
+spec: {team: apply, environment: sandbox, replicas: 4, memory: 8Gi}
+---
+apiVersion: towpath.dev/v1alpha1
+kind: Policy
+metadata: {name: apply-named, description: Says who owns it.}
+spec:
+  mode: warn
+  validations:
+    - expression: "has(manifest.metadata.annotations)"
+      message: nobody is named
+      fix: Write `annotations.owner`.
+---
+apiVersion: towpath.dev/v1alpha1
 kind: Application
 metadata: {project: apply/all, name: web}
 spec: {owner: care, contact: "#care"}

@@ -17,6 +17,7 @@ from towpath.cli.progress import Steps
 from towpath.cli.session import Session, environment_option, json_option, session
 from towpath.errors import APIStatusError, ConfigurationError, Finding
 from towpath.generated.client import Towpath
+from towpath.resources.noun import matching
 from towpath.types import Deployment, Environment
 
 DIFFERS = 3
@@ -140,12 +141,16 @@ def deploy(current: Session, client: Towpath, act: Act, timeout: int) -> Deploym
 def send(client: Towpath, act: Act) -> dict[str, Any]:
     """Create, change or delete one noun."""
     kind = act.kind
+    if kind.whole and act.declared is not None:
+        since = matching(act.present["revision"] if act.present else None)
+        made, _ = client.call("POST", kind.path, body=act.declared.document, headers=since)
+        return dict(made)
     if act.verb == CREATE and act.declared is not None:
         made, _ = client.call("POST", kind.path, body=act.declared.fields)
         return dict(made)
     present = act.present or {}
     at = f"{kind.path}/{present['id']}"
-    revision = {"if-match": f'"{present["revision"]}"'}
+    revision = matching(present["revision"])
     if act.verb == DELETE:
         client.call("DELETE", at, headers=revision)
         return {"id": present["id"], "deleted": True}

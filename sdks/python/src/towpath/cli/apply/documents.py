@@ -117,6 +117,8 @@ def _declared(file: Path, document: dict[str, Any], environment: str) -> Declare
             "project": metadata.get("project"),
             "environment": environment,
         }
+    elif kind.whole:
+        fields = {"name": metadata.get("name"), "document": document}
     else:
         fields = {
             **{key: metadata[key] for key in ("name", "project", "team") if key in metadata},

@@ -20,6 +20,8 @@ class Kind:
     """Fields that are written and never read: they are sent, and not compared."""
     fixed: tuple[str, ...] = ()
     """More fields that are given when it is made and cannot be changed."""
+    whole: bool = False
+    """Whether `POST` takes the document as it stands, and replaces what is there."""
     owner: str | None = None
     """Field that names the project it belongs to, for `--prune`."""
 
@@ -42,6 +44,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("Team", "/api/v1/teams", ("name",)),
         Kind("Project", "/api/v1/projects", ("team", "name")),
         Kind("Application", "/api/v1/applications", ("project", "name"), owner="project"),
+        Kind("Policy", "/api/v1/policies", ("name",), whole=True),
+        Kind("Quota", "/api/v1/quotas", ("team", "environment")),
         Kind(
             "Provider",
             "/api/v1/providers",
