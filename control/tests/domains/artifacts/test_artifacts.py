@@ -7,14 +7,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import ports
 import pytest
 from artifacts import onnx
 from fastapi import FastAPI
 from platform_api import Api
 
+from towpath_server.api import furnish
 from towpath_server.core.access import SYSTEM
 from towpath_server.core.clock import FixedClock
+from towpath_server.core.config import Settings
 from towpath_server.core.db import Database
+from towpath_server.core.storage import ArtifactSettings
 from towpath_server.domains.artifacts import service as artifacts
 from towpath_server.domains.artifacts.models import Depot
 
@@ -230,3 +234,22 @@ async def test_uploads_that_nobody_goes_on_with_go(
     assert (kept.uploads, gone.uploads) == (0, 1)
     assert await depot.store.received(upload["id"]) == 0
     await developer.call("GET", f"/uploads/{upload['id']}", status=404)
+
+
+async def test_the_platform_serves_while_its_bucket_is_away(
+    api: Api, app: FastAPI, db: Database, settings: Settings, developer: Api
+) -> None:
+    """Only what needs the bucket is refused, with what to look at."""
+    (port,) = ports.free(1)
+    given = {"url": "s3://models/below", "endpoint": f"http://127.0.0.1:{port}"}
+    away = settings.model_copy(update={"artifacts": ArtifactSettings.model_validate(given)})
+    furnish(app, db, away)
+    app.state.facilities.prepare()
+
+    refused = await developer.call("PUT", f"/blobs/{digest_of(b'x')}", content=b"x", status=503)
+
+    assert refused.json()["code"] == "storage_failed"
+    assert "`s3://models/below/artifacts`" in refused.json()["detail"]
+    assert "TOWPATH_ARTIFACTS__ENDPOINT" in refused.json()["fix"]
+    assert (await developer.get("/models"))["items"] == []
+    await api.call("POST", "/artifacts/collect", status=503)

@@ -16,7 +16,7 @@ from towpath_server.adapters.objectstore.errors import StorageFull
 from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.adapters.objectstore.store import CHUNK, Progress, StoredBlob, StoredFile
 
-IN_USE_S = 120.0  # whoever uses a folder asks for it far more often
+IN_USE_S = 600.0  # whoever uses a folder asks for it once a minute
 FILES_AT_ONCE = 2  # each is fetched in several parts at a time already
 
 

@@ -14,6 +14,7 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.reconcile import proof
+from towpath_server.domains.deployments.reconcile.fetch import StillFetching
 from towpath_server.domains.evaluations.models import Judgement
 
 _NOT_STARTED = {"CannotStart", "CannotIsolate", "NoGpuFree"}
@@ -74,7 +75,8 @@ def judge(
         _exposed(view, name),
     )
     refused = any(one.status is Status.FALSE for one in conditions if one.type in proof.STEPS)
-    trouble = refused or fetch is not None or launch is not None or failing is not None
+    unfetched = fetch is not None and not isinstance(fetch, StillFetching)
+    trouble = refused or unfetched or launch is not None or failing is not None
     phase = _phase(view, ready, trouble=trouble)
     note = None if view.exposed else _note(conditions)
     return Verdict(phase, conditions, note)
@@ -105,6 +107,8 @@ def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
 
 def _fetched(view: View, fetch: TowpathError | None) -> Condition:
     workload = view.current.workload
+    if isinstance(fetch, StillFetching):
+        return Condition(Step.FETCHED, Status.UNKNOWN, "Fetching", fetch.detail)
     if fetch is not None:
         return _bad(Step.FETCHED, "ArtifactUnavailable", fetch.detail, fetch.fix)
     size = sum(file.size for file in workload.files)

@@ -51,5 +51,6 @@ def loop(db: Database, facilities: Facilities, *, holder: str) -> ReconcileLoop:
             Kind("replica", reconciler.stray, reconciler.end_stray),
         ],
     )
+    reconciler.fetches.arrived = made.wake
     facilities.servers.on_change(lambda replica: made.wake(reconciler.owner(replica)))
     return made

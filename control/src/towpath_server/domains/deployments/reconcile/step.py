@@ -21,6 +21,7 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.reconcile import conditions, launch
+from towpath_server.domains.deployments.reconcile.fetch import Fetches
 from towpath_server.domains.evaluations.models import Judgement, Outcome
 from towpath_server.domains.runtimes import service as runtimes
 
@@ -32,6 +33,7 @@ class Reconciler:
         self._db = db
         self._facilities = facilities
         self._compute = compute
+        self.fetches = Fetches(facilities.artifacts)
         self._placed: dict[str, str] = {}
         """Workload that each replica was placed with by this program."""
         self._owners: dict[str, str] = {}
@@ -96,7 +98,7 @@ class Reconciler:
         launching: TowpathError | None = None
         for revision in _revisions(view):
             try:
-                folder = await self._facilities.artifacts.tree(revision.workload.files)
+                folder = await self.fetches.folder(view.deployment.id, revision.workload.files)
             except TowpathError as error:
                 fetch = error if revision is view.current else fetch
                 continue
