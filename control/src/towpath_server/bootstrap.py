@@ -240,7 +240,7 @@ async def _deploy(tx: Tx, facilities: Facilities, project: Project, manifest: Pa
     # name.
     model["uri"] = version.uri
     document["metadata"]["project"] = f"{TEAM}/{PROJECT}"
-    draft = read_manifest(document, lines)
+    draft = read_manifest(document, lines, environment=Environment.SANDBOX)
     return await deployments.apply(
         tx, SYSTEM, draft, environment=Environment.SANDBOX, facilities=facilities
     )

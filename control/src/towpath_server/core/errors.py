@@ -6,8 +6,8 @@ Errors that several domains raise are here, the others in the `errors.py` of the
 """
 
 import enum
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 
@@ -44,6 +44,15 @@ class Finding:
     """Where it stands in a payload that came as text with lines."""
     reason: str = "Invalid"
     """What kind of mistake it is, in one word for programs."""
+
+    def located(self, moved: Mapping[str, str]) -> "Finding":
+        """Point to where the value was written: `moved` holds that place by pointer."""
+        parts = self.path.split("/")
+        for count in range(len(parts), 0, -1):
+            around = "/".join(parts[:count])
+            if around in moved:
+                return replace(self, path=moved[around] + self.path[len(around) :])
+        return self
 
 
 class TowpathError(Exception):

@@ -131,7 +131,6 @@ def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
     ("spec", "pointer"),
     [
         ({"rollout": {}}, "#/spec/rollout"),
-        ({"overrides": {}}, "#/spec/overrides"),
         ({"slo": {}}, "#/spec/slo"),
         ({"fallback": ["x"]}, "#/spec/fallback"),
         ({"model": {"uri": "models:/a/1", "adapters": []}}, "#/spec/model/adapters"),

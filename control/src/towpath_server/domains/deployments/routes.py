@@ -126,7 +126,8 @@ async def create(
     Everything that is wrong is answered at once. Model servers follow; the conditions tell how far
     they are.
     """
-    draft = schemas.read_bytes(await request.body(), request.headers.get("content-type", ""))
+    kind = request.headers.get("content-type", "")
+    draft = schemas.read_bytes(await request.body(), kind, environment=order.environment)
     if order.dry_run:
         response.status_code = 200
         checked = await deployments.check(

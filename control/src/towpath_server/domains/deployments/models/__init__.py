@@ -142,6 +142,10 @@ class Draft:
     findings: tuple[Finding, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line of each JSON pointer, where the manifest came as YAML."""
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest as it was written; `document` is what the environment makes of it."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Where in the overrides the values at these JSON pointers were written."""
 
 
 @dataclass(frozen=True)

@@ -396,7 +396,6 @@ LATER: Mapping[str, str] = {
     "slo": "service levels are not watched yet",
     "rollout": "a new revision takes all traffic once it is ready",
     "fallback": "create an endpoint with `fallback` instead",
-    "overrides": "write one manifest per environment",
     "model.adapters": "adapters are not loaded yet",
     "runtime.env.*.valueFrom": "secrets are not handed to model servers yet",
     "scaling.metric": "the number of replicas is fixed",

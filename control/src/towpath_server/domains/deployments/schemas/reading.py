@@ -1,6 +1,7 @@
 """From a document to a draft, with everything that is wrong in it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -8,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from towpath_server.core import documents, suggest
 from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Draft, ProbeDraft, Resources, RuntimeDraft
-from towpath_server.domains.deployments.schemas import faults, manifest
+from towpath_server.domains.deployments.schemas import faults, manifest, overrides
+from towpath_server.domains.deployments.schemas.overrides import escaped
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
@@ -20,19 +22,43 @@ _TOP = ("apiVersion", "kind", "metadata", "spec")
 S = TypeVar("S", bound=manifest.Section)
 
 
-def read_bytes(body: bytes, content_type: str) -> Draft:
+def read_bytes(body: bytes, content_type: str, *, environment: str | None = None) -> Draft:
     """
-    Read a manifest as it was sent.
+    Read a manifest as it was sent, for an environment.
 
     Raises:
         ManifestUnreadable: It is no document at all.
     """
     document, lines = documents.read(body, content_type)
-    return read(document, lines)
+    return read(document, lines, environment=environment)
 
 
-def read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
-    """Read a manifest; what is wrong is listed in the draft and never raised."""
+def read(
+    document: Any, lines: Mapping[str, int] | None = None, *, environment: str | None = None
+) -> Draft:
+    """
+    Read a manifest; what is wrong is listed in the draft and never raised.
+
+    Args:
+        environment: The one whose overrides are laid over `spec`. Those of the others are checked
+            by themselves, so that a mistake shows before it is promoted.
+    """
+    layers = overrides.split(document)
+    layer = layers.of(environment)
+    draft = _read(layer.document, lines)
+    known = {(one.path, one.message) for one in _read(layers.document).findings}
+    findings = [*layers.findings, *draft.findings]
+    for name in layers.patches:
+        if name != environment:
+            other = layers.of(name)
+            fresh = (f for f in _read(other.document).findings if (f.path, f.message) not in known)
+            findings += [overrides.within(finding, other.moved, name) for finding in fresh]
+    declared = document if isinstance(document, dict) else {}
+    return replace(draft, declared=declared, findings=tuple(findings), moved=layer.moved)
+
+
+def _read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
+    """Read a manifest that has no overrides."""
     reader = _Reader()
     top = reader.object(document, "#")
     reader.known(top, _TOP, "#")
@@ -121,7 +147,7 @@ class _Reader:
             if name in manifest.LATER:
                 self._later(f"#/spec/{name}", name)
             elif name not in manifest.SECTIONS:
-                self._unknown(str(name), [*manifest.SECTIONS, *_SPEC_LATER], "#/spec")
+                self._unknown(str(name), _SPEC_FIELDS, "#/spec")
 
     def constant(self, top: Mapping[str, Any], name: str, value: str) -> None:
         if top.get(name) == value or "#" in self.broken:
@@ -163,7 +189,7 @@ class _Reader:
 
     def _entry(self, kind: type[BaseModel], entry: Any, at: str) -> None:
         path = [part for part in entry["loc"] if part not in {"str", "int"}]
-        place = at + "".join(f"/{_escaped(part)}" for part in path)
+        place = at + "".join(f"/{escaped(part)}" for part in path)
         if entry["type"] == "extra_forbidden":
             dotted = ".".join("*" if isinstance(part, int) else str(part) for part in path)
             section = at.removeprefix("#/spec/").partition("/")[0]
@@ -188,7 +214,7 @@ class _Reader:
         known = ", ".join(f"`{one}`" for one in names)
         self.findings.append(
             Finding(
-                f"{at}/{_escaped(name)}",
+                f"{at}/{escaped(name)}",
                 f"`{name}` is not a field here.",
                 hint or (f"Fields here: {known}." if known else "Leave it out."),
                 reason="UnknownField",
@@ -196,7 +222,11 @@ class _Reader:
         )
 
 
-_SPEC_LATER = [name for name in manifest.LATER if "." not in name]
+_SPEC_FIELDS = [
+    *manifest.SECTIONS,
+    overrides.FIELD,
+    *(name for name in manifest.LATER if "." not in name),
+]
 
 
 def _fields(kind: Any, path: Sequence[object]) -> list[str]:
@@ -216,7 +246,3 @@ def _inner(annotation: Any) -> Any:
         return annotation
     inner = (_inner(argument) for argument in getattr(annotation, "__args__", ()))
     return next((found for found in inner if found is not None), None)
-
-
-def _escaped(part: object) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")

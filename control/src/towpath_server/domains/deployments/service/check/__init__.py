@@ -80,7 +80,12 @@ async def check(
         inquiry.denied.findings = tuple(documents.placed(f, draft.lines) for f in inquiry.findings)
         raise inquiry.denied
     if inquiry.findings:
-        raise ManifestInvalid([documents.placed(found, draft.lines) for found in inquiry.findings])
+        raise ManifestInvalid(
+            [
+                documents.placed(found.located(draft.moved), draft.lines)
+                for found in inquiry.findings
+            ]
+        )
     return outcome.checked(inquiry), inquiry.present
 
 

@@ -135,7 +135,7 @@ def _handling(draft: Draft, runtime: Runtime) -> Handling:
 
 def _pinned(draft: Draft, version: ModelVersion) -> dict[str, Any]:
     """Write down which content was meant, whatever becomes of the name; an alias is remembered."""
-    document = draft.document
+    document = draft.declared
     spec, metadata = document["spec"], document["metadata"]
     model = {**spec["model"], "uri": version.uri}
     model |= {"format": version.format, "digest": version.digest}
