@@ -15,6 +15,8 @@ from typing import Any
 import artifacts
 from platform_api import Api
 
+from towpath_server.core.db import Database
+
 _numbers = itertools.count(1)
 
 
@@ -41,6 +43,8 @@ class World:
     """Id of `alpha/one`."""
     teams: dict[str, str] = field(default_factory=dict)
     """Ids of the teams by name."""
+    db: Database | None = None
+    """For what only loops and gateways write."""
 
     def name(self, stem: str = "thing") -> str:
         """Return a name that is used once."""
@@ -104,9 +108,9 @@ def example(method: str, route: str) -> Callable[[Make], Make]:
     return register
 
 
-async def build(api: Api) -> World:
+async def build(api: Api, db: Database | None = None) -> World:
     """Make the world, through the API."""
-    world = World(api)
+    world = World(api, db=db)
     for team in ("alpha", "beta"):
         world.teams[team] = (await api.create("/teams", name=team))["id"]
     world.project = (await api.create("/projects", team="alpha", name="one"))["id"]

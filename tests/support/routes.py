@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import admission_examples as admission_examples  # registers its examples
 import batch_examples as batch_examples  # registers its examples
+import environment_examples as environment_examples  # registers its examples
 import policy_examples as policy_examples  # registers its examples
 import serving_examples as serving_examples  # registers its examples
 from examples import EXAMPLES, Make
@@ -21,8 +22,9 @@ _VERBS = {
     "PATCH": Verb.UPDATE,
     "DELETE": Verb.DELETE,
 }
-# A rotation changes a key, and a cancellation a batch; who may ask for an upload's presence is who
-# may upload it; a collection deletes; policies are tried out by whoever may read them.
+# A rotation changes a key, a cancellation a batch, a renewal a deployment, a decision a request; who
+# may ask for an upload's presence is who may upload it; a collection deletes; policies are tried out
+# by whoever may read them.
 _OTHER_VERBS = {
     "/keys/{key}/rotate": Verb.UPDATE,
     "/blobs/{digest}": Verb.CREATE,
@@ -30,6 +32,9 @@ _OTHER_VERBS = {
     "/artifacts/collect": Verb.DELETE,
     "/v1/batches/{batch}/cancel": Verb.UPDATE,
     "/policies/evaluate": Verb.READ,
+    "/deployments/{deployment}/renew": Verb.UPDATE,
+    "/approvals/{approval}/approve": Verb.UPDATE,
+    "/approvals/{approval}/reject": Verb.UPDATE,
 }
 
 
@@ -49,6 +54,11 @@ class Route:
     def verb(self) -> Verb:
         """What it does to its noun."""
         return _OTHER_VERBS.get(self.path, _VERBS[self.method])
+
+    def resource(self, path: str) -> str:
+        """Return the resource that a call of this route changes."""
+        acts = self.path in _OTHER_VERBS and not self.path.endswith("}")
+        return path.rpartition("/")[0] if acts else path
 
     @property
     def openai(self) -> bool:

@@ -333,11 +333,16 @@ async def _manifest(world: World) -> dict[str, Any]:
     }
 
 
-async def _deployment_path(world: World) -> str:
+async def deployment(world: World, environment: str = "sandbox") -> str:
+    """Deploy in `alpha/one`; return the id."""
     answer = await world.api.call(
-        "POST", "/deployments?environment=sandbox", await _manifest(world), status=201
+        "POST", f"/deployments?environment={environment}", await _manifest(world), status=201
     )
-    return f"/deployments/{answer.json()['id']}"
+    return answer.json()["id"]
+
+
+async def _deployment_path(world: World) -> str:
+    return f"/deployments/{await deployment(world)}"
 
 
 @example("POST", "/deployments")

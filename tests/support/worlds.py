@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ class World:
     api: Api
     machine: Machine
     facilities: Facilities
+    shown: Callable[[str], Awaitable[Any]] | None = None
+    """Returns a deployment by id, where `get` would not find the one that is meant."""
     mode: str = "once"
     """How steps are driven: `once`, `twice`, or with a `crash` of the control plane before each."""
 
@@ -123,7 +125,8 @@ class World:
             while True:
                 self.changed.clear()
                 await self.settle(deployment_id)
-                found = await self.get()
+                shown = self.shown
+                found = await (shown(deployment_id) if shown else self.get())
                 if holds(found):
                     return found
                 # A crash makes a new adapter, whose news the old event would miss.

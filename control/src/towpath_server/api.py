@@ -15,7 +15,9 @@ from towpath_server.core.access import Principal
 from towpath_server.core.config import Settings
 from towpath_server.core.db import Database, Tx
 from towpath_server.core.signals import Board
+from towpath_server.domains.adoption import routes as adoption
 from towpath_server.domains.aliases import routes as aliases
+from towpath_server.domains.approvals import routes as approvals
 from towpath_server.domains.artifacts import routes as artifacts
 from towpath_server.domains.audit import routes as audit_routes
 from towpath_server.domains.audit import service as audit
@@ -66,6 +68,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     artifacts.router,
     runtimes.router,
     deployments.router,
+    deployments.served_router,
+    approvals.router,
     evaluations.router,
     endpoints.router,
     providers.router,
@@ -81,6 +85,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     bodies.router,
     usage.request_router,
     usage.router,
+    adoption.router,
     audit_routes.router,
 )
 """Every noun, in the order of the reference."""

@@ -48,4 +48,4 @@ async def world(
             await users.ensure_admin_key(tx, settings.admin_key)
         transport = httpx2.ASGITransport(create_app(db, settings))
         client = httpx2.AsyncClient(transport=transport, base_url="http://towpath.test")
-        yield await build(Api(await stack.enter_async_context(client), ADMIN_KEY))
+        yield await build(Api(await stack.enter_async_context(client), ADMIN_KEY), db)

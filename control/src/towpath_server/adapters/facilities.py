@@ -12,6 +12,7 @@ from towpath_server.adapters.modelfiles.scanner import Scanner
 from towpath_server.adapters.objectstore.opening import open_store
 from towpath_server.adapters.objectstore.store import ArtifactStore
 from towpath_server.core.config import BatchSettings, ComputeSettings, Settings
+from towpath_server.core.environments import ApprovalSettings, SandboxSettings
 from towpath_server.core.folder import DataFolder
 from towpath_server.core.quota_settings import QuotaSettings
 
@@ -30,6 +31,8 @@ class Facilities:
     bodies: ArtifactStore
     """Logged bodies of requests, sealed."""
     batches: BatchSettings
+    approvals: ApprovalSettings
+    sandbox: SandboxSettings
     quotas: QuotaSettings
     upload_lasts_s: int
     """How long an upload waits to be gone on with, and bytes to be needed."""
@@ -57,6 +60,8 @@ class Facilities:
             quotas=settings.quotas,
             upload_lasts_s=settings.artifacts.grace_s,
             max_file_bytes=settings.api.upload_bytes,
+            approvals=settings.approvals,
+            sandbox=settings.sandbox,
             runtimes_dir=settings.runtimes_dir,
         )
 

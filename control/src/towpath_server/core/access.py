@@ -72,6 +72,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "runtime": {_R: {Role.ANYONE}},
         "deployment": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "evaluation": {_R: _SEE, _C: _DEPLOY},
+        "approval": {_R: _SEE, _C: _DEPLOY, _U: _ADMIN},
         "endpoint": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "provider": {_R: {Role.ANYONE}, _C: _PLATFORM, _U: _PLATFORM, _D: _PLATFORM},
         "limit": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
@@ -86,6 +87,7 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "file": {_R: _CALL, _C: {Role.SCOPE_INVOKE}, _D: _CALL},
         "batch": {_R: _SEE | {Role.SCOPE_INVOKE}, _C: {Role.SCOPE_INVOKE}, _U: _CALL},
         "usage": {_R: _SEE},
+        "adoption": {_R: _SEE},
         "request": {_R: _SEE},
         "body": {_R: _DEVELOPER},
     }.items()

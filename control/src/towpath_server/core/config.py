@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from towpath_server.core import durations, egress, suggest
+from towpath_server.core.environments import ApprovalSettings, SandboxSettings
 from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathError
 from towpath_server.core.quota_settings import QuotaSettings
 from towpath_server.core.seal import MIN_KEY_LENGTH
@@ -283,6 +284,12 @@ class Settings(BaseSettings):
         default_factory=ArtifactSettings, description="Where bytes lie."
     )
     batches: BatchSettings = Field(default_factory=BatchSettings, description="Files and batches.")
+    approvals: ApprovalSettings = Field(
+        default_factory=ApprovalSettings, description="Who else must agree to a promotion."
+    )
+    sandbox: SandboxSettings = Field(
+        default_factory=SandboxSettings, description="What expires in the sandbox."
+    )
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Model servers on this machine."
     )

@@ -30,8 +30,11 @@ deployments = Table(
     Column("conditions", JSON, nullable=False),
     Column("first_ready_at_ms", BigInteger),
     Column("deleting_at_ms", BigInteger),
+    Column("expires_at_ms", BigInteger),
+    Column("warned_at_ms", BigInteger),
     UniqueConstraint("name", "environment"),
     Index(None, "project_id"),
+    Index(None, "expires_at_ms"),
 )
 
 deployment_revisions = Table(
@@ -61,6 +64,7 @@ deployment_revisions = Table(
     Column("proved_by", Integer),
     Column("exposed_at_ms", BigInteger),
     Column("note", Text),
+    Column("origin", JSON(none_as_null=True)),
     Index(None, "model"),
 )
 
@@ -109,6 +113,46 @@ deployment_events = Table(
     Index(None, "at_ms"),
 )
 """Every change of a condition or a phase, for the time that they are kept."""
+
+exposures = Table(
+    "exposures",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("deployment_id", String(64), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("environment", String(32), nullable=False),
+    Column("team_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("model", String(63), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(80), nullable=False),
+    Column("runtime", String(63), nullable=False),
+    Column("from_ms", BigInteger, nullable=False),
+    Column("until_ms", BigInteger),
+    Column("origin", JSON(none_as_null=True)),
+    Index(None, "model", "environment", "from_ms"),
+    Index(None, "deployment_id", "until_ms"),
+)
+"""Outlives its deployment, so nothing refers to other tables."""
+
+deployment_records = Table(
+    "deployment_records",
+    metadata,
+    Column("deployment_id", String(64), primary_key=True),
+    Column("name", String(63), nullable=False),
+    Column("environment", String(32), nullable=False),
+    Column("team_id", String(64), nullable=False),
+    Column("project_id", String(64), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("hand", String(32)),
+    Column("first_ready_at_ms", BigInteger),
+    Column("trouble", String(200)),
+    Column("ended_at_ms", BigInteger),
+    Index(None, "created_at_ms"),
+    Index(None, "team_id", "created_at_ms"),
+)
+"""Outlives its deployment as well."""
 
 replicas = Table(
     "replicas",

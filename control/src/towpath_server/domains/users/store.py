@@ -95,6 +95,18 @@ async def find_role(tx: Tx, team: str, user: str) -> Member | None:
     return _member(row) if row else None
 
 
+async def names_in_role(tx: Tx, team: str, role: Role, limit: int) -> list[str]:
+    """Return the names of a few users who have a role in a team."""
+    query = (
+        select(users.c.name)
+        .join(members, members.c.user_id == users.c.id)
+        .where(members.c.team_id == team, members.c.role == role)
+        .order_by(members.c.id)
+        .limit(limit)
+    )
+    return list((await tx.execute(query)).scalars())
+
+
 async def page_members(
     tx: Tx, reach: Reach, window: Window, *, team: str | None, user: str | None
 ) -> list[Member]:

@@ -10,6 +10,7 @@ from typing import Any
 from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core.errors import Finding
 from towpath_server.core.money import Price, PriceDraft
+from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import Proving, Result, SmokeTest, Trial
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts
@@ -233,6 +234,8 @@ class Revision:
     """When it first took the traffic."""
     note: str | None = None
     """Why it was declared, where it was not by a manifest."""
+    origin: Origin | None = None
+    """How it came about; none: before that was written down."""
 
 
 @dataclass(frozen=True)
@@ -255,6 +258,10 @@ class Deployment:
     conditions: tuple[Condition, ...]
     first_ready_at_ms: int | None
     deleting_at_ms: int | None
+    expires_at_ms: int | None = None
+    """When it is taken away unless it is renewed; none: it stays."""
+    warned_at_ms: int | None = None
+    """When it was said that it expires."""
     project_path: str = ""
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.core.clock import to_ms
 from towpath_server.core.db import Database
+from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.reconcile.step import Reconciler
 from towpath_server.domains.nodes import service as nodes
 from towpath_server.loops.lease import Lease
@@ -32,6 +33,29 @@ class _Heart:
         return False
 
 
+class _Expiry:
+    """
+    Takes away what has stayed in the sandbox for its time.
+
+    Its ids are its own: what keeps a deployment from going must not keep its replicas waiting.
+    """
+
+    _OWN = "expiry:"
+
+    def __init__(self, db: Database, facilities: Facilities) -> None:
+        self._db = db
+        self._facilities = facilities
+
+    async def pending(self) -> Sequence[str]:
+        async with self._db.read() as tx:
+            return [self._OWN + due for due in await deployments.due(tx, self._facilities)]
+
+    async def step(self, resource: str) -> bool:
+        async with self._db.write() as tx:
+            await deployments.expire(tx, resource.removeprefix(self._OWN))
+        return False
+
+
 def loop(db: Database, facilities: Facilities, *, holder: str) -> ReconcileLoop:
     """
     Make the loop; run it in a task of its own, after `facilities.servers.start()`.
@@ -41,10 +65,12 @@ def loop(db: Database, facilities: Facilities, *, holder: str) -> ReconcileLoop:
     """
     reconciler = Reconciler(db, facilities, facilities.servers)
     heart = _Heart(db, facilities)
+    expiry = _Expiry(db, facilities)
     made = ReconcileLoop(
         Lease(db, "deployments", holder),
         [
             Kind("node", heart.pending, heart.beat),
+            Kind("expiry", expiry.pending, expiry.step),
             Kind(
                 "deployment", reconciler.pending, reconciler.step, reconciler.moving, prefix="dep_"
             ),

@@ -13,6 +13,7 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.models.proving import Event
+from towpath_server.domains.deployments.schemas.history import OriginOut
 from towpath_server.domains.evaluations.models import Outcome
 from towpath_server.web.money import PriceOut
 from towpath_server.web.problems import FindingOut
@@ -127,7 +128,11 @@ class DeploymentOut(Resource):
     gpus: int | None = Field(description="GPUs of one replica.")
     prices: list[PriceOut]
     manifest: dict[str, Any]
+    origin: OriginOut | None = Field(description="How its newest revision came about.")
     first_ready_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="When it is taken away from the sandbox unless it is renewed."
+    )
 
     @classmethod
     def of(cls, view: View) -> "DeploymentOut":
@@ -160,7 +165,9 @@ class DeploymentOut(Resource):
             gpus=current.serving.gpus,
             prices=[PriceOut.of(price) for price in view.prices],
             manifest=dict(current.manifest),
+            origin=OriginOut.of(current.origin) if current.origin else None,
             first_ready_at=at_or_none(deployment.first_ready_at_ms),
+            expires_at=at_or_none(deployment.expires_at_ms),
         )
 
 

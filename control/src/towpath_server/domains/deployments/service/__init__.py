@@ -4,7 +4,12 @@ from towpath_server.domains.deployments.service.apply import DRAIN_MS as DRAIN_M
 from towpath_server.domains.deployments.service.apply import apply as apply
 from towpath_server.domains.deployments.service.apply import check as check
 from towpath_server.domains.deployments.service.apply import delete as delete
+from towpath_server.domains.deployments.service.apply import expire as expire
+from towpath_server.domains.deployments.service.expiry import due as due
+from towpath_server.domains.deployments.service.expiry import renew as renew
 from towpath_server.domains.deployments.service.held import held as held
+from towpath_server.domains.deployments.service.history import self_service as self_service
+from towpath_server.domains.deployments.service.history import served as served
 from towpath_server.domains.deployments.service.log import between as between
 from towpath_server.domains.deployments.service.log import events as events
 from towpath_server.domains.deployments.service.log import forget as forget_events
@@ -19,6 +24,10 @@ from towpath_server.domains.deployments.service.observe import known_replicas as
 from towpath_server.domains.deployments.service.observe import replica_changed as replica_changed
 from towpath_server.domains.deployments.service.observe import retire as retire
 from towpath_server.domains.deployments.service.observe import secret_of as secret_of
+from towpath_server.domains.deployments.service.promote import ask as ask
+from towpath_server.domains.deployments.service.promote import check_promotion as check_promotion
+from towpath_server.domains.deployments.service.promote import promote as promote
+from towpath_server.domains.deployments.service.promote import promote_approved as promote_approved
 from towpath_server.domains.deployments.service.read import get as get
 from towpath_server.domains.deployments.service.read import list as list  # noqa: A004
 from towpath_server.domains.deployments.service.read import load as load
@@ -27,6 +36,7 @@ from towpath_server.domains.deployments.service.read import pending as pending
 from towpath_server.domains.deployments.service.read import was_ready as was_ready
 from towpath_server.domains.deployments.service.revisions import at_revision as at_revision
 from towpath_server.domains.deployments.service.revisions import former as former
+from towpath_server.domains.deployments.service.revisions import returning as returning
 from towpath_server.domains.deployments.service.revisions import revisions as revisions
 from towpath_server.domains.deployments.service.routed import (
     routed_credentials as routed_credentials,
@@ -52,16 +62,20 @@ __all__ = [
     "DRAIN_MS",
     "add_replica",
     "apply",
+    "ask",
     "at_revision",
     "begin_trial",
     "between",
     "carry",
     "check",
+    "check_promotion",
     "conclude",
     "delete",
+    "due",
     "end_trial",
     "endpoint_name",
     "events",
+    "expire",
     "expose",
     "forget",
     "forget_events",
@@ -78,8 +92,12 @@ __all__ = [
     "open_trial",
     "open_trials",
     "pending",
+    "promote",
+    "promote_approved",
+    "renew",
     "replica_changed",
     "retire",
+    "returning",
     "revisions",
     "routed_credentials",
     "routed_keys",
@@ -88,6 +106,8 @@ __all__ = [
     "routed_trial_endpoints",
     "routed_trial_targets",
     "secret_of",
+    "self_service",
+    "served",
     "trial",
     "was_ready",
 ]

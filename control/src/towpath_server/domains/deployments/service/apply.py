@@ -1,16 +1,17 @@
 """Applying a manifest, and taking a deployment away."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.objectstore.store import list_digest
 from towpath_server.core import holds, ids, revision, uses
-from towpath_server.core.access import Principal, Verb
+from towpath_server.core.access import SYSTEM, Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.upstream import Handling
 from towpath_server.domains.aliases import service as aliases
+from towpath_server.domains.approvals import service as approvals
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.deployments.models import (
     Checked,
@@ -22,7 +23,15 @@ from towpath_server.domains.deployments.models import (
     Status,
     Step,
 )
-from towpath_server.domains.deployments.service import log, observe, read, trials
+from towpath_server.domains.deployments.models.history import How, Origin
+from towpath_server.domains.deployments.service import (
+    expiry,
+    history,
+    log,
+    observe,
+    read,
+    trials,
+)
 from towpath_server.domains.deployments.service.check import check as _check
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.endpoints import service as endpoints
@@ -36,10 +45,19 @@ DRAIN_MS = (
 
 
 async def check(
-    tx: Tx, caller: Principal, draft: Draft, *, environment: str, facilities: Facilities
+    tx: Tx,
+    caller: Principal,
+    draft: Draft,
+    *,
+    environment: str,
+    facilities: Facilities,
+    origin: Origin | None = None,
 ) -> Checked:
     """
     Say what a manifest would come to; nothing is changed.
+
+    Args:
+        origin: How it would come about, where it is not the caller's own manifest.
 
     Raises:
         NotFound: There is no such project that the caller may see.
@@ -47,7 +65,9 @@ async def check(
         BeingDeleted: A deployment of this name is on its way out.
         ManifestInvalid: Something else is wrong; every finding is listed.
     """
-    checked, _ = await _check(tx, caller, draft, environment=environment, facilities=facilities)
+    checked, _ = await _check(
+        tx, caller, draft, environment=environment, facilities=facilities, origin=origin
+    )
     return checked
 
 
@@ -59,13 +79,13 @@ async def apply(
     environment: str,
     facilities: Facilities,
     if_match: int | None = None,
-    note: str | None = None,
+    origin: Origin | None = None,
 ) -> Deployment:
     """
     Declare a deployment, or its next revision; model servers follow by reconciliation.
 
     Args:
-        note: Why, where it is not for a manifest that somebody wrote.
+        origin: How it came about, where it is not the caller's own manifest.
 
     Raises:
         NotFound: There is no such project that the caller may see.
@@ -75,8 +95,9 @@ async def apply(
         ManifestInvalid: Something else is wrong; every finding is listed.
     """
     checked, present = await _check(
-        tx, caller, draft, environment=environment, facilities=facilities
+        tx, caller, draft, environment=environment, facilities=facilities, origin=origin
     )
+    origin = origin or Origin(by_id=caller.id, by=caller.name)
     if present is not None:
         revision.match(if_match, present.revision)
     deployment_id = present.id if present else ids.new("dep")
@@ -101,8 +122,10 @@ async def apply(
             ),
         ),
     )
+    expires = expiry.expires_at(tx, caller, environment, facilities)
     if present is None:
         deployment = _fresh(tx, checked, deployment_id, endpoint.id)
+        deployment = replace(deployment, expires_at_ms=expires)
         await store.insert(tx, deployment)
     else:
         await store.advance(tx, present)
@@ -111,14 +134,25 @@ async def apply(
             "conditions": _conditions(tx, checked),
             "phase": Phase.PROGRESSING,
         }
-        await store.observe(tx, deployment.id, started)
+        await store.observe(tx, deployment.id, {**started, **expiry.renewal(expires)})
         deployment = replace(deployment, **started)
         await trials.withdraw_trials(tx, deployment.id)
     await log.begun(tx, deployment)
-    await _insert_revision(tx, caller, deployment, checked, note)
+    await _insert_revision(tx, deployment, checked, origin)
+    await history.declared(tx, caller, deployment, origin, fresh=present is None)
+    await approvals.void(
+        tx,
+        caller,
+        subject_id=deployment.id,
+        name=deployment.name,
+        environment=environment,
+        why=f"revision {deployment.revision} was declared in {environment} since",
+        but=origin.approval,
+    )
     await prices.declare(tx, deployment.id, checked.prices)
     await revision.bump(tx, "target", deployment.id)
-    await _note(tx, caller, deployment, "updated" if present else "created", checked)
+    what = "updated" if present else "created"
+    await _note(tx, caller, deployment, what, _shown(deployment, checked, origin))
     await observe.carry(tx, deployment.id)
     view = await read.load(tx, deployment.id)
     return view.deployment if view else deployment
@@ -148,7 +182,27 @@ async def delete(
     for replica in view.replicas:
         await observe.retire(tx, replica, after_ms=DRAIN_MS)
     await prices.withdraw(tx, [deployment.id])
+    await history.ended(tx, deployment.id)
+    await approvals.void(
+        tx,
+        caller,
+        subject_id=deployment.id,
+        name=deployment.name,
+        environment=deployment.environment,
+        why=f"it is being deleted from {deployment.environment}",
+    )
     await _note(tx, caller, deployment, "deleted", None)
+
+
+async def expire(tx: Tx, deployment_id: str) -> None:
+    """
+    Say once that a deployment expires; once its time is over, take it away as `delete` does.
+
+    Raises:
+        InUse: Other endpoints have it as a target; it stays until they have not.
+    """
+    if await expiry.warn(tx, deployment_id):
+        await delete(tx, SYSTEM, deployment_id, environment=None, if_match=None)
 
 
 @holds.artifacts
@@ -213,7 +267,7 @@ def _conditions(tx: Tx, checked: Checked) -> tuple[Condition, ...]:
 
 
 async def _insert_revision(
-    tx: Tx, caller: Principal, deployment: Deployment, checked: Checked, note: str | None
+    tx: Tx, deployment: Deployment, checked: Checked, origin: Origin
 ) -> None:
     proof = store.proof(checked.workload, checked.proving)
     await store.insert_revision(
@@ -227,30 +281,40 @@ async def _insert_revision(
             replicas=checked.replicas,
             reserved=checked.reserved,
             created_at_ms=tx.now_ms,
-            created_by=caller.id,
+            created_by=origin.by_id,
+            origin=origin,
             warnings=checked.warnings,
             proving=checked.proving,
             proved_by=await store.proved(tx, deployment.id, proof),
-            note=note,
+            note=origin.note,
         ),
     )
 
 
+def _shown(deployment: Deployment, checked: Checked, origin: Origin) -> dict[str, Any]:
+    """Return what the audit log has of a revision."""
+    shown: dict[str, Any] = {
+        "name": checked.name,
+        "environment": checked.environment,
+        "revision": deployment.revision,
+        "model": f"models:/{checked.workload.model}/{checked.workload.version}",
+        "digest": checked.workload.model_digest,
+        "replicas": checked.replicas,
+    }
+    if checked.audited:
+        shown["policies"] = list(checked.audited)
+    if origin.how is not How.MANIFEST:
+        shown["origin"] = asdict(origin)
+    return shown
+
+
 async def _note(
-    tx: Tx, caller: Principal, deployment: Deployment, what: str, checked: Checked | None
+    tx: Tx,
+    caller: Principal,
+    deployment: Deployment,
+    what: str,
+    changes: Mapping[str, Any] | None,
 ) -> None:
-    changes: dict[str, Any] | None = None
-    if checked is not None:
-        changes = {
-            "name": checked.name,
-            "environment": checked.environment,
-            "revision": deployment.revision,
-            "model": f"models:/{checked.workload.model}/{checked.workload.version}",
-            "digest": checked.workload.model_digest,
-            "replicas": checked.replicas,
-        }
-        if checked.audited:
-            changes["policies"] = list(checked.audited)
     await audit.append(
         tx,
         caller,

@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from towpath_server.core import ids, revision
+from towpath_server.core.access import SYSTEM
 from towpath_server.core.db import Tx
 from towpath_server.core.secret import Secret
+from towpath_server.domains.approvals import service as approvals
 from towpath_server.domains.deployments.models import (
     Condition,
     Deployment,
@@ -20,7 +22,7 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.models.proving import Proving
-from towpath_server.domains.deployments.service import log, read
+from towpath_server.domains.deployments.service import history, log, read
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
 from towpath_server.domains.endpoints import service as endpoints
@@ -141,6 +143,7 @@ async def conclude(
     if phase is Phase.READY and deployment.first_ready_at_ms is None:
         values["first_ready_at_ms"] = tx.now_ms
     await store.observe(tx, deployment.id, values)
+    await history.observed(tx, view, values)
     await endpoints.observe(tx, deployment.id, ready=bool(view.exposed), note=note)
     return True
 
@@ -172,8 +175,19 @@ async def known_replicas(tx: Tx) -> set[str]:
 
 async def _serve(tx: Tx, view: View) -> None:
     """Let the newest revision take the traffic."""
-    await store.exposed(tx, view.deployment.id, view.current.number)
-    await store.observe(tx, view.deployment.id, {"serving": view.current.number})
+    deployment = view.deployment
+    await store.exposed(tx, deployment.id, view.current.number)
+    await store.observe(tx, deployment.id, {"serving": view.current.number})
+    await history.began(tx, deployment, view.current)
+    if deployment.serving != view.current.number:
+        await approvals.void(
+            tx,
+            SYSTEM,
+            subject_id=deployment.id,
+            name="",
+            environment="",
+            why=f"revision {view.current.number} serves in {deployment.environment} by now",
+        )
     await revision.bump(tx, "target", view.deployment.id)
 
 

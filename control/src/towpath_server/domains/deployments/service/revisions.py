@@ -9,6 +9,7 @@ from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.deployments.errors import NothingBefore
 from towpath_server.domains.deployments.models import Revision, View
+from towpath_server.domains.deployments.models.history import How, Origin, Source
 from towpath_server.domains.deployments.service import read
 from towpath_server.domains.deployments.store import deployments as store
 
@@ -69,6 +70,18 @@ async def former(
         if earlier and exact(one) != exact(current):
             return view, one, exact(one)
     raise NothingBefore(view.deployment.name)
+
+
+def returning(caller: Principal, view: View, former: Revision) -> Origin:
+    """Say how the revision comes about that goes back to a former one."""
+    deployment = view.deployment
+    return Origin(
+        by_id=caller.id,
+        by=caller.name,
+        how=How.ROLLBACK,
+        source=Source(deployment.id, deployment.environment, former.number),
+        note=f"Back to revision {former.number}.",
+    )
 
 
 def exact(revision: Revision) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from towpath_server.domains.deployments.models import (
     Step,
     Workload,
 )
+from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import Proving, Result
 from towpath_server.domains.deployments.tables import deployment_revisions, deployments, replicas
 from towpath_server.domains.evaluations.models import Outcome
@@ -60,6 +61,7 @@ async def insert_revision(tx: Tx, revision: Revision) -> None:
             proved_by=revision.proved_by,
             exposed_at_ms=revision.exposed_at_ms,
             note=revision.note,
+            origin=asdict(revision.origin) if revision.origin else None,
         )
     )
 
@@ -247,6 +249,17 @@ async def revisions(tx: Tx, wanted: Collection[tuple[str, int]]) -> dict[tuple[s
     }
 
 
+async def ending(tx: Tx, *, before_ms: int) -> list[Deployment]:
+    """List the deployments that expire before a time, the next first."""
+    columns = deployments.c
+    query = select(deployments).where(
+        columns.expires_at_ms.is_not(None),
+        columns.expires_at_ms < before_ms,
+        columns.deleting_at_ms.is_(None),
+    )
+    return [_deployment(row) for row in await tx.execute(query.order_by(columns.expires_at_ms))]
+
+
 async def of_project(tx: Tx, project_id: str) -> list[str]:
     """Return the names of a project's deployments."""
     query = select(deployments.c.name).where(deployments.c.project_id == project_id).limit(10)
@@ -339,6 +352,7 @@ def _revision(row: Any) -> Revision:
         proved_by=row.proved_by,
         exposed_at_ms=row.exposed_at_ms,
         note=row.note,
+        origin=Origin.read(row.origin),
     )
 
 

@@ -1,5 +1,6 @@
 """Users' roles in teams."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from towpath_server.core import ids, revision, uses
@@ -104,6 +105,11 @@ async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -
     revision.match(if_match, member.revision)
     await store.delete_member(tx, member)
     await _audit(tx, caller, "member.deleted", member)
+
+
+async def admins(tx: Tx, team_id: str, *, limit: int) -> Sequence[str]:
+    """Return the names of a few of a team's admins, for whom to ask."""
+    return await store.names_in_role(tx, team_id, Role.ADMIN, limit)
 
 
 @uses.falls_with("team")

@@ -11,6 +11,7 @@ from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, Forbidden, InvalidRequest, NotFound
 from towpath_server.domains.deployments.errors import BeingDeleted, ManifestInvalid
 from towpath_server.domains.deployments.models import Checked, Deployment, Draft
+from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.service.check import (
     code,
     fit,
@@ -22,6 +23,7 @@ from towpath_server.domains.deployments.service.check import (
     quota,
     reserve,
     runtime,
+    whereto,
 )
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.deployments.store import deployments as store
@@ -34,10 +36,19 @@ from towpath_server.domains.runtimes import service as runtimes
 
 
 async def check(
-    tx: Tx, caller: Principal, draft: Draft, *, environment: str, facilities: Facilities
+    tx: Tx,
+    caller: Principal,
+    draft: Draft,
+    *,
+    environment: str,
+    facilities: Facilities,
+    origin: Origin | None = None,
 ) -> tuple[Checked, Deployment | None]:
     """
     Check a manifest; return what it comes to, and the deployment it changes, where there is one.
+
+    Args:
+        origin: How it would come about, where it is not the caller's own manifest.
 
     Raises:
         NotFound: There is no such project that the caller may see.
@@ -62,8 +73,10 @@ async def check(
         runtimes.catalog(facilities.runtimes_dir),
         await facilities.servers.capacity(),
         findings=[*draft.findings],
+        origin=origin,
     )
     inquiry.project = await _project(inquiry)
+    await whereto.check(inquiry)
     inquiry.present = await _present(inquiry)
     inquiry.version = await model.find(inquiry)
     inquiry.runtime = runtime.find(inquiry)

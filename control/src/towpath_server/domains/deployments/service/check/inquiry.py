@@ -9,6 +9,7 @@ from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, TowpathError
 from towpath_server.domains.deployments.models import Deployment, Draft, Reservation
+from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import SmokeTest
 from towpath_server.domains.deployments.service.check.estimate import Estimate
 from towpath_server.domains.models.models import ModelVersion
@@ -28,6 +29,8 @@ class Inquiry:
     catalog: Catalog
     capacity: Capacity
     """What this machine has."""
+    origin: Origin | None = None
+    """How it would come about; none: the caller hands it in."""
     project: Project | None = None
     present: Deployment | None = None
     """The deployment that the manifest would change."""

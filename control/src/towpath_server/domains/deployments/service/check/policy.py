@@ -35,7 +35,9 @@ async def check(inquiry: Inquiry) -> None:
         if raised.mode is Mode.ENFORCE:
             inquiry.findings.append(raised.finding)
         elif raised.mode is Mode.WARN:
-            inquiry.warnings.append(documents.placed(raised.finding, inquiry.draft.lines))
+            inquiry.warnings.append(
+                documents.placed(raised.finding.located(inquiry.draft.moved), inquiry.draft.lines)
+            )
         else:
             inquiry.audited.append((raised.policy, raised.finding))
     inquiry.policies = verdict.looked

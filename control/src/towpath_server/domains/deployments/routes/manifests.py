@@ -234,11 +234,11 @@ async def roll_back(
     made = await deployments.apply(
         tx,
         caller,
-        schemas.read(manifest),
+        schemas.read(manifest, environment=view.deployment.environment),
         environment=view.deployment.environment,
         facilities=back.machine,
         if_match=back.if_match,
-        note=f"Back to revision {former.number}.",
+        origin=deployments.returning(caller, view, former),
     )
     return DeploymentOut.of(await deployments.get(tx, caller, made.id))
 

@@ -1,0 +1,7 @@
+"""Routes of deployments."""
+
+from towpath_server.domains.deployments.routes import promotion as promotion  # adds its routes
+from towpath_server.domains.deployments.routes.history import router as served_router
+from towpath_server.domains.deployments.routes.manifests import router as router
+
+__all__ = ["promotion", "router", "served_router"]
