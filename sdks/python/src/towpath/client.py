@@ -25,6 +25,7 @@ from towpath.resources.admission import (
 from towpath.resources.artifacts import AsyncArtifacts
 from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
+from towpath.resources.environments import AsyncAdoption, AsyncApprovals
 from towpath.resources.inference import (
     AsyncChat,
     AsyncCompletions,
@@ -217,6 +218,16 @@ class AsyncTowpath:
     def deployments(self) -> AsyncDeployments:
         """Models, served."""
         return AsyncDeployments(self)
+
+    @cached_property
+    def approvals(self) -> AsyncApprovals:
+        """What somebody asks for and another must agree to."""
+        return AsyncApprovals(self)
+
+    @cached_property
+    def adoption(self) -> AsyncAdoption:
+        """How the platform is taken up."""
+        return AsyncAdoption(self)
 
     @cached_property
     def endpoints(self) -> AsyncEndpoints:

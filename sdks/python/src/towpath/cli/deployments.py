@@ -1,5 +1,7 @@
 """`towpath deployments`."""
 
+from datetime import UTC, datetime
+
 import click
 
 from towpath.cli import listing, output
@@ -13,7 +15,7 @@ from towpath.cli.session import (
     session,
     watch_option,
 )
-from towpath.types import Deployment
+from towpath.types import Deployment, Environment, Origin
 
 # Operation → the command that calls it, the likeliest first.
 VERBS = (
@@ -84,8 +86,46 @@ def show(current: Session, deployment: str, environment: str | None, as_json: bo
             output.data(f"    {'':<13} {output.clean(line)}".rstrip())
         if condition.fix and status != "true":
             output.data(f"    {'':<13} fix: {output.clean(condition.fix)}")
+    if found.origin and found.origin.how == "promotion":
+        output.data(f"  {came(found.origin)}")
+    if found.expires_at:
+        renew_ = f"`towpath deployments renew {found.name}`"
+        output.data(f"  expires {remaining(found.expires_at)} unless it is renewed: {renew_}")
     output.note()
     output.note(advice(found))
+
+
+def came(origin: Origin) -> str:
+    """Say how a revision came about."""
+    source = origin.source
+    where = f" from {source.environment} (revision {source.revision})" if source else ""
+    agreed = f", approved by {', '.join(origin.approved_by)}" if origin.approved_by else ""
+    why = f", without approval: {output.clean(origin.reason)}" if origin.reason else ""
+    return f"promoted{where} by {origin.by}{agreed}{why}"
+
+
+def remaining(end: datetime) -> str:
+    """Write how long it is until a time."""
+    hours = int((end - datetime.now(UTC)).total_seconds() // 3_600)
+    if hours < 1:
+        return "within the hour"
+    return f"in {hours // 24} d" if hours >= 48 else f"in {hours} h"
+
+
+@command.command()
+@click.argument("deployment")
+@environment_option(None)
+@json_option
+@session
+def renew(
+    current: Session, deployment: str, environment: Environment | None, as_json: bool
+) -> None:
+    """Let a deployment stay in the sandbox for another lifetime."""
+    found = current.client().deployments.renew(deployment, environment=environment)
+    if as_json:
+        output.document(found.to_dict())
+        return
+    output.data(f"`{found.name}` stays until {found.expires_at:%Y-%m-%d %H:%M} UTC.")
 
 
 def verb(found: Deployment) -> str:

@@ -21,6 +21,7 @@ from towpath.generated.resources.admission import (
 from towpath.generated.resources.artifacts import Artifacts
 from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
+from towpath.generated.resources.environments import Adoption, Approvals
 from towpath.generated.resources.inference import (
     Chat,
     Completions,
@@ -213,6 +214,16 @@ class Towpath:
     def deployments(self) -> Deployments:
         """Models, served."""
         return Deployments(self)
+
+    @cached_property
+    def approvals(self) -> Approvals:
+        """What somebody asks for and another must agree to."""
+        return Approvals(self)
+
+    @cached_property
+    def adoption(self) -> Adoption:
+        """How the platform is taken up."""
+        return Adoption(self)
 
     @cached_property
     def endpoints(self) -> Endpoints:

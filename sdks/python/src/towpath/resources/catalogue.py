@@ -17,6 +17,7 @@ from towpath.types import (
     ModelVersion,
     RegisteredModel,
     Runtime,
+    Served,
 )
 
 
@@ -129,6 +130,14 @@ class AsyncRegistry(AsyncNoun[RegisteredModel]):
     def versions(self, name: str, **query: Any) -> AsyncPages[ModelVersion]:
         """List the versions of a model."""
         return self._listed(query, path=self._at(name, "versions"), kind=ModelVersion)
+
+    def served(self, name: str, **query: Any) -> AsyncPages[Served]:
+        """
+        List which versions took traffic when, the latest first.
+
+        Filters: `environment`, and `at` for what took it at that time.
+        """
+        return self._listed(query, path=self._at(name, "served"), kind=Served)
 
     async def version(self, name: str, number: int) -> ModelVersion:
         """Return one version."""

@@ -80,6 +80,75 @@ class AsyncDeployments(AsyncPlacedNoun[Deployment]):
             *await self._client.call("POST", self._path, body=manifest, query=query)
         )
 
+    async def promote(
+        self,
+        ref: str,
+        *,
+        to: Environment,
+        environment: Environment | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+        if_match: int | None = None,
+    ) -> Deployment:
+        """
+        Serve in another environment what serves here: same content, same runtime.
+
+        Args:
+            environment: Where it serves now; the nearest before `to` otherwise.
+            overrides: Parts of `spec` that differ there.
+            reason: Why nobody else is asked, from somebody who may approve.
+
+        Raises:
+            UnprocessableError: Nothing was changed; `findings` has all that is wrong.
+        """
+        answer = await self._client.call(
+            "POST",
+            self._at(ref, "promote"),
+            body={"to": to, "overrides": overrides, "reason": reason},
+            query={"environment": environment},
+            headers=matching(if_match),
+        )
+        return Deployment.of(*answer)
+
+    async def check_promotion(
+        self,
+        ref: str,
+        *,
+        to: Environment,
+        environment: Environment | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> DeploymentCheck:
+        """
+        Say what a promotion would come to, and change nothing.
+
+        Raises:
+            UnprocessableError: `findings` has all that is wrong.
+        """
+        answer = await self._client.call(
+            "POST",
+            self._at(ref, "promote"),
+            body={"to": to, "overrides": overrides, "reason": reason},
+            query={"environment": environment, "dry_run": True},
+        )
+        return DeploymentCheck.of(*answer)
+
+    async def renew(
+        self,
+        ref: str,
+        *,
+        environment: Environment | None = None,
+        if_match: int | None = None,
+    ) -> Deployment:
+        """Let a deployment stay in the sandbox for another lifetime."""
+        answer = await self._client.call(
+            "POST",
+            self._at(ref, "renew"),
+            query={"environment": environment},
+            headers=matching(if_match),
+        )
+        return Deployment.of(*answer)
+
     async def logs(
         self,
         ref: str,

@@ -21,6 +21,13 @@ from towpath.types.batches import BatchCounts as BatchCounts
 from towpath.types.batches import BatchFile as BatchFile
 from towpath.types.batches import BatchFlaw as BatchFlaw
 from towpath.types.batches import BatchFlaws as BatchFlaws
+from towpath.types.environments import Approval as Approval
+from towpath.types.environments import Decision as Decision
+from towpath.types.environments import Origin as Origin
+from towpath.types.environments import OriginSource as OriginSource
+from towpath.types.environments import SelfService as SelfService
+from towpath.types.environments import SelfServiceReason as SelfServiceReason
+from towpath.types.environments import Served as Served
 from towpath.types.inference import CallableModel as CallableModel
 from towpath.types.inference import ChatChoice as ChatChoice
 from towpath.types.inference import ChatCompletion as ChatCompletion

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from towpath.model import Model
+from towpath.types.environments import Origin
 from towpath.types.policies import ManifestFinding
 from towpath.types.resource import Condition, Environment, Resource
 
@@ -248,7 +249,9 @@ class Deployment(Resource):
     gpus: int | None
     prices: list[Price]
     manifest: dict[str, Any]
+    origin: Origin | None
     first_ready_at: datetime | None
+    expires_at: datetime | None
 
 
 class DeploymentCheck(Model):

@@ -6,6 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from towpath_server.domains.deployments.schemas import manifest
 from towpath_server.domains.deployments.schemas.reading import API_VERSION, KIND
+from towpath_server.domains.endpoints.models import ENVIRONMENTS
 
 _LISTS = frozenset({"prices", "smokeTests"})  # sections that are a list of what their model says
 _NEEDED = ("model",)
@@ -26,6 +27,14 @@ def json_schema() -> dict[str, Any]:
     spec = {
         name: {"type": "array", "items": parts[kind]} if name in _LISTS else parts[kind]
         for name, kind in manifest.SECTIONS.items()
+    }
+    # There a section may be partial, or null; what comes of it is found by the platform.
+    spec["overrides"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            name: {"type": "object", "propertyNames": {"enum": [*spec]}} for name in ENVIRONMENTS
+        },
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

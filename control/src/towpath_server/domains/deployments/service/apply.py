@@ -139,16 +139,7 @@ async def apply(
         await trials.withdraw_trials(tx, deployment.id)
     await log.begun(tx, deployment)
     await _insert_revision(tx, deployment, checked, origin)
-    await history.declared(tx, caller, deployment, origin, fresh=present is None)
-    await approvals.void(
-        tx,
-        caller,
-        subject_id=deployment.id,
-        name=deployment.name,
-        environment=environment,
-        why=f"revision {deployment.revision} was declared in {environment} since",
-        but=origin.approval,
-    )
+    await _remember(tx, caller, deployment, origin, fresh=present is None)
     await prices.declare(tx, deployment.id, checked.prices)
     await revision.bump(tx, "target", deployment.id)
     what = "updated" if present else "created"
@@ -264,6 +255,22 @@ def _conditions(tx: Tx, checked: Checked) -> tuple[Condition, ...]:
         if step is not Step.CHECKED
     ]
     return (first, *waiting)
+
+
+async def _remember(
+    tx: Tx, caller: Principal, deployment: Deployment, origin: Origin, *, fresh: bool
+) -> None:
+    """Note what was declared, and close the requests about what it was before."""
+    await history.declared(tx, caller, deployment, origin, fresh=fresh)
+    await approvals.void(
+        tx,
+        caller,
+        subject_id=deployment.id,
+        name=deployment.name,
+        environment=deployment.environment,
+        why=f"revision {deployment.revision} was declared in {deployment.environment} since",
+        but=origin.approval,
+    )
 
 
 async def _insert_revision(

@@ -86,6 +86,15 @@ FACTS: tuple[Fact, ...] = (
         "`metric`, `value` and `verdict` (`pass`, `fail`, `inconclusive`).",
     ),
     Fact("present", "bool", "Whether it changes a deployment that is there."),
+    Fact(
+        "origin",
+        "map",
+        "How it comes about.",
+        {
+            "how": "`manifest` or `promotion`",
+            "environment": "where it is promoted from; empty for a manifest",
+        },
+    ),
 )
 BY_NAME: Mapping[str, Fact] = {fact.name: fact for fact in FACTS}
 
@@ -186,6 +195,7 @@ def sample(
         "resources": dict.fromkeys(BY_NAME["resources"].fields, 0) | {"replicas": 1},
         "evaluations": [],
         "present": False,
+        "origin": {"how": "manifest", "environment": ""},
     }
     for name, value in given.items():
         former = facts[name]

@@ -9,6 +9,7 @@ from towpath.cli.models.importing import import_
 from towpath.cli.models.pull import pull
 from towpath.cli.models.push import card, push
 from towpath.cli.models.registry import delete, registered, show, tag, versions
+from towpath.cli.models.served import served
 from towpath.cli.output import Column
 from towpath.cli.session import Session, json_option, session, watch_option
 from towpath.types import CallableModel, ModelPrice
@@ -78,5 +79,6 @@ for one in (
     card,
     import_,
     delete,
+    served,
 ):
     command.add_command(one)

@@ -76,8 +76,17 @@ def _facts(inquiry: Inquiry, project: Project) -> Facts:
         "resources": _resources(inquiry),
         "evaluations": [],
         "present": inquiry.present is not None,
+        "origin": _origin(inquiry),
     }
     return Facts(values, frozenset(unknown))
+
+
+def _origin(inquiry: Inquiry) -> dict[str, str]:
+    source = inquiry.origin.source if inquiry.origin else None
+    return {
+        "how": str(inquiry.origin.how) if inquiry.origin else "manifest",
+        "environment": source.environment if source else "",
+    }
 
 
 def _caller(inquiry: Inquiry, project: Project) -> dict[str, str]:

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007_environments"
-down_revision = "0006_quotas"
+revision = "0010_environments"
+down_revision = "0009_registry"
 branch_labels = None
 depends_on = None
 
