@@ -49,6 +49,7 @@ from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.validator import Validator
 from towpath_server.gatewaylink.watch import Watch
+from towpath_server.loops.ending import let_go
 from towpath_server.loops.lease import Lease
 from towpath_server.loops.reconcile import ReconcileLoop
 from towpath_server.supervisor import folder as folders
@@ -64,6 +65,7 @@ EXIT_NOT_STARTABLE = 78
 API_DRAIN_S = 5
 # Polls are answered at once when the link closes; a batch of usage takes less than this.
 LINK_DRAIN_S = 2
+_LET_GO_S = 5.0
 _FIRST_RETRY_S = 0.1
 _MAX_RETRY_S = 2.0
 _HOLDER_CHARS = 200  # as long as the lease's column
@@ -364,6 +366,13 @@ async def run(settings: Settings, listeners: Listeners, announcer: Announcer) ->
     """
     plane = ControlPlane(await compose(settings), listeners, announcer)
     await plane.run()
+    stuck = await let_go(_LET_GO_S)
+    if stuck and plane.refusal is None:
+        # All that is kept is kept: what is open is a connection that nobody answers on any more.
+        log.warning("tasks.stuck", tasks=stuck)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     if plane.refusal is not None:
         raise plane.refusal
 
