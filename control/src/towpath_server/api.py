@@ -68,6 +68,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     artifacts.router,
     runtimes.router,
     deployments.router,
+    deployments.log_router,
     deployments.served_router,
     approvals.router,
     evaluations.router,

@@ -735,25 +735,29 @@ def test_a_watched_list_is_shown_again_until_interrupted(cli: Any) -> None:
     assert done.err.count("No endpoint yet") == 2
 
 
-def test_a_log_is_followed_line_by_line(cli: Any) -> None:
-    """What came since the last look is shown once, also when earlier lines are gone from the file."""
-
+def test_a_log_is_followed_line_by_line_and_again_when_it_breaks_off(cli: Any) -> None:
     def log(*lines: str) -> Answer:
-        item = {"replica": "rep_1", "ordinal": 0, "revision": 1, "lines": list(lines)}
-        return listed(item)
+        told = [
+            json.dumps(
+                {"replica": "rep_1", "ordinal": 0, "at": f"2026-05-04T10:0{n}:00Z", "line": one}
+            )
+            for n, one in enumerate(lines)
+        ]
+        return Answer(body=("\n".join([*told, "", ""])).encode())
 
-    turns = [log("a", "b"), log("a", "b", "b", "c"), log("c", "d"), log("e")]
-    cli.fake.answer("GET", "/api/v1/deployments/triage/logs", *turns)
+    cli.fake.answer("GET", "/api/v1/deployments/triage/logs", log("a", "b"), log("c"))
 
-    def interrupt_fourth(seconds: float) -> None:
+    def interrupt_second(seconds: float) -> None:
         cli.slept.append(seconds)
-        if len(cli.slept) == 4:
+        if len(cli.slept) == 2:
             raise KeyboardInterrupt
 
-    cli.sleep = interrupt_fourth
-    done = cli("logs", "triage", "-f")
+    cli.sleep = interrupt_second
+    done = cli("logs", "triage", "-f", "--since", "10m", "--search", "x")
 
-    assert (done.code, done.out.split()) == (
-        130,
-        ["[0]", "a", "[0]", "b", "[0]", "b", "[0]", "c", "[0]", "d", "[0]", "e"],
-    )
+    assert (done.code, done.out.split()) == (130, ["[0]", "a", "[0]", "b", "[0]", "c"])
+    asked = [call.query for call in cli.fake.calls]
+    assert [one["since"] for one in asked] == ["10m", "2026-05-04T10:01:00Z"]
+    assert asked[0] | {"since": ""} == {
+        "tail": "100", "since": "", "search": "x", "follow": "true"
+    }  # fmt: skip

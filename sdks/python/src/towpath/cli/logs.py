@@ -1,19 +1,19 @@
 """`towpath logs`."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import click
 
 from towpath.cli import output
 from towpath.cli.session import Session, environment_option, json_option, session
-from towpath.types import DeploymentLogs, Environment, ReplicaLog
+from towpath.errors import APIConnectionError
+from towpath.transport import Response
+from towpath.types import Environment, ReplicaLog
 
-# A live tail asks this often, for as many lines as the API gives at once.
-FOLLOW_S = 1.0
-MOST_LINES = 1_000
-# Where the former lines end is found by so many of them.
-KEPT_LINES = 50
+# Before a live tail that was cut off begins anew.
+AGAIN_S = 1.0
 
 
 @click.command(short_help="Print the log of a deployment.")
@@ -22,6 +22,8 @@ KEPT_LINES = 50
 @click.option(
     "--tail", type=click.IntRange(1, 1_000), default=100, show_default=True, help="Lines."
 )
+@click.option("--since", metavar="TIME", help="Only since then: `10m`, or a time.")
+@click.option("--search", metavar="TEXT", help="Only lines that contain this.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
 @environment_option(None)
 @json_option
@@ -32,22 +34,23 @@ def command(
     deployment: str,
     replica: str | None,
     tail: int,
+    since: str | None,
+    search: str | None,
     follow: bool,
     environment: Environment | None,
     as_json: bool,
 ) -> None:
     """Print the last lines that the model servers of a deployment wrote; with -f, go on."""
     client = current.client()
-
-    def read(lines: int) -> DeploymentLogs:
-        return client.deployments.logs(
-            deployment, environment=environment, replica=replica, tail=lines
-        )
-
-    found = read(tail)
+    wanted: dict[str, Any] = {"environment": environment, "replica": replica, "search": search}
     if follow:
-        go_on(current, found, read, as_json=as_json)
+
+        def begin(after: str | None) -> Response:
+            return client.deployments.follow(deployment, **wanted, tail=tail, since=after or since)
+
+        go_on(current, begin, as_json=as_json)
         return
+    found = client.deployments.logs(deployment, **wanted, tail=tail, since=since)
     if as_json:
         output.document(found.to_dict())
         return
@@ -64,33 +67,29 @@ def show(items: Sequence[ReplicaLog], *, several: bool) -> None:
             output.data(f"{prefix}{output.clean(line)}")
 
 
-def go_on(
-    current: Session, found: DeploymentLogs, read: Callable[[int], DeploymentLogs], *, as_json: bool
-) -> None:
-    """Write what comes until interrupted; replicas that start meanwhile are followed too."""
-    seen: dict[str, list[str]] = {}
+def go_on(current: Session, begin: Callable[[str | None], Response], *, as_json: bool) -> None:
+    """Write what comes until interrupted or the deployment is gone; begin anew what is cut off."""
+    since: str | None = None
     while True:
-        for one in found.items:
-            fresh = later(seen.get(one.replica, []), one.lines)
-            seen[one.replica] = one.lines[-KEPT_LINES:]
-            for line in fresh:
-                if as_json:
-                    output.data(json.dumps({"replica": one.replica, "line": line}))
-                else:
-                    output.data(f"[{one.ordinal}] {output.clean(line)}")
-        current.sleep(FOLLOW_S)
-        found = read(MOST_LINES)
+        for one in lines(begin(since)):
+            since = one["at"]
+            if as_json:
+                output.data(json.dumps(one))
+            else:
+                output.data(f"[{one['ordinal']}] {output.clean(one['line'])}")
+        current.sleep(AGAIN_S)
 
 
-def later(former: list[str], now: list[str]) -> list[str]:
-    """
-    Return the lines that were written after `former`, the end of the log a moment ago.
-
-    All of them are new where nothing of the former ones is left.
-    """
-    for start in range(len(former)):
-        kept = former[start:]
-        for at in range(len(now) - len(kept), -1, -1):
-            if now[at : at + len(kept)] == kept:
-                return now[at + len(kept) :]
-    return now
+def lines(response: Response) -> Iterator[dict[str, Any]]:
+    """Read one JSON object a line; a connection that breaks off ends them."""
+    rest = b""
+    try:
+        for chunk in response.chunks():
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                if line:
+                    yield json.loads(line)
+    except APIConnectionError:
+        return
+    finally:
+        response.close()

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 from urllib.parse import quote
 
 from towpath.paging import AsyncPages
 from towpath.resources.noun import AsyncCaller, AsyncNoun, AsyncPlacedNoun, matching, pages
+from towpath.transport_async import AsyncResponse
 from towpath.types import (
     Deployment,
     DeploymentCheck,
@@ -38,11 +39,25 @@ class EndpointCreate(TypedDict):
     tier: NotRequired[Mapping[str, Any] | None]
 
 
+class AsyncReader(AsyncCaller, Protocol):
+    """What following needs of the client, beside calls."""
+
+    async def open(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None
+    ) -> AsyncResponse:
+        """Make a call and return its answer with the body unread."""
+        ...
+
+
 class AsyncDeployments(AsyncPlacedNoun[Deployment]):
     """Models, served from a manifest."""
 
     _path = "/api/v1/deployments"
     _kind = Deployment
+
+    def __init__(self, client: AsyncReader) -> None:
+        super().__init__(client)
+        self._reader = client
 
     async def create(
         self,
@@ -156,12 +171,42 @@ class AsyncDeployments(AsyncPlacedNoun[Deployment]):
         environment: Environment | None = None,
         replica: str | None = None,
         tail: int | None = None,
+        since: str | None = None,
+        search: str | None = None,
     ) -> DeploymentLogs:
-        """Return the last lines of the model servers; `replica` is an id or an ordinal."""
+        """
+        Return the last lines of the model servers.
+
+        Args:
+            replica: Id or ordinal of one.
+            since: How long ago at most, such as `10m`, or since when.
+            search: Only lines that contain this.
+        """
         query = {"environment": environment, "replica": replica, "tail": tail}
+        query |= {"since": since, "search": search}
         return DeploymentLogs.of(
             *await self._client.call("GET", self._at(ref, "logs"), query=query)
         )
+
+    async def follow(
+        self,
+        ref: str,
+        *,
+        environment: Environment | None = None,
+        replica: str | None = None,
+        tail: int | None = None,
+        since: str | None = None,
+        search: str | None = None,
+    ) -> AsyncResponse:
+        """
+        Return the last lines of the model servers and those that come, unread.
+
+        `chunks()` gives JSON objects, one a line; an empty line says that there was nothing.
+        It ends after an hour, or with the deployment.
+        """
+        query = {"environment": environment, "replica": replica, "tail": tail}
+        query |= {"since": since, "search": search, "follow": True}
+        return await self._reader.open("GET", self._at(ref, "logs"), query=query)
 
     def list(self, **query: Any) -> AsyncPages[Deployment]:
         """List deployments; filters: `project`, `environment`."""

@@ -26,7 +26,6 @@ from towpath_server.domains.deployments.schemas import (
     CheckedOut,
     DeploymentOut,
     EventOut,
-    LogsOut,
     RevisionOut,
     RollbackIn,
 )
@@ -83,25 +82,6 @@ class Back:
 
 def _back(if_match: IfMatch, machine: Machine, environment: InEnvironment = None) -> Back:
     return Back(environment, if_match, machine)
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """Which lines of which replica are asked for."""
-
-    environment: str | None
-    replica: str | None
-    tail: int
-
-
-def _excerpt(
-    environment: InEnvironment = None,
-    replica: Annotated[
-        str | None, Query(max_length=64, description="Id or ordinal of one replica.")
-    ] = None,
-    tail: Annotated[int, Query(ge=1, le=1_000, description="Lines of each replica.")] = 100,
-) -> Excerpt:
-    return Excerpt(environment, replica, tail)
 
 
 @router.post(
@@ -254,24 +234,3 @@ async def list_events(
     """List what it went through, oldest first: every change of a condition or of the phase."""
     found = await deployments.events(tx, caller, deployment, window, environment=environment)
     return Page.of(found, EventOut.of)
-
-
-@router.get("/{deployment}/logs", responses=problems(NotFound, InvalidRequest))
-async def read_logs(
-    deployment: Ref,
-    caller: Caller,
-    tx: ReadTx,
-    machine: Machine,
-    excerpt: Annotated[Excerpt, Depends(_excerpt)],
-) -> LogsOut:
-    """Return the last lines that the model servers wrote."""
-    view = await deployments.get(tx, caller, deployment, environment=excerpt.environment)
-    wanted = excerpt.replica
-    chosen = [r for r in view.replicas if wanted in {None, r.id, str(r.ordinal)}]
-    if not chosen and wanted is not None:
-        raise NotFound("replica", wanted)
-    found = []
-    for one in chosen:
-        part = await machine.servers.logs(one.id, tail=excerpt.tail)
-        found.append((one, [line.text for line in part.lines]))
-    return LogsOut.of(found)

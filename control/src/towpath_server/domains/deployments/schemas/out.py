@@ -289,36 +289,5 @@ class CheckedOut(Out):
         )
 
 
-class ReplicaLogOut(Out):
-    """The last lines that one model server wrote."""
-
-    replica: str
-    ordinal: int
-    revision: int
-    lines: list[str]
-
-
-class LogsOut(Out):
-    """The last lines that the model servers wrote."""
-
-    items: list[ReplicaLogOut]
-    next: None = None
-
-    @classmethod
-    def of(cls, found: list[tuple[Replica, list[str]]]) -> "LogsOut":
-        """Write logs."""
-        return cls(
-            items=[
-                ReplicaLogOut(
-                    replica=replica.id,
-                    ordinal=replica.ordinal,
-                    revision=replica.number,
-                    lines=lines,
-                )
-                for replica, lines in found
-            ]
-        )
-
-
 def _model(name: str, version: int, digest: str) -> ModelOut:
     return ModelOut(name=name, version=version, digest=digest)
