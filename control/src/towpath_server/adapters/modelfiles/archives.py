@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -26,6 +27,21 @@ _HEAD = 64 << 10  # once the budget is spent
 _BUDGET = 512 << 20  # of one archive
 _RATIO = 500  # what text of one letter reaches; a bomb is far beyond
 _SMALL = 64 << 20  # growth to this size hurts nobody, whatever its ratio
+# What the readers of the standard library raise on bytes that are not what they should be.
+_DAMAGED = (
+    EOFError,
+    KeyError,
+    IndexError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _READABLE = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 
 
@@ -55,7 +71,7 @@ def examine_zip(file: BinaryIO, notes: Notes, look: Look) -> list[str]:
     """
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+    except _DAMAGED as error:
         raise Unsound(reasons.TRUNCATED, f"The ZIP archive cannot be read: {error}.") from error
     members = archive.infolist()
     if len(members) > _MAX_MEMBERS:
@@ -71,7 +87,7 @@ def examine_zip(file: BinaryIO, notes: Notes, look: Look) -> list[str]:
             notes.add(reasons.ARCHIVE_LINK, f"`{member.filename}` is a link.")
         elif member.flag_bits & 1 or member.compress_type not in _READABLE:
             notes.add(reasons.ARCHIVE_OPAQUE, f"`{member.filename}` cannot be read.")
-        elif not member.is_dir():
+        elif not member.filename.endswith("/"):
             _look_at(archive, member, budget, look)
     return [member.filename for member in members]
 
@@ -83,7 +99,7 @@ def _look_at(
     try:
         with archive.open(member) as stream:
             data = stream.read(most)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
+    except _DAMAGED as error:
         detail = f"`{member.filename}` in the archive is damaged: {error}."
         raise Unsound(reasons.MALFORMED, detail) from error
     budget.left -= len(data)
@@ -136,7 +152,7 @@ def examine_tar(file: BinaryIO, notes: Notes, look: Look) -> None:
                     data = stream.read(budget.piece())
                     budget.left -= len(data)
                     look(io.BytesIO(data), member.name, whole=len(data) == member.size)
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
+    except _DAMAGED as error:
         raise Unsound(reasons.TRUNCATED, f"The tar archive cannot be read: {error}.") from error
 
 
@@ -202,13 +218,21 @@ def examine_stream(file: BinaryIO, kind: str, packed: int, notes: Notes, look: L
         # The rest is only counted: what grows beyond measure is a bomb, wherever it does.
         while not whole and stream.read(1 << 20):
             pass
-    except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
+    except _DAMAGED as error:
         raise Unsound(reasons.TRUNCATED, f"It cannot be decompressed: {error}.") from error
     look(io.BytesIO(data), "", whole=whole)
 
 
 def member(file: BinaryIO, name: str, most: int) -> bytes:
-    """Return the beginning of one file of a ZIP archive that was looked into before."""
+    """
+    Return the beginning of one file of a ZIP archive that was looked into before.
+
+    Raises:
+        Unsound: It is damaged.
+    """
     file.seek(0)
-    with zipfile.ZipFile(file) as archive, archive.open(name) as stream:
-        return stream.read(most)
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(name) as stream:
+            return stream.read(most)
+    except _DAMAGED as error:
+        raise Unsound(reasons.MALFORMED, f"`{name}` in the archive is damaged.") from error

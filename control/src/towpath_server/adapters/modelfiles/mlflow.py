@@ -48,9 +48,10 @@ def examine(data: bytes, notes: Notes) -> None:
     if not isinstance(document, dict) or not isinstance(flavours, dict):
         notes.add(reasons.MALFORMED, "`MLmodel` names no flavours.")
         return
-    python = flavours.get("python_function")
+    python, own = flavours.get("python_function"), flavours.get("sklearn")
     if isinstance(python, dict):
-        _loader(python, notes)
+        skops = isinstance(own, dict) and own.get("serialization_format") == "skops"
+        _loader(python, notes, plain=_PLAIN_LOADERS | ({"mlflow.sklearn"} if skops else set()))
     _paths(flavours, notes)
     signature = document.get("signature")
     found = signature if isinstance(signature, dict) else {}
@@ -63,9 +64,9 @@ def examine(data: bytes, notes: Notes) -> None:
     )
 
 
-def _loader(python: dict[str, Any], notes: Notes) -> None:
+def _loader(python: dict[str, Any], notes: Notes, *, plain: set[str]) -> None:
     loader = str(python.get("loader_module", ""))
-    if loader not in _PLAIN_LOADERS:
+    if loader not in plain:
         notes.add(reasons.MODEL_LOADER, f"`python_function` is loaded by `{loader}`.")
     if python.get("code"):
         notes.add(reasons.MODEL_LOADER, f"`python_function` brings code in `{python['code']}`.")
