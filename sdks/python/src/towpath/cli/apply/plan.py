@@ -118,7 +118,7 @@ def surplus(declared: Sequence[Declared], inventory: Inventory, projects: set[st
     """Say what belongs to these projects and is declared nowhere; the last made goes first."""
     known = {(one.kind.name, *one.kind.key(one.fields)) for one in declared}
     acts = []
-    for kind in reversed(KINDS.values()):
+    for kind in reversed([*KINDS.values()]):
         if kind.owner is None:
             continue
         for one in inventory.of(kind):
