@@ -54,6 +54,11 @@ bench-peers: ## Measure other gateways the same way; results go to bench/results
 	@python3 tools/setup.py --testing --measuring
 	@$(PY) bench/peers.py
 
+.PHONY: bench-artifacts
+bench-artifacts: ## Move a large file to a bucket and back, beside rclone
+	@python3 tools/setup.py --testing --measuring
+	@$(PY) bench/artifacts.py
+
 .PHONY: profile
 profile: ## Count what a call costs the gateway in instructions and allocations
 	@python3 tools/setup.py --testing --measuring

@@ -43,6 +43,7 @@ BENCH_PACKAGES = {
     "/usr/sbin/nginx": "nginx-light",
     "/usr/include/openssl/ssl.h": "libssl-dev",  # generator and upstream speak TLS
     "/usr/bin/valgrind": "valgrind",
+    "rclone": "rclone",  # what artifacts are measured beside
 }
 
 
