@@ -1,8 +1,11 @@
 """What an expression may say, what it may cost, and what is said when it may not."""
 
+import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from towpath_server.domains.policies.service import expressions
 from towpath_server.domains.policies.service.expressions import Failed, Unusable
@@ -172,3 +175,26 @@ def test_every_fact_can_be_read_and_is_explained() -> None:
         assert fact.name in known.values
         for field in fact.fields:
             assert value(f"has({fact.name}.{field})", known) is True
+
+
+PIECES = st.sampled_from(
+    [*(fact.name for fact in FACTS), *expressions.FUNCTIONS, *"()[]{}.,:?!<>+-*/%", "&&", "||",
+     "==", "!=", "in", "true", "null", "a", "variables", "'text'", '"""', "r'\\'", "1", "0x", "1e9",
+     "9" * 30, "//", "\n", "\\", "\x00", "é", "\ud800", "`", "spec.model", "model.name"]
+)  # fmt: skip
+
+
+@given(text=st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=24).map(" ".join)))
+def test_whatever_is_written_is_an_expression_or_says_why_not(text: str) -> None:
+    """An expression comes from outside: it may be anything, and nothing of it may be a crash."""
+    try:
+        read = expressions.read(text, {})
+    except Unusable as error:
+        said = error.why, error.fix
+    else:
+        said = ("", "")
+    if all(said):
+        return
+    assert not any(said)
+    with contextlib.suppress(Failed):
+        expressions.value(read, facts())

@@ -1,5 +1,6 @@
 """The policies that come with the platform, and the example: by their own tests."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,20 @@ def test_every_reason_of_every_default_is_expected_somewhere() -> None:
 
 def reasons(document: Any) -> list[str]:
     return [validation["reason"] for validation in document["spec"]["validations"]]
+
+
+def test_the_guide_shows_the_templates() -> None:
+    guide = (FOLDER.parents[1] / "docs" / "guides" / "policies.md").read_text(encoding="utf-8")
+    shown = [
+        yaml.safe_load(text)
+        for text in re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    ]
+    policy, suite = (
+        yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+        for name in ("few-replicas.yaml", "few-replicas.test.yaml")
+    )
+
+    assert shown == [
+        policy,
+        {**suite, "spec": {**suite["spec"], "cases": suite["spec"]["cases"][:2]}},
+    ]

@@ -131,11 +131,14 @@ def read(text: str, variables: Mapping[str, Expression], wanted: str = "") -> Ex
     Raises:
         Unusable: It may not be written; the error says where and why.
     """
-    if len(text.encode()) > MAX_BYTES:
+    size = len(text.encode(errors="surrogatepass"))
+    if size > MAX_BYTES:
         raise Unusable(
-            f"it has {len(text.encode())} bytes, and at most {MAX_BYTES} are allowed",
+            f"it has {size} bytes, and at most {MAX_BYTES} are allowed",
             "Split it, or give a part of it a name in `variables`.",
         )
+    if not text.isprintable() and (at := _half(text)) is not None:
+        raise Unusable(f"{_place(text, at)}: half a character", "Save the file as UTF-8.")
     tokens = list(_tokens(text))
     scan = _Scan(text, tokens, variables)
     scan.run()
@@ -317,6 +320,11 @@ def _written_out(tokens: Sequence[_Token], variables: Mapping[str, Expression]) 
 
 def _plain(tokens: Sequence[_Token], index: int) -> bool:
     return index == 0 or tokens[index - 1].text != "."
+
+
+def _half(text: str) -> int | None:
+    """Find half of a surrogate pair, which no text can have alone."""
+    return next((at for at, one in enumerate(text) if "\ud800" <= one <= "\udfff"), None)
 
 
 def _place(text: str, at: int) -> str:
