@@ -28,7 +28,7 @@ def document(name: str, team: str | None = "alpha", **spec: Any) -> dict[str, An
 
 async def _policy(world: World) -> str:
     name = world.name("policy")
-    made: Any = await world.api.create("/policies", **document(name))
+    made: Any = await world.api.create("/policies", **document(name, world.teams["alpha"]))
     return f"/policies/{made['id']}"
 
 
