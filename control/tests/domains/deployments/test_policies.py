@@ -170,3 +170,24 @@ async def test_the_defaults_let_a_sandbox_be_a_sandbox(world: World) -> None:
 
     assert made.status_code == 201, made.text
     assert made.json()["warnings"] == []
+
+
+async def test_results_on_record_are_facts_the_last_of_each_suite(world: World) -> None:
+    passed = "evaluations.exists(one, one.suite == 'golden' && one.verdict == 'pass')"
+    enough = "evaluations.all(one, one.metric != 'accuracy' || one.value >= 0.8)"
+    rule = many("good", "enforce", expression=f"{passed} && {enough}")
+    await world.api.create("/policies", **rule)
+
+    async def recorded(accuracy: float, verdict: str, **more: Any) -> int:
+        body = {
+            "model": "triage", "version": 1, "suite": "golden", "suite_version": "7",
+            "metrics": {"accuracy": {"value": accuracy}}, "source": "by hand", "verdict": verdict,
+            **more,
+        }  # fmt: skip
+        await world.api.create("/evaluations", **body)
+        return (await send(world, dry_run=True)).status_code
+
+    assert (await send(world, dry_run=True)).status_code == 422
+    assert await recorded(0.71, "fail") == 422
+    assert await recorded(0.88, "pass", runtime="another") == 422
+    assert await recorded(0.88, "pass") == 200

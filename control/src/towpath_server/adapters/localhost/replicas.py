@@ -159,12 +159,14 @@ class LocalReplicas:
 
     async def capacity(self) -> Capacity:
         """Look at this machine, and say how its model servers are isolated."""
+        # Before the first replica, its folder is not there yet.
+        there = next(one for one in (self._root, *self._root.parents) if one.exists())
         return Capacity(
             name=socket.gethostname() or "localhost",
             cores=psutil.cpu_count() or 1,
             threads=self._limits.threads,
             memory_bytes=psutil.virtual_memory().total,
-            disk_bytes=psutil.disk_usage(str(self._root)).total,
+            disk_bytes=psutil.disk_usage(str(there)).total,
             gpus=tuple(device.gpu for device in self._gpus.devices),
             isolation=self._isolator.isolation,
         )

@@ -53,6 +53,16 @@ async def newest(
     return _evaluation(row) if row else None
 
 
+async def of_content(tx: Tx, digest: str, *, runtime: str, limit: int) -> list[Evaluation]:
+    """List the results of a content on this runtime or on any, the newest first."""
+    columns = evaluations.c
+    query = select(evaluations).where(
+        columns.digest == digest, or_(columns.runtime == runtime, columns.runtime.is_(None))
+    )
+    rows = await tx.execute(query.order_by(columns.id.desc()).limit(limit))
+    return [_evaluation(row) for row in rows]
+
+
 def _evaluation(row: Any) -> Evaluation:
     fields: dict[str, Any] = row._asdict()
     fields["metrics"] = {name: Metric(**metric) for name, metric in row.metrics.items()}

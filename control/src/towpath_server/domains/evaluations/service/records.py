@@ -1,6 +1,6 @@
 """Recording results, and finding them again."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 
 from towpath_server.core import ids
@@ -100,3 +100,13 @@ async def list(  # noqa: A001
     """List the results of one's own models, oldest first."""
     found = await store.page(tx, caller.reach("evaluation"), window, model=model, suite=suite)
     return Slice.cut(found, window)
+
+
+async def of_content(tx: Tx, digest: str, *, runtime: str) -> Sequence[Evaluation]:
+    """Return the last result of each suite and version of it for a content, whoever asks."""
+    found = await store.of_content(tx, digest, runtime=runtime, limit=_MOST_OF_CONTENT)
+    last = {(one.suite, one.suite_version): one for one in reversed(found)}
+    return [*last.values()]
+
+
+_MOST_OF_CONTENT = 500  # results of one content that anybody looks at: some dozens of suites

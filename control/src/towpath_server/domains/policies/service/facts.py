@@ -82,8 +82,9 @@ FACTS: tuple[Fact, ...] = (
     Fact(
         "evaluations",
         "list",
-        "Results that are on record for exactly this digest: maps of `suite`, `version`, "
-        "`metric`, `value` and `verdict` (`pass`, `fail`, `inconclusive`).",
+        "The last results of each suite that are on record for exactly this digest: a map for "
+        "each metric, of `suite`, `version`, `metric`, `value` and `verdict` (`pass`, `fail`, "
+        "`inconclusive`; empty where the run gave none).",
     ),
     Fact("present", "bool", "Whether it changes a deployment that is there."),
     Fact(

@@ -6,6 +6,7 @@ from towpath_server.core import documents
 from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Resources
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.evaluations import service as evaluations
 from towpath_server.domains.policies import service as policies
 from towpath_server.domains.policies.models import Mode
 from towpath_server.domains.policies.service import Facts
@@ -20,7 +21,7 @@ async def check(inquiry: Inquiry) -> None:
     """
     if inquiry.project is None:
         return
-    facts = _facts(inquiry, inquiry.project)
+    facts = _facts(inquiry, inquiry.project, await _evaluations(inquiry))
     try:
         _ = facts.size
     except ValueError as error:
@@ -51,14 +52,14 @@ def noted(found: list[tuple[str, Finding]]) -> list[dict[str, str]]:
     ]
 
 
-def _facts(inquiry: Inquiry, project: Project) -> Facts:
+def _facts(inquiry: Inquiry, project: Project, results: list[dict[str, Any]]) -> Facts:
     draft, document = inquiry.draft, inquiry.draft.document
     spec = document.get("spec")
     unknown = {
         name
         for name, known in (
             ("model", inquiry.version),
-            ("evaluations", inquiry.version),
+            ("evaluations", inquiry.version and inquiry.runtime),
             ("runtime", inquiry.runtime),
             ("resources", draft.resources),
         )
@@ -74,7 +75,7 @@ def _facts(inquiry: Inquiry, project: Project) -> Facts:
         "model": _model(inquiry),
         "runtime": _runtime(inquiry),
         "resources": _resources(inquiry),
-        "evaluations": [],
+        "evaluations": results,
         "present": inquiry.present is not None,
         "origin": _origin(inquiry),
     }
@@ -87,6 +88,24 @@ def _origin(inquiry: Inquiry) -> dict[str, str]:
         "how": str(inquiry.origin.how) if inquiry.origin else "manifest",
         "environment": source.environment if source else "",
     }
+
+
+async def _evaluations(inquiry: Inquiry) -> list[dict[str, Any]]:
+    version, runtime = inquiry.version, inquiry.runtime
+    if version is None or runtime is None:
+        return []
+    found = await evaluations.of_content(inquiry.tx, version.digest, runtime=runtime.name)
+    return [
+        {
+            "suite": one.suite,
+            "version": one.suite_version,
+            "metric": name,
+            "value": metric.value,
+            "verdict": one.verdict.value if one.verdict else "",
+        }
+        for one in found
+        for name, metric in one.metrics.items()
+    ]
 
 
 def _caller(inquiry: Inquiry, project: Project) -> dict[str, str]:
@@ -110,7 +129,7 @@ def _model(inquiry: Inquiry) -> dict[str, Any]:
         "format": version.format,
         "licence": version.licence or "",
         "size_bytes": version.size_bytes,
-        "tags": {},
+        "tags": dict(version.tags),
         "card": version.card or "",
         "carries_code": version.scanned.carries_code,
     }
