@@ -60,7 +60,7 @@ class Inventory:
                 return
 
     def _named(self, one: dict[str, Any]) -> dict[str, Any]:
-        named = {
+        named: dict[str, Any] = {
             key: self._names.get(value, value) if isinstance(value, str) and key != "id" else value
             for key, value in one.items()
         }
