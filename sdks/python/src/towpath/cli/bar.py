@@ -55,8 +55,8 @@ class Bar:
         rate = f", {output.bytes_size(int(moved / seconds))}/s" if seconds > 0 and moved else ""
         there = f"; {output.bytes_size(found)} were there already" if found else ""
         mark = output.style("✓", "green", sys.stderr)
-        what = f"{output.bytes_size(moved)} {self._moved}{there}"
-        output.note(f"  {mark} {what}{rate:<14} {seconds:>6.1f} s")
+        what = f"{output.bytes_size(moved)} {self._moved}{rate}{there}"
+        output.note(f"  {mark} {what:<64} {seconds:>5.1f} s")
 
     def _line(self, path: str, now: float) -> str:
         done = self._counts[self._moved] + self._counts["found"]

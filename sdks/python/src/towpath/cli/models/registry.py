@@ -122,12 +122,13 @@ def described(
 ) -> list[tuple[str, str]]:
     """Return what a person wants to know of a version, line by line."""
     lineage = {name: value for name, value in version.lineage.items() if name != "details"}
+    files = "1 file" if len(version.files) == 1 else f"{len(version.files):,} files"
     lines = [
         ("uri", version.uri),
         ("aliases", ", ".join(aliases)),
         ("description", model.description or ""),
         ("format", version.format),
-        ("size", f"{output.bytes_size(version.size)} in {len(version.files)} files"),
+        ("size", f"{output.bytes_size(version.size)} in {files}"),
         ("digest", version.digest),
         ("made", output.ago(version.created_at)),
         ("licence", version.licence or ""),
