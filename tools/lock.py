@@ -8,8 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OWN = ("towpath", "towpath-server", "towpath-runtimes", "towpath-gateway", "towpath-workspace")
-# What has environments of its own: LangChain for the tests, other gateways for measuring.
-APART = ("tests/langchain", "bench/locks")
+# What has environments of its own: LangChain and MLflow for tests, other gateways for measuring.
+APART = ("tests/langchain", "tests/mlflow", "bench/locks")
 MANIFESTS = ("sdks/python", "runtimes", "control")
 
 

@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 VENV = ROOT / ".venv"
 UV = BUILD / "uv" / "bin" / "uv"
-LANGCHAIN = BUILD / "langchain"
 LOG = BUILD / "setup.log"
 TRITON = BUILD / "triton"
 
@@ -202,13 +201,13 @@ def test_tools() -> str:
     return "installed " + ", ".join(installed) if installed else "postgresql · node · fake upstream"
 
 
-def langchain() -> str:
-    """Install LangChain for the tests, whose parts need other versions than the platform's."""
-    env = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(LANGCHAIN)}
+def apart(name: str) -> str:
+    """Install what tests need in versions of its own, in an environment of its own."""
+    folder, lock = BUILD / name, ROOT / "tests" / name / "packages.lock"
+    env = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": str(folder)}
     fix = "see .build/setup.log; is the Python registry reachable"
-    lock = ROOT / "tests/langchain/packages.lock"
-    if not LANGCHAIN.exists():
-        shell(UV, "venv", "-q", "--python", sys.executable, LANGCHAIN, env=env, fix=fix)
+    if not folder.exists():
+        shell(UV, "venv", "-q", "--python", sys.executable, folder, env=env, fix=fix)
     shell(UV, "pip", "sync", "-q", "--require-hashes", lock, env=env, fix=fix)
     locked = lock.read_text(encoding="utf-8")
     return f"{sum('==' in line for line in locked.splitlines())}, locked"
@@ -280,20 +279,18 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
                 (Path("/usr/lib/postgresql/15/bin/postgres"),),
             )
         )
-        found.append(
-            Step(
-                "langchain",
-                langchain,
-                lambda: [ROOT / "tests/langchain/packages.lock"],
-                (LANGCHAIN,),
-            )
-        )
+        found += [_apart("langchain"), _apart("mlflow")]
         found.append(
             Step("triton", triton, lambda: [ROOT / "tests/triton/packages.lock"], (TRITON,))
         )
     if measuring:
         found.append(Step("bench tools", bench_tools, list, tuple(map(Path, BENCH_PACKAGES))))
     return found
+
+
+def _apart(name: str) -> Step:
+    lock = ROOT / "tests" / name / "packages.lock"
+    return Step(name, lambda: apart(name), lambda: [lock], (BUILD / name,))
 
 
 def perform(step: Step) -> None:
