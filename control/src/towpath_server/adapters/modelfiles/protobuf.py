@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from towpath_server.adapters.modelfiles import reasons
 from towpath_server.adapters.modelfiles.report import Unsound
@@ -23,8 +24,7 @@ class Budget:
             raise Unsound(reasons.TOO_LARGE, "It has more fields than any model needs.")
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """One field: a number, or where its bytes stand."""
 
     number: int
@@ -103,7 +103,10 @@ class Message:
 
     def _varint(self, at: int) -> tuple[int, int]:
         value = shift = 0
-        for one in self.window.some(at, 10):
+        held = self.window.some(at, 10)
+        if held and held[0] < 0x80:  # most numbers, and all tags of small fields, are one byte
+            return held[0], at + 1
+        for one in held:
             at += 1
             value |= (one & 0x7F) << shift
             shift += 7

@@ -41,6 +41,9 @@ class Window:
 
     def some(self, offset: int, most: int) -> bytes:
         """Return what there is from `offset`, at most `most` bytes."""
+        start = offset - self._start
+        if start >= 0 and start + most <= len(self._held):
+            return self._held[start : start + most]
         return self.at(offset, max(0, min(most, self.size - offset)))
 
     def number(self, offset: int, code: str) -> int:
