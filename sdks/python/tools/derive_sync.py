@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "towpath"
 SOURCES = ("client", "paging", "streaming", "resources/noun", "resources/inference",
            "resources/media", "resources/catalogue", "resources/organisation", "resources/serving",
            "resources/record", "resources/batches", "resources/admission",
-           "resources/policies",
+           "resources/policies", "resources/evaluations",
            "resources/artifacts", "resources/environments")  # fmt: skip
 NOTICE = '"""Derived from `towpath/{name}.py` by `tools/derive_sync.py`; never edited."""\n'
 

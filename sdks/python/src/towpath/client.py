@@ -26,6 +26,7 @@ from towpath.resources.artifacts import AsyncArtifacts
 from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
 from towpath.resources.environments import AsyncAdoption, AsyncApprovals
+from towpath.resources.evaluations import AsyncEvaluations
 from towpath.resources.inference import (
     AsyncChat,
     AsyncCompletions,
@@ -228,6 +229,11 @@ class AsyncTowpath:
     def adoption(self) -> AsyncAdoption:
         """How the platform is taken up."""
         return AsyncAdoption(self)
+
+    @cached_property
+    def evaluations(self) -> AsyncEvaluations:
+        """What suites found out about versions."""
+        return AsyncEvaluations(self)
 
     @cached_property
     def endpoints(self) -> AsyncEndpoints:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from towpath.cli import listing, output
+from towpath.cli import listing, output, revisions
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
 from towpath.cli.session import (
@@ -80,6 +80,7 @@ def show(current: Session, deployment: str, environment: str | None, as_json: bo
     for condition in found.conditions:
         status = str(condition.status).lower()
         mark = {"true": "✓", "false": "✗"}.get(status, "…")
+        mark = "–" if condition.reason == "NotAskedFor" else mark
         lines = (condition.message or condition.reason or "").splitlines() or [""]
         output.data(f"  {mark} {condition.type:<13} {output.clean(lines[0])}".rstrip())
         for line in lines[1 : 1 + output.MAX_CAUSE_LINES]:
@@ -152,3 +153,7 @@ def delete(current: Session, deployment: str, environment: str | None, as_json: 
     """Stop a deployment and take its endpoint away."""
     current.client().deployments.delete(deployment, environment=environment)
     listing.removed(deployment, f"`{deployment}` is being stopped.", as_json=as_json)
+
+
+for _command in revisions.COMMANDS:
+    command.add_command(_command)

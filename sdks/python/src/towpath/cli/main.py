@@ -35,6 +35,7 @@ COMMANDS = {
     "approvals": ("approvals", "Show and decide what others ask for."),
     "diagnose": ("diagnose", "Say why a deployment is not ready, and what to do."),
     "apply": ("apply", "Make the platform what a folder of files says."),
+    "evaluations": ("evaluations", "Record and show what suites found out."),
     "logs": ("logs", "Print the log of a deployment."),
     "endpoints": ("endpoints", "Show and change the names that callers use."),
     "providers": ("providers", "Show and change vendors' APIs outside."),

@@ -22,6 +22,7 @@ from towpath.generated.resources.artifacts import Artifacts
 from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
 from towpath.generated.resources.environments import Adoption, Approvals
+from towpath.generated.resources.evaluations import Evaluations
 from towpath.generated.resources.inference import (
     Chat,
     Completions,
@@ -224,6 +225,11 @@ class Towpath:
     def adoption(self) -> Adoption:
         """How the platform is taken up."""
         return Adoption(self)
+
+    @cached_property
+    def evaluations(self) -> Evaluations:
+        """What suites found out about versions."""
+        return Evaluations(self)
 
     @cached_property
     def endpoints(self) -> Endpoints:

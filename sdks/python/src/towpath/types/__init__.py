@@ -68,6 +68,10 @@ from towpath.types.policies import PolicyEvaluation as PolicyEvaluation
 from towpath.types.policies import PolicyMode as PolicyMode
 from towpath.types.policies import PolicyVersion as PolicyVersion
 from towpath.types.policies import RaisedFinding as RaisedFinding
+from towpath.types.proving import DeploymentEvent as DeploymentEvent
+from towpath.types.proving import DeploymentRevision as DeploymentRevision
+from towpath.types.proving import Evaluation as Evaluation
+from towpath.types.proving import Metric as Metric
 from towpath.types.record import Actor as Actor
 from towpath.types.record import AuditEvent as AuditEvent
 from towpath.types.record import LoggedBody as LoggedBody
@@ -78,6 +82,7 @@ from towpath.types.record import UsageReport as UsageReport
 from towpath.types.resource import Condition as Condition
 from towpath.types.resource import Environment as Environment
 from towpath.types.resource import Resource as Resource
+from towpath.types.resource import StepResult as StepResult
 from towpath.types.serving import Access as Access
 from towpath.types.serving import AliasMove as AliasMove
 from towpath.types.serving import Collected as Collected

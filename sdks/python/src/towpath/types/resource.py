@@ -17,6 +17,16 @@ class Resource(Model):
     updated_at: datetime
 
 
+class StepResult(Model):
+    """What became of one smoke test or gate."""
+
+    name: str
+    outcome: str
+    message: str
+    fix: str | None
+    ms: int | None
+
+
 class Condition(Model):
     """One step of a resource's life: what is so, since when, and what to do when it is bad news."""
 
@@ -26,3 +36,4 @@ class Condition(Model):
     message: str | None
     fix: str | None
     changed_at: datetime | None
+    results: list[StepResult] | None

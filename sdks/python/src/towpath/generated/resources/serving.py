@@ -11,7 +11,9 @@ from towpath.transport import Response
 from towpath.types import (
     Deployment,
     DeploymentCheck,
+    DeploymentEvent,
     DeploymentLogs,
+    DeploymentRevision,
     Endpoint,
     EndpointHealth,
     Environment,
@@ -207,6 +209,45 @@ class Deployments(PlacedNoun[Deployment]):
         query = {"environment": environment, "replica": replica, "tail": tail}
         query |= {"since": since, "search": search, "follow": True}
         return self._reader.open("GET", self._at(ref, "logs"), query=query)
+
+    def revisions(self, ref: str, **query: Any) -> Pages[DeploymentRevision]:
+        """List what was declared, newest first; `environment` where the name is not enough."""
+        return self._listed(query, path=self._at(ref, "revisions"), kind=DeploymentRevision)
+
+    def revision(
+        self, ref: str, number: int, *, environment: Environment | None = None
+    ) -> DeploymentRevision:
+        """Return what was declared as one revision."""
+        query = {"environment": environment}
+        path = self._at(ref, "revisions", str(number))
+        return DeploymentRevision.of(*self._client.call("GET", path, query=query))
+
+    def roll_back(
+        self,
+        ref: str,
+        *,
+        to: int | None = None,
+        environment: Environment | None = None,
+        if_match: int | None = None,
+    ) -> Deployment:
+        """
+        Serve what an earlier revision served; by default the last that took traffic before.
+
+        Raises:
+            ConflictError: No earlier revision has taken traffic.
+        """
+        answer = self._client.call(
+            "POST",
+            self._at(ref, "rollback"),
+            body={} if to is None else {"to": to},
+            query={"environment": environment},
+            headers=matching(if_match),
+        )
+        return Deployment.of(*answer)
+
+    def events(self, ref: str, **query: Any) -> Pages[DeploymentEvent]:
+        """List every change of a condition or of the phase, oldest first."""
+        return self._listed(query, path=self._at(ref, "events"), kind=DeploymentEvent)
 
     def list(self, **query: Any) -> Pages[Deployment]:
         """List deployments; filters: `project`, `environment`."""

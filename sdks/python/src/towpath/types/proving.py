@@ -1,0 +1,61 @@
+"""What a deployment went through, and what suites found out about versions."""
+
+from datetime import datetime
+from typing import Any
+
+from towpath.model import Model
+from towpath.types.resource import Resource
+from towpath.types.serving import DeployedModel, DeployedRuntime
+
+
+class DeploymentRevision(Model):
+    """What was declared at one time."""
+
+    deployment: str
+    revision: int
+    model: DeployedModel
+    runtime: DeployedRuntime
+    replicas_wanted: int
+    manifest: dict[str, Any]
+    created_at: datetime
+    created_by: str
+    exposed_at: datetime | None
+    serving: bool
+    proved_by: int | None
+    note: str | None
+
+
+class DeploymentEvent(Model):
+    """One change of a condition, or of the phase (`type` is `Phase` then)."""
+
+    id: str
+    at: datetime
+    revision: int
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+class Metric(Model):
+    """A number, with the interval it lies in and the items it was taken over."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int | None
+
+
+class Evaluation(Resource):
+    """What a run of a suite found out about a version; never changed."""
+
+    model: str
+    version: int
+    digest: str
+    suite: str
+    suite_version: str
+    runtime: str | None
+    metrics: dict[str, Metric]
+    verdict: str | None
+    source: str
+    created_by: str
