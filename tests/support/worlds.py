@@ -42,6 +42,11 @@ class World:
         self.gateway = TrialGateway(self.db)
         self._reconciler()
 
+    async def restart(self) -> None:
+        """Let the control plane die and come back; model servers are left as they are."""
+        await self.machine.restart()
+        self._reconciler()
+
     def _reconciler(self) -> None:
         self.changed = asyncio.Event()
         self.machine.replicas.on_change(lambda _: self.changed.set())
@@ -106,8 +111,7 @@ class World:
         """Take every step that can be taken now."""
         for _ in range(100):
             if self.mode == "crash":
-                await self.machine.restart()
-                self._reconciler()
+                await self.restart()
             stepped = await self.reconciler.step(deployment_id)
             if self.mode == "twice":
                 stepped = await self.reconciler.step(deployment_id) or stepped

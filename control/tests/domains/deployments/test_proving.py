@@ -182,16 +182,16 @@ async def test_a_newer_revision_withdraws_the_tests_of_the_one_before(world: Wor
 @pytest.mark.parametrize(
     ("test", "at", "reason"),
     [
-        ({"request": {"inputs": [1], "model": "x"}}, "/request", "Invalid"),
-        ({"expect": {"jsonPath": {"outputs[": 1}}}, "/expect/jsonPath", "Invalid"),
+        ({"request": {"inputs": [1], "model": "x"}}, "/request", "ReadOnly"),
+        ({"expect": {"jsonPath": {"outputs[": 1}}}, "/expect/jsonPath", "InvalidJsonPath"),
         (
             {"expect": {"jsonPath": {"$.a": {"minimun": 1, "in": []}}}},
             "/expect/jsonPath",
-            "Invalid",
+            "InvalidRule",
         ),
-        ({"expect": {"jsonPath": {"$.a": {"matches": "("}}}}, "/expect/jsonPath", "Invalid"),
-        ({"expect": {"schema": {"type": "strin"}}}, "/expect/schema", "Invalid"),
-        ({"expect": {"maxLatency": "soon"}}, "/expect/maxLatency", "Invalid"),
+        ({"expect": {"jsonPath": {"$.a": {"matches": "("}}}}, "/expect/jsonPath", "InvalidRule"),
+        ({"expect": {"schema": {"type": "strin"}}}, "/expect/schema", "InvalidSchema"),
+        ({"expect": {"maxLatency": "soon"}}, "/expect/maxLatency", "InvalidDuration"),
         ({"operation": "chat"}, "/operation", "OperationNotServed"),
         ({"stream": True}, "/stream", "NoStream"),
         ({"expect": {"firstChunkWithin": "1s"}}, "/expect/firstChunkWithin", "NoStream"),

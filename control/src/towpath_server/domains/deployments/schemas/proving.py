@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from towpath_server.adapters.answers import paths
 from towpath_server.core import durations, suggest
 from towpath_server.domains.deployments.models.proving import Expectation, SmokeTest
+from towpath_server.domains.deployments.schemas.faults import Fault
 from towpath_server.domains.deployments.schemas.section import Section
 from towpath_server.domains.evaluations.models import Gate
 
@@ -41,9 +42,10 @@ class Expect(Section):
             try:
                 paths.compiled(path)
             except JSONPathError as error:
-                raise ValueError(
+                raise _wrong(
+                    "InvalidJsonPath",
                     f"has `{path[:80]}`, which is no JSON path: {str(error)[:200]}\n"
-                    "Write it as `$.outputs[0].label`."
+                    "Write it as `$.outputs[0].label`.",
                 ) from error
             _check_rule(path, rule)
         return value
@@ -54,12 +56,15 @@ class Expect(Section):
         if value is None:
             return None
         if len(json.dumps(value)) > _MAX_SCHEMA_BYTES:
-            raise ValueError("is larger than 32 KiB\nCheck the parts that matter by `jsonPath`.")
+            raise _wrong(
+                "TooLarge", "is larger than 32 KiB\nCheck the parts that matter by `jsonPath`."
+            )
         try:
             Draft202012Validator.check_schema(value)
         except SchemaError as error:
-            raise ValueError(
-                f"is no JSON schema: {error.message[:200]}\nWrite it as of draft 2020-12."
+            raise _wrong(
+                "InvalidSchema",
+                f"is no JSON schema: {error.message[:200]}\nWrite it as of draft 2020-12.",
             ) from error
         return value
 
@@ -72,7 +77,10 @@ class Expect(Section):
             good = False
         if not good:
             most = durations.from_ms(MAX_WAIT_MS)
-            raise ValueError(f"is no duration from 1ms to {most}\nWrite it as `500ms` or `2s`.")
+            raise _wrong(
+                "InvalidDuration",
+                f"is no duration from 1ms to {most}\nWrite it as `500ms` or `2s`.",
+            )
         return value
 
     def draft(self) -> Expectation:
@@ -100,13 +108,13 @@ class Test(Section):
     @classmethod
     def _small(cls, value: dict[str, Any]) -> dict[str, Any]:
         if len(json.dumps(value)) > MAX_REQUEST_BYTES:
-            raise ValueError("is larger than 64 KiB\nA smoke test takes one short example.")
+            raise _wrong("TooLarge", "is larger than 64 KiB\nA smoke test takes one short example.")
         for name, fix in (
             ("model", "Leave it out: tests call the version that is being deployed."),
             ("stream", "Write `stream: true` beside `request`."),
         ):
             if name in value:
-                raise ValueError(f"names `{name}`\n{fix}")
+                raise _wrong("ReadOnly", f"names `{name}`\n{fix}")
         return value
 
     def draft(self) -> SmokeTest:
@@ -129,8 +137,9 @@ class Evaluation(Section):
     @classmethod
     def _versioned(cls, value: str) -> str:
         if not _SUITE.fullmatch(value):
-            raise ValueError(
-                "does not name a suite and its version\nWrite it as `triage-golden@7`."
+            raise _wrong(
+                "InvalidSuite",
+                "does not name a suite and its version\nWrite it as `triage-golden@7`.",
             )
         return value
 
@@ -139,14 +148,19 @@ class Evaluation(Section):
         bounds = (self.minimum, self.maximum, self.baseline)
         bounded = any(bound is not None for bound in bounds)
         if bounded and self.metric is None:
-            raise ValueError("has a bound and no `metric`\nName the metric that it is a bound of.")
+            raise _wrong(
+                "InvalidGate", "has a bound and no `metric`\nName the metric that it is a bound of."
+            )
         if self.metric is not None and not bounded:
-            raise ValueError(
+            raise _wrong(
+                "InvalidGate",
                 "has a metric and no bound\nGive `minimum`, `maximum` or `baseline`, or leave "
-                "`metric` out: then the run's own verdict counts."
+                "`metric` out: then the run's own verdict counts.",
             )
         if self.max_regression is not None and self.baseline is None:
-            raise ValueError("has `maxRegression` and no `baseline`\nName the environment.")
+            raise _wrong(
+                "InvalidGate", "has `maxRegression` and no `baseline`\nName the environment."
+            )
         return self
 
     def draft(self) -> Gate:
@@ -173,6 +187,12 @@ class Gates(Section):
         return tuple(one.draft() for one in self.evaluations)
 
 
+def _wrong(reason: str, text: str) -> Fault:
+    """Make a fault of what goes on after the field's name, and of its fix on a second line."""
+    what, _, fix = text.partition("\n")
+    return Fault(what, fix, reason)
+
+
 def _check_rule(path: str, rule: Any) -> None:
     """
     Refuse a rule that could never be meant.
@@ -186,14 +206,22 @@ def _check_rule(path: str, rule: Any) -> None:
         if name not in paths.RULES:
             hint = suggest.did_you_mean(name, paths.RULES)
             listed = ", ".join(f"`{one}`" for one in paths.RULES)
-            raise ValueError(f"has `{path[:80]}` with `{name}`\n{hint or f'Use {listed}.'}")
+            raise _wrong(
+                "InvalidRule", f"has `{path[:80]}` with `{name}`\n{hint or f'Use {listed}.'}"
+            )
         if name == "in" and not isinstance(value, list):
-            raise ValueError(f"has `{path[:80]}` with `in` that is no list\nWrite `in: [a, b]`.")
+            raise _wrong(
+                "InvalidRule", f"has `{path[:80]}` with `in` that is no list\nWrite `in: [a, b]`."
+            )
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if name in {"minimum", "maximum"} and not number:
-            raise ValueError(f"has `{path[:80]}` and its `{name}` is no number\nWrite a number.")
+            raise _wrong(
+                "InvalidRule", f"has `{path[:80]}` and its `{name}` is no number\nWrite a number."
+            )
         if name == "exists" and not isinstance(value, bool):
-            raise ValueError(f"has `{path[:80]}` with `exists: {value}`\nWrite `true` or `false`.")
+            raise _wrong(
+                "InvalidRule", f"has `{path[:80]}` with `exists: {value}`\nWrite `true` or `false`."
+            )
         if name == "matches":
             _check_pattern(path, value)
 
@@ -202,7 +230,8 @@ def _check_pattern(path: str, value: Any) -> None:
     try:
         re.compile(value)
     except (re.error, TypeError, RecursionError) as error:
-        raise ValueError(
+        raise _wrong(
+            "InvalidRule",
             f"has `{path[:80]}` with a pattern that cannot be read: {error}\n"
-            "Write a regular expression in quotes."
+            "Write a regular expression in quotes.",
         ) from error
