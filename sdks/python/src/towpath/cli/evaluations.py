@@ -44,7 +44,7 @@ def list_(
 
 def found(one: Evaluation) -> str:
     """Write what was found out."""
-    parts = [f"{name} {metric.value:g}" for name, metric in one.metrics.items()]
+    parts = [f"{name} {metric['value']:g}" for name, metric in one.metrics.items()]
     return ", ".join([*([one.verdict] if one.verdict else []), *parts])
 
 

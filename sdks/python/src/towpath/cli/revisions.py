@@ -18,7 +18,7 @@ from towpath.cli.session import (
     session,
     watch_option,
 )
-from towpath.types import DeploymentRevision
+from towpath.types import DeploymentRevision, Environment
 
 _MISSING = object()
 
@@ -171,7 +171,7 @@ def rollback(
     current: Session,
     deployment: str,
     revision: int | None,
-    environment: str | None,
+    environment: Environment | None,
     as_json: bool,
 ) -> None:
     """Serve what an earlier revision served, with the very same content."""

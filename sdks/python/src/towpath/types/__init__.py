@@ -71,7 +71,6 @@ from towpath.types.policies import RaisedFinding as RaisedFinding
 from towpath.types.proving import DeploymentEvent as DeploymentEvent
 from towpath.types.proving import DeploymentRevision as DeploymentRevision
 from towpath.types.proving import Evaluation as Evaluation
-from towpath.types.proving import Metric as Metric
 from towpath.types.record import Actor as Actor
 from towpath.types.record import AuditEvent as AuditEvent
 from towpath.types.record import LoggedBody as LoggedBody

@@ -37,15 +37,6 @@ class DeploymentEvent(Model):
     message: str
 
 
-class Metric(Model):
-    """A number, with the interval it lies in and the items it was taken over."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int | None
-
-
 class Evaluation(Resource):
     """What a run of a suite found out about a version; never changed."""
 
@@ -55,7 +46,8 @@ class Evaluation(Resource):
     suite: str
     suite_version: str
     runtime: str | None
-    metrics: dict[str, Metric]
+    metrics: dict[str, dict[str, Any]]
+    """By name: `value`, `low`, `high` and `n`."""
     verdict: str | None
     source: str
     created_by: str

@@ -48,10 +48,10 @@ class Proving:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "Proving":
         """Read what `document` wrote."""
-        tests = (
-            SmokeTest(**{**test, "expect": Expectation(**test["expect"])})
-            for test in stored.get("tests", ())
-        )
+        given: list[dict[str, Any]] = [dict(test) for test in stored.get("tests", ())]
+        for test in given:
+            test["expect"] = Expectation(**test["expect"])
+        tests = (SmokeTest(**test) for test in given)
         return cls(tuple(tests), tuple(Gate(**gate) for gate in stored.get("gates", ())))
 
     def digest(self, workload: str) -> str:

@@ -15,7 +15,7 @@ _HEARTBEAT_MS = 15_000  # a node counts as gone after three
 
 
 class _Heart:
-    """Says that this machine is there."""
+    """Says that this machine is there, and lets go of what is kept no longer."""
 
     def __init__(self, db: Database, facilities: Facilities) -> None:
         self._db = db
@@ -29,6 +29,7 @@ class _Heart:
         capacity = await self._compute.capacity()
         async with self._db.write() as tx:
             await nodes.heartbeat(tx, capacity)
+            await deployments.forget_events(tx)
             self._next_ms = tx.now_ms + _HEARTBEAT_MS
         return False
 

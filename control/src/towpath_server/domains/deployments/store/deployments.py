@@ -358,7 +358,8 @@ def _revision(row: Any) -> Revision:
 
 def result(stored: Mapping[str, Any]) -> Result:
     """Read what became of one test or gate."""
-    return Result(**{**stored, "outcome": Outcome(stored["outcome"])})
+    fields: dict[str, Any] = {**stored, "outcome": Outcome(stored["outcome"])}
+    return Result(**fields)
 
 
 def _workload(stored: Mapping[str, Any]) -> Workload:
