@@ -36,6 +36,7 @@ WRITES = (
 PROCESSES = ("place", "remove")
 CALLS = ("post",)
 READS = {
+    "due",
     "known_replicas",
     "judged",
     "load",
@@ -46,7 +47,7 @@ READS = {
     "trial",
 }
 NOT_HERE = {"hold_trial"}  # only where no gateway answers; `test_proving.py` has it
-OTHER = {"forget_events"}  # the sweep of the log, which no deployment waits for
+OTHER = {"forget_events", "expire"}  # a sweep; and one that is a single transaction, as `delete` is
 TEST = {"name": "answers", "request": {"inputs": ["a"]}}
 TIMES = ("before", "after", "committed")
 
