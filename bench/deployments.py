@@ -6,6 +6,7 @@ what they are placed on is a stand-in for compute that says at once that a repli
 the loop and the database are measured and no model server.
 """
 
+# ruff: noqa: D102 (the stand-in is described where its protocol is)
 from __future__ import annotations
 
 import asyncio
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -33,7 +35,7 @@ from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.localhost.spec import Limits
 from towpath_server.api import create_app
 from towpath_server.core import log
-from towpath_server.core.clock import SystemClock
+from towpath_server.core.clock import FixedClock, SystemClock
 from towpath_server.core.config import ComputeSettings, LogSettings, Settings
 from towpath_server.core.secret import Secret
 from towpath_server.domains.deployments import reconcile
@@ -107,10 +109,14 @@ async def measure(folder: Path, count: int) -> dict[str, float]:
         async with db.write() as tx:
             await users.ensure_admin_key(tx, settings.admin_key)
         facilities = replace(Facilities.of(settings), servers=StandIn())
-        transport = httpx2.ASGITransport(create_app(db, settings))
+        transport = httpx2.ASGITransport(create_app(db, settings, facilities=facilities))
         async with httpx2.AsyncClient(transport=transport, base_url="http://bench.test") as http:
             world = World(
-                db, SystemClock(), Api(http, ADMIN_KEY), Machine(folder / "m", Limits()), facilities
+                db,
+                FixedClock(datetime.now(UTC)),
+                Api(http, ADMIN_KEY),
+                Machine(folder / "m", Limits()),
+                facilities,
             )
             await world.prepare()
             began = time.monotonic()
@@ -123,14 +129,13 @@ async def measure(folder: Path, count: int) -> dict[str, float]:
             return {
                 "deployments": count,
                 "declare_ms_each": declared / count * 1e3,
-                **await _loop(loop, db),
+                **await _loop(loop),
             }
 
 
-async def _loop(loop: ReconcileLoop, db: object) -> dict[str, float]:
+async def _loop(loop: ReconcileLoop) -> dict[str, float]:
     began = time.monotonic()
-    while not await loop.round():
-        await asyncio.sleep(0)
+    await loop.round()
     settled = time.monotonic() - began
     rounds = []
     for _ in range(ROUNDS):
