@@ -49,10 +49,22 @@ def test_domains_only_touch_each_others_face() -> None:
 
 
 def test_only_the_egress_client_calls_addresses_that_people_write_down() -> None:
-    """The others call the platform's own front door, and model servers that it started."""
+    """
+    The others call the platform's own front door, model servers that it started, and the bucket that
+    its settings name.
+    """
     may = {"adapters/egress.py", "adapters/gateway/client.py", "adapters/localhost/probe.py"}
     may |= {"adapters/localhost/relay.py"}  # to the server beside it, in a network of their own
-    ways = {"httpx2", "http.client", "urllib.request", "open_connection", "create_connection"}
+    may |= {"adapters/objectstore/bucket.py", "adapters/objectstore/s3.py"}
+    ways = {
+        "obstore",
+        "obstore.store",
+        "httpx2",
+        "http.client",
+        "urllib.request",
+        "open_connection",
+        "create_connection",
+    }
     found = {
         path.relative_to(SOURCE).as_posix()
         for path, tree in sources()
