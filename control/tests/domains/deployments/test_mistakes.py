@@ -85,7 +85,7 @@ class Place:
         async with self.db.read() as tx:
             for table in TABLES:
                 found[table] = (await tx.execute(text(f"select count(*) from {table}"))).scalar()
-        for environment in ("sandbox", "production"):
+        for environment in ("sandbox", "staging", "production"):
             state = await self.api.get(f"/quotas/care:{environment}/state")
             found[environment] = state["used"]
         return found

@@ -61,6 +61,8 @@ class MemoryRule:
     per_thread_bytes: int = 0
     factor: float = 1.0
     """Bytes in memory for each byte of the files."""
+    element_bytes: int = 0
+    """Bytes to which a server unpacks each parameter at least; 0: it computes what the file has."""
     context: str | None = None
     """Tokens of one slot."""
     slots: str | None = None

@@ -62,6 +62,7 @@ class _Memory(_Part):
     overhead_bytes: int = Field(ge=0, le=1 << 40)
     per_thread_bytes: int = Field(0, ge=0, le=1 << 40)
     factor: float = Field(1.0, ge=0, le=100)
+    element_bytes: int = Field(0, ge=0, le=64)
     context: str | None = None
     slots: str | None = None
     cache_mib: str | None = None

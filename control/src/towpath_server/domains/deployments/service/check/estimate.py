@@ -62,10 +62,11 @@ def estimate(rule: MemoryRule, facts: Mapping[str, Any], load: Load) -> Estimate
     Args:
         rule: What the runtime's description says of its memory.
         facts: Read from the files: `weights_bytes`, and for language models `layers`, `kv_heads`
-            and `head_dim`.
+            and `head_dim`; `parameters` where they are unpacked.
     """
+    unpacked = int(facts.get("parameters") or 0) * rule.element_bytes
     return Estimate(
-        weights=round(facts["weights_bytes"] * rule.factor),
+        weights=round(max(facts["weights_bytes"], unpacked) * rule.factor),
         context=context_bytes(facts, load),
         runtime=rule.overhead_bytes + rule.per_thread_bytes * load.threads + load.cache_bytes,
     )

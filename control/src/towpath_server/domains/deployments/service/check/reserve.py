@@ -48,7 +48,7 @@ def _estimate(inquiry: Inquiry, wanted: RuntimeDraft) -> None:
         if value is not None:
             numbers[name] = value
     inquiry.numbers = numbers
-    facts = {"weights_bytes": version.size_bytes}
+    facts = {"weights_bytes": version.size_bytes, **version.scanned.metadata}
     load = load_of(runtime.memory, numbers, inquiry.threads)
     inquiry.estimate = estimate(runtime.memory, facts, load)
 
