@@ -1,4 +1,4 @@
-"""Settings of where bytes lie, and of where models may be fetched from."""
+"""Settings of where bytes lie."""
 
 import ipaddress
 from pathlib import Path
@@ -70,42 +70,6 @@ class ArtifactSettings(BucketSettings):
         le=90 * 24 * 3600,
         description="How long bytes that nothing needs stay, and uploads that nobody goes on with.",
     )
-
-
-class HubSettings(BaseModel):
-    """A hub of models that speaks Hugging Face's protocol."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    endpoint: str = Field(
-        "https://huggingface.co",
-        pattern=r"^https?://[^/?#@]+/?$",
-        description="Address of the hub, or of a mirror of it.",
-    )
-    token: Secret | None = Field(None, description="Token that is sent to the hub.")
-    cache: Path | None = Field(
-        None,
-        description="Folder in which `huggingface_hub` keeps what it fetched (`HF_HUB_CACHE`); "
-        "what is there is taken from there.",
-    )
-    offline: bool = Field(default=False, description="Take from that folder alone.")
-
-
-class SourceSettings(BaseModel):
-    """Where models named by `s3:`, `hf:`, `oci:` and `https:` are fetched from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    s3: BucketSettings = Field(
-        default_factory=BucketSettings, description="The server of `s3:` URIs."
-    )
-    hf: HubSettings = Field(default_factory=HubSettings, description="The hub of `hf:` URIs.")
-    ca: Path | None = Field(
-        None,
-        description="Certificates (PEM) that are trusted for `https:`, `oci:` and `hf:` beside the "
-        "system's.",
-    )
-    parallel: int = Field(2, ge=1, le=32, description="Models that are fetched at a time.")
 
 
 def _here(url: str) -> bool:
