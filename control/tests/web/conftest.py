@@ -14,6 +14,8 @@ from platform_api import ADMIN_KEY, Api
 from towpath_server.api import create_app
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.config import Settings
+from towpath_server.core.folder import DataFolder
+from towpath_server.core.quota_settings import QuotaSettings, SandboxQuotaDefaults
 from towpath_server.core.secret import Secret
 from towpath_server.domains.users import service as users
 
@@ -40,7 +42,15 @@ async def world(
     if shared_engine == "postgresql":
         templates.postgres = request.getfixturevalue("postgresql")
     folder = tmp_path_factory.mktemp("world")
-    settings = Settings(data=folder, secret_key=SECRET_KEY, admin_key=Secret(ADMIN_KEY))
+    settings = Settings(
+        data=folder,
+        secret_key=SECRET_KEY,
+        admin_key=Secret(ADMIN_KEY),
+        # The tests of a module deploy far more than a team tries out.
+        quotas=QuotaSettings(sandbox=SandboxQuotaDefaults(replicas=None)),
+    )
+    for part in DataFolder.at(folder).parts():  # as the supervisor makes it
+        part.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         database = templates.database(shared_engine, folder / "control", shared_clock)
         db = await stack.enter_async_context(database)

@@ -15,7 +15,8 @@ class ApprovalCreate(In):
     kind: Annotated[str, Field(min_length=1, max_length=32, examples=["promotion"])]
     payload: dict[str, Any] = Field(
         description="What the kind takes; of a `promotion`: `deployment`, `environment`, `to` and "
-        "`overrides`, as `POST /deployments/{deployment}/promote` does."
+        "`overrides`, as `POST /deployments/{deployment}/promote` does; of a `quota`: what "
+        "`POST /quotas` takes."
     )
     reason: Text | None = Field(None, description="Why, for who decides.")
 

@@ -1,12 +1,18 @@
 """Routes of quotas."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
 from towpath_server.adapters import facilities
 from towpath_server.adapters.facilities import Facilities
+from towpath_server.core.access import Principal
+from towpath_server.core.db import Tx
 from towpath_server.core.errors import Forbidden, NotFound, RevisionConflict
+from towpath_server.domains.approvals import service as approvals
+from towpath_server.domains.approvals.models import Approval, Kind, Wish
+from towpath_server.domains.quotas import schemas
 from towpath_server.domains.quotas import service as quotas
 from towpath_server.domains.quotas.errors import QuotaSet
 from towpath_server.domains.quotas.schemas import (
@@ -79,3 +85,21 @@ async def update(
 async def delete(quota: Ref, caller: Caller, tx: WriteTx, if_match: IfMatch) -> None:
     """Delete a quota; the default of the settings holds again."""
     await quotas.delete(tx, caller, quota, if_match=if_match)
+
+
+async def _asked(
+    tx: Tx, caller: Principal, payload: Mapping[str, Any], _machine: Facilities
+) -> Wish:
+    found = schemas.asked(payload)
+    return await quotas.ask(
+        tx, caller, team=found.team, environment=found.environment, changes=found.wanted()
+    )
+
+
+async def _granted(
+    tx: Tx, caller: Principal, approval: Approval, machine: Facilities
+) -> Mapping[str, Any]:
+    return await quotas.grant(tx, caller, approval, machine.quotas)
+
+
+approvals.offer(Kind("quota", _asked, _granted, by_platform=True))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from towpath_server.core import quantity
+from towpath_server.core.errors import Finding, InvalidRequest
 from towpath_server.domains.quotas.models import Amounts, Draw, Holding, Quota, State
 from towpath_server.web.schemas import In, Out, Ref, Resource, at, at_or_none
 
@@ -58,6 +59,42 @@ class QuotaUpdate(_Amounts):
     def changes(self) -> dict[str, Any]:
         """Return what was sent, as `Amounts` has it."""
         return _read(super().changes())
+
+
+class QuotaRequest(_Amounts):
+    """What a team asks for in an environment; what is absent stays."""
+
+    team: Ref
+    environment: Environment
+
+    def wanted(self) -> dict[str, Any]:
+        """Return what was sent, as `Amounts` has it."""
+        given = super().changes()
+        return _read({name: given[name] for name in _Amounts.model_fields if name in given})
+
+
+def asked(payload: Mapping[str, Any]) -> QuotaRequest:
+    """
+    Read what a team asks for.
+
+    Raises:
+        InvalidRequest: It is no quota, or nothing is asked for; every finding is listed.
+    """
+    fix = "Give `team`, `environment` and some of `replicas`, `cpu`, `memory`, `gpus`."
+    try:
+        found = QuotaRequest.model_validate(dict(payload))
+    except ValidationError as error:
+        findings = [
+            Finding(
+                "#/payload" + "".join(f"/{part}" for part in entry["loc"]), f"{entry['msg']}.", fix
+            )
+            for entry in error.errors(include_url=False)
+        ]
+        raise InvalidRequest("The payload is no quota.", fix=fix, findings=findings) from error
+    if not found.wanted():
+        finding = Finding("#/payload/replicas", "Nothing is asked for.", fix, reason="Missing")
+        raise InvalidRequest("Nothing is asked for.", fix=fix, findings=[finding])
+    return found
 
 
 class AmountsOut(Out):

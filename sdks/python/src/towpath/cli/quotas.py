@@ -237,6 +237,50 @@ def set_(
 @command.command()
 @click.argument("team")
 @environment_option("sandbox")
+@click.option("--replicas", type=click.IntRange(0), help="Model servers.")
+@click.option("--cpu", metavar="N", help="CPUs, such as 16 or 1500m.")
+@click.option("--memory", metavar="N", help="Such as 64Gi.")
+@click.option(
+    "--gpu", "gpus", type=GpuType(), multiple=True, help="GPUs by class, such as h100-80gb=8."
+)
+@click.option("--reason", metavar="TEXT", help="Why, for those who run the platform.")
+@json_option
+@session
+def request(
+    current: Session,
+    team: str,
+    *,
+    environment: str,
+    gpus: tuple[tuple[str, int], ...],
+    reason: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """
+    Ask those who run the platform for what a team may reserve; what is not named stays.
+
+    towpath quotas request customer-care --environment production --gpu h100-80gb=8
+    """
+    wanted: dict[str, Any] = listing.changes(**given)
+    if not wanted and not gpus:
+        raise Misuse("nothing to ask for", fix=f"`towpath quotas request {team} --replicas 20`")
+    client = current.client()
+    if gpus:
+        present = client.quotas.list(team=team, environment=environment).first().items
+        wanted["gpus"] = {**((present[0].gpus if present else None) or {}), **dict(gpus)}
+    made = client.approvals.create(
+        kind="quota", payload={"team": team, "environment": environment, **wanted}, reason=reason
+    )
+    if as_json:
+        output.document(made.to_dict())
+        return
+    output.data(f"{made.summary}    {made.id}")
+    output.note(f"It waits for those who run the platform: `towpath approvals show {made.id}`")
+
+
+@command.command()
+@click.argument("team")
+@environment_option("sandbox")
 @json_option
 @session
 def unset(current: Session, team: str, environment: str, as_json: bool) -> None:

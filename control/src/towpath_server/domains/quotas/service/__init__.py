@@ -11,11 +11,14 @@ from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.core.quantity import milli, quantity
 from towpath_server.core.quota_settings import QuotaSettings
+from towpath_server.domains.approvals.errors import ApprovalClosed
+from towpath_server.domains.approvals.models import Approval
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.quotas import store
 from towpath_server.domains.quotas.errors import QuotaSet
 from towpath_server.domains.quotas.models import Amounts, Quota, State
 from towpath_server.domains.quotas.service import holdings
+from towpath_server.domains.quotas.service.asking import ask as ask
 from towpath_server.domains.quotas.service.holdings import may_see as may_see
 from towpath_server.domains.quotas.service.holdings import source as source
 from towpath_server.domains.quotas.service.holdings import taken as taken
@@ -125,6 +128,29 @@ async def update(
     changed = replace(quota, amounts=amounts, revision=quota.revision + 1, updated_at_ms=tx.now_ms)
     await _note(tx, caller, changed, "updated")
     return changed
+
+
+async def grant(
+    tx: Tx, caller: Principal, approval: Approval, defaults: QuotaSettings
+) -> Mapping[str, Any]:
+    """
+    Give what was asked for and agreed to; what was not asked for stays.
+
+    Raises:
+        Forbidden: The caller is not the platform.
+        ApprovalClosed: The quota has changed since it was asked for.
+    """
+    asked = approval.payload
+    team, environment, changes = asked["team"], asked["environment"], asked["changes"]
+    quota = await store.of(tx, team, environment)
+    if (quota.revision if quota else 0) != asked["revision"]:
+        raise ApprovalClosed(approval.summary, "void", "the quota has changed since")
+    if quota is not None:
+        made = await update(tx, caller, quota.id, changes=changes, if_match=None)
+    else:
+        amounts = replace(_default(defaults, environment), **changes)
+        made = await create(tx, caller, team=team, environment=environment, amounts=amounts)
+    return {"quota": made.id, "revision": made.revision}
 
 
 async def delete(tx: Tx, caller: Principal, ref: str, *, if_match: int | None) -> None:
