@@ -111,8 +111,11 @@ class ModelVersion:
     @property
     def example(self) -> Mapping[str, Any] | None:
         """Return the request that the card shows; none when it shows none."""
-        text = example_text(self.card or "")
-        return json.loads(text) if text is not None else None
+        try:
+            found = json.loads(example_text(self.card or "") or "null")
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
 
     @property
     def size_bytes(self) -> int:
@@ -143,5 +146,5 @@ def example_text(card: str) -> str | None:
             wanted = under and bare[3:].strip().lower() == "json"
             found = [] if wanted else None
         elif bare.startswith("#"):
-            under = bare.lstrip("#").strip().lower() == "example"
+            under = bare.strip("# \t").lower() in {"example", "examples"}
     return None

@@ -1,7 +1,5 @@
 """Can what is asked before traffic be asked at all: smoke tests, and the card's example."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,10 +17,6 @@ _BY_FIELD = {
     "input": "embeddings",
 }
 _STREAMS = ("chat", "completions")
-_CARD_BYTES = 64 << 10
-_EXAMPLE = re.compile(r"^#{1,6}[ \t]+examples?[ \t]*#*[ \t]*$", re.IGNORECASE | re.MULTILINE)
-_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
-_FENCE = re.compile(r"^```json[ \t]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def tests(inquiry: Inquiry) -> tuple[SmokeTest, ...]:
@@ -78,7 +72,7 @@ def _operation(request: Mapping[str, Any], runtime: Runtime) -> str:
 
 def _of_card(inquiry: Inquiry, runtime: Runtime) -> tuple[SmokeTest, ...]:
     """Make a test of the JSON below "Example" in the model's card, where the runtime takes it."""
-    request = example(inquiry.version.card) if inquiry.version else None
+    request = inquiry.version.example if inquiry.version else None
     if request is None:
         return ()
     stream = request.get("stream") is True
@@ -87,18 +81,3 @@ def _of_card(inquiry: Inquiry, runtime: Runtime) -> tuple[SmokeTest, ...]:
     if operation not in runtime.operations or (stream and operation not in _STREAMS):
         return ()
     return (SmokeTest(CARD_TEST, request, operation, stream),)
-
-
-def example(card: str | None) -> dict[str, Any] | None:
-    """Return the first JSON object below the heading "Example" of a card."""
-    heading = _EXAMPLE.search((card or "")[:_CARD_BYTES])
-    if card is None or heading is None:
-        return None
-    below = card[heading.end() : _CARD_BYTES]
-    following = _HEADING.search(below)
-    fence = _FENCE.search(below[: following.start()] if following else below)
-    try:
-        found = json.loads(fence.group(1)) if fence else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
