@@ -119,6 +119,7 @@ async def measure(folder: Path, count: int) -> dict[str, float]:
                 facilities,
             )
             await world.prepare()
+            await world.api.create("/quotas", team="care", environment="sandbox", replicas=count)
             began = time.monotonic()
             for number in range(count):
                 manifest = world.manifest()
