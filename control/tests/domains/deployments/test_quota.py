@@ -48,7 +48,10 @@ async def test_replicas_beyond_the_quota_are_refused_with_what_fits_and_who_hold
     assert found[REPLICAS]["message"] == (
         "4 replicas, and care has 3 of 5 free in sandbox (2 held by `triage`)."
     )
-    assert found[REPLICAS]["fix"].startswith("Use `maxReplicas: 3`, or ask")
+    assert found[REPLICAS]["fix"] == (
+        "Use `maxReplicas: 3`, or ask for more: "
+        "`towpath quotas request care --environment sandbox --replicas 6`."
+    )
     await world.deploy(named(world, "second", scaling=scaled(3)))
     assert (await state(world))["free"]["replicas"] == 0
 

@@ -94,18 +94,28 @@ def _refuse(inquiry: Inquiry, room: _Room, what: str, one: Draw, fitting: int) -
     path = _PATHS.get(what, GPUS)
     if replicas > 1 and fitting:
         path = _PATHS[REPLICAS]
-    inquiry.add(path, "QuotaExceeded", message, _fix(room, what, replicas, fitting))
+    inquiry.add(
+        path, "QuotaExceeded", message, _fix(room, what, one.of(what) * replicas, fitting, replicas)
+    )
 
 
-def _fix(room: _Room, what: str, replicas: int, fitting: int) -> str:
-    see = f"`towpath quotas show {room.team} --environment {room.environment}`"
-    more = f"ask those who run the platform for more; {see} says who holds what"
+def _fix(room: _Room, what: str, needed: int, fitting: int, replicas: int) -> str:
+    more = f"ask for more: `towpath quotas request {room.team} --environment {room.environment} "
+    more += f"{_option(what, held(room.others, what) + needed)}`"
     if fitting and replicas > 1:
         return f"Use `maxReplicas: {fitting}`, or {more}."
     most = room.amounts.most(what) or 0
     if most and what != REPLICAS and not room.others:
         return f"Ask for at most {_amount(what, most)}, or {more}."
     return f"Delete one that is not needed, or {more}." if room.others else f"A{more[1:]}."
+
+
+def _option(what: str, value: int) -> str:
+    if what == REPLICAS:
+        return f"--replicas {value}"
+    if what == CPU:
+        return f"--cpu {quantity.from_milli(value)}"
+    return f"--memory {quantity.above(value)}" if what == MEMORY else f"--gpu {what}={value}"
 
 
 def _holders(room: _Room, what: str) -> str:
