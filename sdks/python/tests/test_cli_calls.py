@@ -70,7 +70,7 @@ smollm2               text    4,096  0.02 €  0.08 €  demo/quickstart
 """,
             """\
 
-Next: `towpath chat smollm2 "…"`, or in a program: `towpath connect`
+Next: `towpath chat smollm2 "…"`, or in a program: `towpath connect`; to deploy: `towpath models registered`
 """,
         )
     )

@@ -41,7 +41,7 @@ COMMANDS = {
     "providers": ("providers", "Show and change vendors' APIs outside."),
     "requests": ("requests", "Show the log of requests."),
     "usage": ("usage", "Show requests, tokens and cost."),
-    "quotas": ("quotas", "Show how much there is of everything; set what teams may reserve."),
+    "quotas": ("quotas", "Show limits, budgets and capacity; set what teams may reserve."),
     "policies": ("policies", "Show, set and test the rules for what may be deployed."),
     "limits": ("limits", "Show and change how much may be asked for at a time."),
     "budgets": ("budgets", "Show and change how much may be used in a period."),
