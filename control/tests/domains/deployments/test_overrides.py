@@ -69,9 +69,13 @@ def test_objects_are_merged_lists_replaced_and_null_takes_away() -> None:
     [
         ({"skaling": {}}, "/skaling", "UnknownField"),
         ({"scaling": {"minReplikas": 2}}, "/scaling/minReplikas", "UnknownField"),
-        ({"scaling": {"minReplicas": "two"}}, "/scaling/minReplicas", "Invalid"),
-        ({"scaling": {"maxReplicas": 3}}, "/scaling/maxReplicas", "Invalid"),
-        ({"resources": {"requests": {"memory": "much"}}}, "/resources/requests/memory", "Invalid"),
+        ({"scaling": {"minReplicas": "two"}}, "/scaling/minReplicas", "WrongType"),
+        ({"scaling": {"maxReplicas": 3}}, "/scaling/maxReplicas", "NotSupportedYet"),
+        (
+            {"resources": {"requests": {"memory": "much"}}},
+            "/resources/requests/memory",
+            "InvalidQuantity",
+        ),
         ({"model": {"uri": "models:/triage/2"}}, "/model", "NotOverridable"),
         ({"runtime": {"name": "onnx"}}, "/runtime/name", "NotOverridable"),
         ({"overrides": {}}, "/overrides", "UnknownField"),

@@ -184,7 +184,7 @@ async def test_an_endpoint_cannot_fall_back_to_itself_but_in_a_circle(api: Api) 
 
     await api.call("PATCH", "/endpoints/spare", {"fallback": [{"endpoint": "chat"}]}, status=200)
 
-    assert "to itself" in itself["#/fallback/0/endpoint"]["detail"]
+    assert "to itself" in itself["#/fallback/0/endpoint"]["message"]
 
 
 async def test_an_endpoint_that_others_fall_back_to_stays(api: Api) -> None:
