@@ -15,6 +15,7 @@ from towpath_server.core.db import Database
 from towpath_server.core.errors import TowpathError
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.models import (
+    Phase,
     Replica,
     ReplicaState,
     Revision,
@@ -24,6 +25,8 @@ from towpath_server.domains.deployments.reconcile import conditions, launch
 from towpath_server.domains.deployments.reconcile.fetch import Fetches
 from towpath_server.domains.evaluations.models import Judgement, Outcome
 from towpath_server.domains.runtimes import service as runtimes
+
+_PAGE = 100  # deployments that are read at once
 
 
 class Reconciler:
@@ -37,11 +40,35 @@ class Reconciler:
         self._placed: dict[str, str] = {}
         """Workload that each replica was placed with by this program."""
         self._owners: dict[str, str] = {}
+        self._settled: dict[str, View] = {}
+        """Deployments as they were when a step found nothing to do."""
 
     async def pending(self) -> Sequence[str]:
-        """Return every deployment."""
+        """Return every deployment, but those that are as they were when nothing was left to do."""
         async with self._db.read() as tx:
-            return await deployments.pending(tx)
+            ids = await deployments.pending(tx)
+        due = []
+        for first in range(0, len(ids), _PAGE):
+            page = ids[first : first + _PAGE]
+            async with self._db.read() as tx:
+                views = {view.deployment.id: view for view in await deployments.loads(tx, page)}
+            due += [id_ for id_ in page if id_ not in views or not self._at_rest(views[id_])]
+        for gone in self._settled.keys() - set(ids):
+            del self._settled[gone]
+        return due
+
+    def _at_rest(self, view: View) -> bool:
+        """Tell whether a step would find what the last one found: ready, and all of it running."""
+        known = (
+            view.deployment.phase is Phase.READY and self._settled.get(view.deployment.id) == view
+        )
+        return known and all(
+            replica.id in self._placed
+            and not replica.retiring
+            and (seen := self._compute.observe(replica.id)) is not None
+            and _observed(replica, seen) == replica
+            for replica in view.replicas
+        )
 
     async def moving(self) -> Sequence[str]:
         """Return those that are not as they should be, or were not when they were looked at."""
@@ -74,6 +101,7 @@ class Reconciler:
         for take in takes:
             if await take():
                 return True
+        self._settled[deployment_id] = view
         return False
 
     async def stray(self) -> Sequence[str]:

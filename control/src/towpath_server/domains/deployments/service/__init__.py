@@ -31,6 +31,7 @@ from towpath_server.domains.deployments.service.promote import promote_approved 
 from towpath_server.domains.deployments.service.read import get as get
 from towpath_server.domains.deployments.service.read import list as list  # noqa: A004
 from towpath_server.domains.deployments.service.read import load as load
+from towpath_server.domains.deployments.service.read import loads as loads
 from towpath_server.domains.deployments.service.read import moving as moving
 from towpath_server.domains.deployments.service.read import pending as pending
 from towpath_server.domains.deployments.service.read import was_ready as was_ready
@@ -88,6 +89,7 @@ __all__ = [
     "known_replicas",
     "list",
     "load",
+    "loads",
     "moving",
     "open_trial",
     "open_trials",

@@ -89,6 +89,11 @@ async def load(tx: Tx, deployment_id: str) -> View | None:
     return (await _views(tx, found))[0] if found else None
 
 
+async def loads(tx: Tx, deployment_ids: Sequence[str]) -> Sequence[View]:
+    """Return deployments with all that belongs to them, whoever asks; those that are there."""
+    return await _views(tx, await store.rows(tx, wanted=deployment_ids))
+
+
 async def pending(tx: Tx) -> Sequence[str]:
     """Return the ids of every deployment, which the loop looks at."""
     return await store.all_ids(tx)
