@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from machines import SERVER, Machine, alive, kill, spec
@@ -14,6 +15,10 @@ from towpath_server.adapters.compute import Listen, Probe, State
 from towpath_server.adapters.localhost import probe, state
 from towpath_server.adapters.localhost.process import Process, start_of
 from towpath_server.adapters.localhost.spec import Backoff
+
+
+def _there(path: str) -> bool:
+    return Path(path).exists()
 
 
 async def _environment(address: str) -> dict[str, str]:
@@ -279,11 +284,14 @@ async def test_an_orphan_that_was_never_noted_is_ended_at_start(machine: Machine
     await machine.replicas.place(spec())
     first = await machine.until(lambda o: o.state is State.READY)
     await machine.replicas.detach()
+    noted = state.load(machine.folder.replicas / "rep_1")
     state.forget(machine.folder.replicas / "rep_1")
 
     await machine.restart()
 
     assert not alive(first.pid or 0)
+    assert noted is not None
+    assert [group for group in noted.groups if _there(group)] == []
 
 
 async def test_the_log_is_bounded_while_the_server_goes_on_writing(machine: Machine) -> None:

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -272,6 +272,12 @@ class Isolator:
             "devices": [],
             "links": [],
         }
+
+    def sweep(self, known: Collection[str]) -> None:
+        """Remove the control groups of replicas that are not known: a crash left them."""
+        for parent in set(self._groups.parents.values()) if self._groups else ():
+            left = [group for group in parent.iterdir() if group.is_dir()]
+            cgroups.remove([str(group) for group in left if group.name not in known])
 
     def _make_groups(self, spec: ReplicaSpec) -> list[str]:
         if self._groups is None:

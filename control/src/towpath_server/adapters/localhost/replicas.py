@@ -76,6 +76,7 @@ class LocalReplicas:
                 process.close()
                 state.forget(folder)
         await self._end_orphans()
+        await asyncio.to_thread(self._isolator.sweep, set(self._parked))
         return sorted(self._parked)
 
     def on_change(self, listener: Callable[[str], None]) -> None:
