@@ -107,6 +107,9 @@ async def _(world: World) -> Call:
     return Call(await _block(world))
 
 
+ROOM = 10_000  # what other examples deploy to staging is never ended
+
+
 async def _quotas(world: World) -> list[Any]:
     """A team has one per environment."""
     found: Any = await world.api.get(f"/quotas?team={world.teams['alpha']}&environment=staging")
@@ -117,7 +120,7 @@ async def _quota(world: World) -> str:
     found = await _quotas(world)
     made: Any = found[0] if found else None
     if made is None:
-        body = {"team": world.teams["alpha"], "environment": "staging", "replicas": 4}
+        body = {"team": world.teams["alpha"], "environment": "staging", "replicas": ROOM}
         made = await world.api.create("/quotas", **body)
     return f"/quotas/{made['id']}"
 
@@ -128,7 +131,7 @@ async def _(world: World) -> Call:
         await world.api.call("DELETE", f"/quotas/{one['id']}", status=204)
     cpu = world.name("cpu").removeprefix("cpu-")
     body = {"team": world.teams["alpha"], "environment": "staging", "cpu": cpu, "memory": "64Gi"}
-    return Call("/quotas", {**body, "replicas": 4, "gpus": {"h100-80gb": 8}})
+    return Call("/quotas", {**body, "replicas": ROOM, "gpus": {"h100-80gb": 8}})
 
 
 @example("GET", "/quotas")
@@ -148,7 +151,7 @@ async def _(world: World) -> Call:
 
 @example("PATCH", "/quotas/{quota}")
 async def _(world: World) -> Call:
-    return Call(await _quota(world), {"replicas": 6, "gpus": None})
+    return Call(await _quota(world), {"replicas": ROOM + 1, "gpus": None})
 
 
 @example("DELETE", "/quotas/{quota}")

@@ -116,9 +116,6 @@ async def build(api: Api, db: Database | None = None) -> World:
     world.project = (await api.create("/projects", team="alpha", name="one"))["id"]
     await api.create("/projects", team="alpha", name="two")
     await api.create("/projects", team="beta", name="one")
-    # Tests deploy for every actor, and what they deploy is never ended.
-    roomy = {"environment": "sandbox", "replicas": 10_000}
-    await api.create("/quotas", team="alpha", **roomy)
     for role in ("viewer", "developer", "admin"):
         for team in ("alpha", "beta"):
             await _person(world, f"{team} {role}", team=team, role=role)

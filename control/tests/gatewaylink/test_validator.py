@@ -187,4 +187,4 @@ def test_a_refusal_names_the_field_it_is_about(reason, pointer):
     (found,) = findings(reason)
 
     assert found.path == pointer
-    assert found.detail.endswith(".")
+    assert found.message.endswith(".")

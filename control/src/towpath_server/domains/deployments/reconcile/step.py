@@ -5,6 +5,7 @@ Desired and observed state are compared anew each time; what a step does may be 
 crash between any two leaves what the next look completes.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from towpath_server.domains.evaluations.models import Judgement, Outcome
 from towpath_server.domains.runtimes import service as runtimes
 
 _PAGE = 100  # deployments that are read at once
+# A step also says that the files are needed: the cache keeps them twice as long after that.
+_REST_S = 300
 
 
 class Reconciler:
@@ -40,8 +43,8 @@ class Reconciler:
         self._placed: dict[str, str] = {}
         """Workload that each replica was placed with by this program."""
         self._owners: dict[str, str] = {}
-        self._settled: dict[str, View] = {}
-        """Deployments as they were when a step found nothing to do."""
+        self._settled: dict[str, tuple[View, float]] = {}
+        """Deployments as they were when a step found nothing to do, and when that was."""
 
     async def pending(self) -> Sequence[str]:
         """Return every deployment, but those that are as they were when nothing was left to do."""
@@ -59,15 +62,19 @@ class Reconciler:
 
     def _at_rest(self, view: View) -> bool:
         """Tell whether a step would find what the last one found: ready, and all of it running."""
-        known = (
-            view.deployment.phase is Phase.READY and self._settled.get(view.deployment.id) == view
-        )
-        return known and all(
-            replica.id in self._placed
-            and not replica.retiring
-            and (seen := self._compute.observe(replica.id)) is not None
-            and _observed(replica, seen) == replica
-            for replica in view.replicas
+        settled, since = self._settled.get(view.deployment.id, (None, 0.0))
+        known = view.deployment.phase is Phase.READY and settled == view
+        lately = time.monotonic() - since < _REST_S
+        return (
+            known
+            and lately
+            and all(
+                replica.id in self._placed
+                and not replica.retiring
+                and (seen := self._compute.observe(replica.id)) is not None
+                and _observed(replica, seen) == replica
+                for replica in view.replicas
+            )
         )
 
     async def moving(self) -> Sequence[str]:
@@ -101,7 +108,7 @@ class Reconciler:
         for take in takes:
             if await take():
                 return True
-        self._settled[deployment_id] = view
+        self._settled[deployment_id] = (view, time.monotonic())
         return False
 
     async def stray(self) -> Sequence[str]:
