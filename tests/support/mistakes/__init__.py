@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
-FILES = ("schema", "model", "runtime", "resources", "quota", "access")
+FILES = ("schema", "model", "runtime", "resources", "quota", "access", "proving", "overrides")
 ANYTHING = "…"  # in a fix: what differs from machine to machine
 
 
