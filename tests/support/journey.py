@@ -50,7 +50,11 @@ class Journey:
         document = {
             "apiVersion": "towpath.dev/v1alpha1",
             "kind": "ModelDeployment",
-            "metadata": {"name": name, "project": "care/mood"},
+            "metadata": {
+                "name": name,
+                "project": "care/mood",
+                "annotations": {"licence": "MIT"},  # production asks for one
+            },
             "spec": {
                 "model": {"uri": "file:./model", "format": "onnx"},
                 "runtime": {"name": "onnx"},
