@@ -272,6 +272,41 @@ async def test_a_result_of_another_content_does_not_count(world: World) -> None:
     assert condition(done, "Evaluated")["reason"] == "Missing"
 
 
+@pytest.mark.parametrize(
+    ("metric", "reason", "words"),
+    [
+        ({"value": 0.895, "low": 0.885, "high": 0.905, "n": 5_000}, "Passed", "in staging"),
+        (
+            {"value": 0.80, "low": 0.79, "high": 0.81, "n": 5_000},
+            "Failed",
+            "worse by 0.1, and 0.02",
+        ),
+        ({"value": 0.87, "low": 0.85, "high": 0.89, "n": 900}, "Inconclusive", "0.03 ± 0.022"),
+    ],
+)
+async def test_a_gate_compares_with_what_serves_in_another_environment(
+    world: World, metric: Any, reason: str, words: str
+) -> None:
+    world.shown = lambda id_: world.api.get(f"/deployments/{id_}")
+    await _record(world, 1, value=0.90, low=0.89, high=0.91, n=5_000)
+    staged = await world.api.call(
+        "POST", "/deployments?environment=staging", world.manifest(), status=201
+    )
+    await world.until(staged.json()["id"], _ready)
+    await world.version("weights of the second version")
+    await _record(world, 2, **metric)
+    gate = {"suite": "triage-golden@7", "metric": "accuracy"}
+    against = {"baseline": "staging", "maxRegression": 0.02}
+
+    made = await world.deploy(
+        model={"uri": "models:/triage/2"}, gates={"evaluations": [{**gate, **against}]}
+    )
+    done = await world.until(made["id"], _over)
+
+    evaluated = condition(done, "Evaluated")
+    assert (evaluated["reason"], words in evaluated["message"]) == (reason, True)
+
+
 async def test_a_refused_gate_is_refused_as_a_mistake_of_the_manifest(world: World) -> None:
     gates = [
         {"suite": "golden"},
