@@ -40,6 +40,7 @@ READS = {
     "known_replicas",
     "judged",
     "load",
+    "loads",
     "moving",
     "open_trials",
     "pending",
