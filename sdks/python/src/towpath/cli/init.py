@@ -1,11 +1,10 @@
 """`towpath init PATH`: write the manifest for a model that lies here."""
 
-import re
 from pathlib import Path
 
 import click
 
-from towpath.cli import modelfile, output
+from towpath.cli import formats, modelfile, output
 from towpath.cli.modelfile import Found
 from towpath.cli.session import Session, session
 from towpath.errors import ConfigurationError, TowpathError
@@ -53,7 +52,9 @@ def command(
         raise ConfigurationError(
             f"{target} is there already", fix="name another file with `-o`, or add `--force`"
         )
-    text = schema_line(current) + manifest(found, name or named(found.path), project, target)
+    text = schema_line(current) + manifest(
+        found, name or formats.model_name(found.path) or "model", project, target
+    )
     target.write_text(text, encoding="utf-8")
     output.note(f"Wrote {target}: {found.summary}, {output.bytes_size(found.size)}.")
     if found.format not in _RUNTIMES:
@@ -68,13 +69,6 @@ def schema_line(current: Session) -> str:
     except TowpathError:
         return ""
     return f"# yaml-language-server: $schema={address}/api/v1/schemas/model-deployment.json\n"
-
-
-def named(path: Path) -> str:
-    """Make a name of a file's name."""
-    stem = path.resolve().name if path.is_dir() else path.stem
-    found = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:63].strip("-")
-    return found or "model"
 
 
 def manifest(found: Found, name: str, project: str | None, target: Path) -> str:
