@@ -33,6 +33,7 @@ from towpath_server.core.errors import Finding, InvalidRequest, Kind, TowpathErr
 from towpath_server.core.quota_settings import QuotaSettings
 from towpath_server.core.seal import MIN_KEY_LENGTH
 from towpath_server.core.secret import Secret
+from towpath_server.core.source_settings import SourceSettings
 from towpath_server.core.storage import ArtifactSettings
 from towpath_server.core.urls import engine_url
 
@@ -292,6 +293,9 @@ class Settings(BaseSettings):
     )
     compute: ComputeSettings = Field(
         default_factory=ComputeSettings, description="Model servers on this machine."
+    )
+    sources: SourceSettings = Field(
+        default_factory=SourceSettings, description="Where models are read from."
     )
 
     quotas: QuotaSettings = Field(
