@@ -23,21 +23,30 @@ def everything(api: httpx2.Client) -> list[dict[str, Any]]:
 
 
 def of_calls(api: httpx2.Client, calls: Sequence[Call]) -> dict[str, list[dict[str, Any]]]:
-    """Wait until every call that was answered is in the log; return the records of each call."""
+    """
+    Wait until every call that was answered is in the log; return the records of each call.
+
+    As long as records come, there is no hurry: how many wait after an outage depends on the load.
+    """
     answered = {call.id for call in calls if call.status is not None}
-    records: list[dict[str, Any]] = []
+    records = everything(api)
+    while missing := len(answered - _ids(records)):
 
-    def all_there() -> bool:
-        nonlocal records
-        records = everything(api)
-        return answered <= {record["client_request_id"] for record in records}
+        def fewer_missing(missing: int = missing) -> bool:
+            nonlocal records
+            records = everything(api)
+            return len(answered - _ids(records)) < missing
 
-    eventually(all_there, "record of every answered call", within_s=60)
+        eventually(fewer_missing, f"record of any of {missing} answered calls", within_s=60)
     found: dict[str, list[dict[str, Any]]] = {call.id: [] for call in calls}
     for record in records:
         if record["client_request_id"] in found:
             found[record["client_request_id"]].append(record)
     return found
+
+
+def _ids(records: Sequence[dict[str, Any]]) -> set[str]:
+    return {record["client_request_id"] for record in records}
 
 
 def endings(records: dict[str, list[dict[str, Any]]], calls: Sequence[Call]) -> Counter[str]:
