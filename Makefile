@@ -59,6 +59,12 @@ bench-artifacts: ## Move a large file to a bucket and back, beside rclone
 	@python3 tools/setup.py --testing --measuring
 	@$(PY) bench/artifacts.py
 
+.PHONY: bench-deployments
+bench-deployments: ## Time a deployment until it is Ready, and what 500 of them cost
+	@python3 tools/setup.py --testing
+	@$(PY) bench/deploying.py
+	@$(PY) bench/deployments.py
+
 .PHONY: profile
 profile: ## Count what a call costs the gateway in instructions and allocations
 	@python3 tools/setup.py --testing --measuring

@@ -20,7 +20,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from run import RESULTS, machine
+from kept import keep
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "support"))
@@ -104,7 +104,7 @@ def main() -> int:
     reader.add_argument("--turns", type=int, default=3)
     options = reader.parse_args()
     rows: list[dict[str, float | str]] = []
-    with seaweed.server() as server, tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "source"
         with source.open("wb") as file:
             for _ in range(options.mib):
@@ -113,10 +113,11 @@ def main() -> int:
             for name in ("towpath", "rclone"):
                 folder = Path(place) / f"{name}-{turn}"
                 folder.mkdir()
-                if name == "towpath":
-                    took = asyncio.run(ours(server, source, folder))
-                else:
-                    took = rclone(server, source, folder)
+                with seaweed.server() as server:  # a new one: it keeps the room of what was deleted
+                    if name == "towpath":
+                        took = asyncio.run(ours(server, source, folder))
+                    else:
+                        took = rclone(server, source, folder)
                 rows.append({"who": name, **{way: round(took[way], 3) for way in took}})
                 print(json.dumps(rows[-1]), flush=True)
                 subprocess.run(["rm", "-r", str(folder)], check=True)
@@ -128,10 +129,7 @@ def main() -> int:
         for name in ("towpath", "rclone")
         for way in ("push", "pull")
     }
-    result = {"machine": machine(), "mib": options.mib, "mib_per_s": medians, "rows": rows}
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"artifacts-{time.strftime('%Y-%m-%d')}.json"
-    path.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    keep("artifacts", {"mib": options.mib, "mib_per_s": medians, "rows": rows})
     print(", ".join(f"{what} {speed} MiB/s" for what, speed in medians.items()))
     return 0
 

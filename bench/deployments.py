@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 from gateways import ROOT
+from kept import keep
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
@@ -160,7 +161,7 @@ async def _loop(loop: ReconcileLoop) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures as JSON."""
+    """Measure, print and keep it."""
     log.configure(LogSettings(level="error"))
     count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
     with tempfile.TemporaryDirectory() as name:
@@ -169,7 +170,9 @@ def main() -> None:
         (folder / "templates").mkdir()
         (folder / "runtimes" / "tiny.yaml").write_text(json.dumps(_RUNTIME))
         found = asyncio.run(measure(folder, count))
-    print(json.dumps({key: round(value, 2) for key, value in found.items()}, indent=1))
+    report = {key: round(value, 2) for key, value in found.items()}
+    print(json.dumps(report, indent=1))
+    keep("deployments", report)
 
 
 _RUNTIME = {

@@ -14,12 +14,11 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 from gateways import GATEWAYS, ROOT, Gateway, Place
+from kept import keep
 from rig import build_tools, rig, upstream
-from run import RESULTS, machine
 
 WARM = 300
 CALLS = 2_000
@@ -113,10 +112,7 @@ def main() -> int:
     build_tools()
     with tempfile.TemporaryDirectory(prefix="profile-") as folder:
         found = figures(counted(options.body, Path(folder)))
-    row = {"machine": machine(), "body": options.body, "calls": CALLS, **found}
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    file = RESULTS / f"profile-{options.body}-{time.strftime('%Y-%m-%d')}.json"
-    file.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+    keep(f"profile-{options.body}", {"body": options.body, "calls": CALLS, **found})
     print(json.dumps(found, indent=1))
     return 0
 

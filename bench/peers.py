@@ -14,9 +14,10 @@ import sys
 import time
 
 from gateways import GATEWAYS, ROOT, Gateway, Place, nginx
+from kept import RESULTS, machine
 from report import peers
 from rig import Rig, build_tools, free_port, memory_mb, rig, upstream
-from run import RESULTS, beside, machine, same_core, streams
+from run import beside, same_core, streams
 
 HOMES = ROOT / ".build" / "peers"
 LOCKS = ROOT / "bench" / "locks"

@@ -10,22 +10,19 @@ import argparse
 import concurrent.futures
 import contextlib
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import ingest
 import shipping
 from gateways import GATEWAYS, ROOT, release_binary, towpath_with
+from kept import RESULTS, machine
 from report import table
 from rig import SIZES, Rig, build_tools, memory_mb, rig, upstream
 
-RESULTS = ROOT / "bench" / "results"
 TURNS = 5
 MEMORY_REQUESTS = 50_000
 OPEN_STREAMS = 2_000
@@ -59,25 +56,6 @@ def same_core(rigs: dict[str, Rig]) -> list[dict]:
         {"name": name, **middle([turn[name] for turn in turns], "lat_us.p50")["lat_us"]}
         for name in rigs
     ]
-
-
-def machine() -> dict:
-    """Say what the figures were taken on."""
-    model = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if line.startswith("model name")),
-        platform.processor(),
-    )  # fmt: skip
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {
-        "cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
-        "commit": commit.stdout.strip(), "at": time.strftime("%Y-%m-%d %H:%M"),
-    }  # fmt: skip
 
 
 def beside(ours: Rig, nginx: Rig) -> dict:

@@ -18,8 +18,8 @@ import urllib.request
 
 import shipping
 from gateways import ROOT
+from kept import keep
 from rig import Rig, build_tools, memory_mb, rig, upstream
-from run import RESULTS, machine
 
 # A cycle of some 15 s, a third of it slow streams that are cut.
 CYCLE = (
@@ -90,12 +90,10 @@ def kept(rows: list[dict[str, float]], minutes: float) -> bool:
     flat = last <= first * FLAT
     answered = sum(row["answered"] for row in rows)
     result = {
-        "machine": machine(), "minutes": minutes, "cycles": len(rows), "answered": answered,
+        "minutes": minutes, "cycles": len(rows), "answered": answered,
         "first_third_mb": round(first, 1), "last_third_mb": round(last, 1), "flat": flat, "rows": rows,
     }  # fmt: skip
-    RESULTS.mkdir(exist_ok=True)
-    name = f"soak-{time.strftime('%Y-%m-%d')}.json"
-    (RESULTS / name).write_text(json.dumps(result) + "\n", encoding="utf-8")
+    keep("soak", result)
     print(
         f"{answered:,} answers; memory {first:.1f} MB in the first third, {last:.1f} MB in the last"
     )
