@@ -27,6 +27,15 @@ kind: Quota
 spec: {team: apply, environment: sandbox, replicas: 4, memory: 8Gi}
 ---
 apiVersion: towpath.dev/v1alpha1
+kind: Member
+spec: {team: apply, user: apply@example.com, role: developer}
+---
+apiVersion: towpath.dev/v1alpha1
+kind: Model
+metadata: {name: apply-churn, project: apply/all}
+spec: {description: Who leaves., visibility: team, tags: {suite: churn}}
+---
+apiVersion: towpath.dev/v1alpha1
 kind: Policy
 metadata: {name: apply-named, description: Says who owns it.}
 spec:
@@ -80,6 +89,10 @@ spec:
   model: {uri: "file:./model.onnx", format: onnx}
   runtime: {name: onnx}
   resources: {requests: {cpu: 1, memory: 256Mi}}
+---
+apiVersion: towpath.dev/v1alpha1
+kind: Alias
+spec: {model: apply-churn, alias: champion, version: 1, reason: The first one.}
 """
 
 
@@ -120,12 +133,17 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_applied_once_changed_where_it_differs_and_pruned(
     demo: Up, folder: Path
 ) -> None:
+    person = towpath(
+        demo, folder, "users", "create", "Apply Member", "--email", "apply@example.com"
+    )
+    assert person.returncode == 0, person.stderr
     # A project must be there before a model can be uploaded to it.
     first = towpath(demo, folder, "apply", "-f", "all.yaml")
     assert first.returncode == 0, first.stdout + first.stderr
     again = planned(demo, folder)
     assert [(a["verb"], a["kind"], a["changes"]) for a in again] == [
-        ("create", "ModelDeployment", [])
+        ("create", "Alias", []),
+        ("create", "ModelDeployment", []),
     ]
     second = towpath(demo, folder, "apply", "-f", ".")
     assert second.returncode == 0, second.stdout + second.stderr

@@ -161,6 +161,55 @@ spec: {model: {uri: models:/triage/1}, runtime: {name: torchserve}}
     assert checked.query == {"environment": "sandbox", "dry_run": "true"}
 
 
+ALIAS = """\
+apiVersion: towpath.dev/v1alpha1
+kind: Alias
+spec: {model: triage, alias: champion, version: 3, reason: "0.86 on the suite"}
+"""
+POINTS = {"id": "als_1", "revision": 2, "model": "triage", "alias": "champion", "reason": "old"}
+ALIAS_AT = "/api/v1/models/triage/aliases/champion"
+
+
+@pytest.mark.parametrize(
+    ("there", "verb", "since"),
+    [
+        (Answer(404, {"code": "not_found", "detail": "There is none."}), "create", None),
+        (Answer(body={**POINTS, "version": 2}), "change", '"2"'),
+        (Answer(body={**POINTS, "version": 3}), None, None),
+    ],
+)
+def test_an_alias_is_pointed_where_it_is_declared_to_point(
+    cli: Any, home: Path, there: Answer, verb: str | None, since: str | None
+) -> None:
+    (home / "alias.yaml").write_text(ALIAS)
+    cli.fake.answer("GET", ALIAS_AT, there)
+    cli.fake.answer("PUT", ALIAS_AT, Answer(body={"id": "als_1", "revision": 3}))
+
+    done = cli("apply", "-f", str(home / "alias.yaml"))
+
+    assert done.code == 0
+    body = {"version": 3, "reason": "0.86 on the suite"}
+    assert writes(cli) == ([("PUT", ALIAS_AT, body)] if verb else [])
+    assert [c.headers.get("if-match") for c in cli.fake.calls if c.method == "PUT"] == (
+        [since] if verb else []
+    )
+
+
+def test_a_member_is_known_by_the_address_that_is_declared(cli: Any, folder: Path) -> None:
+    (folder / "member.yaml").write_text(
+        "apiVersion: towpath.dev/v1alpha1\nkind: Member\n"
+        "spec: {team: care, user: ada@example.com, role: owner}\n"
+    )
+    cli.fake.answer("GET", "/api/v1/users/ada%40example.com", Answer(body={"id": "usr_1"}))
+    there = {"id": "mem_1", "revision": 7, "team": "team_1", "user": "usr_1", "role": "developer"}
+    cli.fake.answer("GET", "/api/v1/members", page(there))
+
+    done = cli("apply", "-f", str(folder), "--diff")
+
+    assert "~ Member care · ada@example.com" in done.out
+    assert "role: developer → owner" in done.out.replace('"', "")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -168,6 +217,10 @@ spec: {model: {uri: models:/triage/1}, runtime: {name: torchserve}}
         ("apiVersion: towpath.dev/v1alpha1\nkind: Team\nname: a\n", "more than metadata and spec"),
         ("apiVersion: towpath.dev/v1alpha1\nkind: Team\nmetadata: {name: care}\n", "and again in"),
         ("a: [", "is not YAML"),
+        (
+            "apiVersion: towpath.dev/v1alpha1\nkind: Alias\nspec: {alias: champion}\n",
+            "declares an Alias without `model`",
+        ),
     ],
 )
 def test_what_cannot_be_declared_is_refused_by_file(

@@ -145,6 +145,12 @@ def send(client: Towpath, act: Act) -> dict[str, Any]:
         since = matching(act.present["revision"] if act.present else None)
         made, _ = client.call("POST", kind.path, body=act.declared.document, headers=since)
         return dict(made)
+    if kind.put and act.declared is not None:
+        fields = act.declared.fields
+        body = {name: value for name, value in fields.items() if name not in kind.identity}
+        since = matching(act.present["revision"] if act.present else None)
+        made, _ = client.call("PUT", kind.place(fields), body=body, headers=since)
+        return dict(made)
     if act.verb == CREATE and act.declared is not None:
         made, _ = client.call("POST", kind.path, body=act.declared.fields)
         return dict(made)

@@ -124,4 +124,11 @@ def _declared(file: Path, document: dict[str, Any], environment: str) -> Declare
             **{key: metadata[key] for key in ("name", "project", "team") if key in metadata},
             **spec,
         }
+    missing = [name for name in kind.identity if kind.put and not fields.get(name)]
+    if missing:
+        raise ConfigurationError(
+            f"{file} declares an {kind.name} without `{missing[0]}`",
+            code="declaration_invalid",
+            fix=f"write `spec: {{{', '.join(f'{name}: …' for name in kind.identity)}, …}}`",
+        )
     return Declared(kind, fields, file, document)

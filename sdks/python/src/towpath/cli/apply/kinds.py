@@ -1,8 +1,9 @@
 """The nouns that can stand in a file: what tells them apart, and their order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 MANIFEST = "ModelDeployment"
 
@@ -24,10 +25,18 @@ class Kind:
     """Whether `POST` takes the document as it stands, and replaces what is there."""
     owner: str | None = None
     """Field that names the project it belongs to, for `--prune`."""
+    put: bool = False
+    """Whether `path` is that of one, its identity in braces, and `PUT` makes and changes it."""
+    looked_up: Mapping[str, str] = field(default_factory=dict)
+    """Fields that may name something otherwise than by the id that is read, and its collection."""
 
     def key(self, fields: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return what tells it from others of its kind."""
         return tuple(fields.get(name) for name in self.identity)
+
+    def place(self, fields: Mapping[str, Any]) -> str:
+        """Return the path of one that has its identity in its path."""
+        return self.path.format(**{name: quote(str(fields[name])) for name in self.identity})
 
     def called(self, fields: Mapping[str, Any]) -> str:
         """Name it for a person."""
@@ -44,6 +53,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("Team", "/api/v1/teams", ("name",)),
         Kind("Project", "/api/v1/projects", ("team", "name")),
         Kind("Application", "/api/v1/applications", ("project", "name"), owner="project"),
+        Kind("Member", "/api/v1/members", ("team", "user"), looked_up={"user": "/api/v1/users"}),
         Kind("Policy", "/api/v1/policies", ("name",), whole=True),
         Kind("Quota", "/api/v1/quotas", ("team", "environment")),
         Kind(
@@ -52,6 +62,14 @@ KINDS: Mapping[str, Kind] = {
             ("name",),
             unreadable=("credential",),
             fixed=("dialect", "vendor"),
+        ),
+        Kind("Model", "/api/v1/models", ("name",), fixed=("project",)),
+        Kind(
+            "Alias",
+            "/api/v1/models/{model}/aliases/{alias}",
+            ("model", "alias"),
+            unreadable=("reason",),
+            put=True,
         ),
         Kind(MANIFEST, "/api/v1/deployments", ("name", "environment"), owner="project"),
         Kind(

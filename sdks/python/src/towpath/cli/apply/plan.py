@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from towpath.cli.apply.difference import changes
 from towpath.cli.apply.documents import Declared
 from towpath.cli.apply.kinds import KINDS, MANIFEST, Kind
-from towpath.errors import Finding
+from towpath.errors import Finding, NotFoundError
 from towpath.generated.client import Towpath
 
 CREATE, CHANGE, DELETE, KEEP, REFUSED = "create", "change", "delete", "keep", "refused"
@@ -47,8 +48,22 @@ class Inventory:
 
     def find(self, declared: Declared) -> dict[str, Any] | None:
         """Return what a declaration is about, where it is there."""
-        key = declared.kind.key(declared.fields)
-        return next((one for one in self.of(declared.kind) if declared.kind.key(one) == key), None)
+        kind = declared.kind
+        if kind.put:
+            return self._one(kind.place(declared.fields))
+        wanted = {**declared.fields}
+        for name, path in kind.looked_up.items():
+            named = self._one(f"{path}/{quote(str(wanted.get(name)))}")
+            wanted[name] = named["id"] if named else None
+        key = kind.key(wanted)
+        return next((one for one in self.of(kind) if kind.key(one) == key), None)
+
+    def _one(self, path: str) -> dict[str, Any] | None:
+        try:
+            found, _ = self._client.call("GET", path)
+        except NotFoundError:
+            return None
+        return dict(found)
 
     def _every(self, path: str) -> Iterator[dict[str, Any]]:
         after = None
@@ -106,7 +121,8 @@ def _act(
         if findings:
             return Act(REFUSED, one.kind, one.called, differs, one, present, findings)
     else:
-        told = {k: v for k, v in one.fields.items() if k not in one.kind.unreadable}
+        untold = {*one.kind.unreadable, *one.kind.looked_up}
+        told = {k: v for k, v in one.fields.items() if k not in untold}
         differs = changes(told, present) if present else {}
     if present is None:
         return Act(CREATE, one.kind, one.called, {}, one)
