@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from towpath_server.adapters.modelfiles import reasons
+from towpath_server.adapters.sources.errors import REASONS
 from towpath_server.api import openapi_document
 from towpath_server.core import access, config, errors
 from towpath_server.domains.deployments.schemas import json_schema
@@ -204,6 +205,24 @@ def artifact_scan() -> str:
     return "\n".join(lines) + "\n"
 
 
+def model_sources() -> str:
+    """Why a model cannot be read from where it lies."""
+    lines = [
+        NOTE,
+        "# Model sources",
+        "",
+        "Why a model cannot be read from where it lies (`docs/guides/model-sources.md`).",
+        "",
+        "| reason | means | fix | tried again |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{one.name}` | {cell(one.means)} | {cell(one.fix)} | {'yes' if one.again else 'no'} |"
+        for one in sorted(REASONS.values(), key=lambda one: one.name)
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def pages() -> dict[Path, str]:
     """Return all pages by their path in the repository."""
     document = openapi_document()
@@ -219,4 +238,5 @@ def pages() -> dict[Path, str]:
         Path("docs/reference/policies.md"): policies(),
         Path("docs/reference/artifact-scan.md"): artifact_scan(),
         Path("docs/reference/findings.md"): findings(),
+        Path("docs/reference/model-sources.md"): model_sources(),
     }

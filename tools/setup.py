@@ -37,6 +37,7 @@ TEST_PACKAGES = {
     "/usr/lib/postgresql/15/bin/postgres": "postgresql",
     "node": "nodejs",
     "npm": "npm",
+    "/usr/bin/docker-registry": "docker-registry",
 }
 BENCH_PACKAGES = {
     "/usr/sbin/nginx": "nginx-light",
@@ -198,7 +199,11 @@ def test_tools() -> str:
             "npm", "ci", "--prefix", "tests/node", "--no-audit", "--no-fund", "--silent",
             fix="see .build/setup.log; is the npm registry reachable",
         )  # fmt: skip
-    return "installed " + ", ".join(installed) if installed else "postgresql · node · fake upstream"
+    return (
+        "installed " + ", ".join(installed)
+        if installed
+        else "postgresql · node · registry · fake upstream"
+    )
 
 
 def apart(name: str) -> str:
@@ -276,7 +281,10 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
                 "test tools",
                 test_tools,
                 lambda: [*rust, ROOT / "tests/node/package-lock.json"],
-                (Path("/usr/lib/postgresql/15/bin/postgres"),),
+                (
+                    Path("/usr/lib/postgresql/15/bin/postgres"),
+                    Path("/usr/bin/docker-registry"),
+                ),
             )
         )
         found += [_apart("langchain"), _apart("mlflow")]

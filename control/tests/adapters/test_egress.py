@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 import pytest
+from far_server import FarServer, Reply
 from receiver import Receiver
 
 from towpath_server.adapters.egress import (
     MAX_ANSWER_BYTES,
     EgressClient,
+    NotAllowed,
     NotSent,
     Outgoing,
     own_places,
@@ -103,3 +105,48 @@ async def test_an_answer_has_a_bound():
     async with Receiver("200 OK", bytes(MAX_ANSWER_BYTES + 1)).listening() as receiver:
         with pytest.raises(NotSent, match="larger than"):
             await EgressClient(allow=ONE).send(get(f"http://127.0.0.1:{receiver.port}/"))
+
+
+# Bodies that stream.
+
+
+async def test_each_call_of_a_session_is_judged():
+    """Rebinding between two calls of one session, over a connection that is kept."""
+    names = Names(["127.0.0.1"], ["127.0.0.1"], ["169.254.169.254"])
+    client = EgressClient(allow=ONE, resolve=names)
+    far = FarServer(lambda _: Reply(200, b"ok"))
+    async with far.listening(), client.session() as session:
+        url = f"http://rebound.example:{far.port}/"
+        for _ in range(2):
+            async with session.get(url, {"x-own": "1"}) as answer:
+                body = b"".join([piece async for piece in answer.pieces()])
+        with pytest.raises(NotAllowed, match="link-local"):
+            async with session.get(url, {}):
+                pass
+
+    assert (answer.status, body) == (200, b"ok")
+    assert [one.headers["host"] for one in far.asked] == [f"rebound.example:{far.port}"] * 2
+    assert {one.headers["accept-encoding"] for one in far.asked} == {"identity"}
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://[", "http://x:99999/", "http://h\u00f6st/", "http:///x"]
+)
+async def test_a_session_calls_web_addresses_alone(url):
+    async with EgressClient(resolve=Names([])).session() as session:
+        with pytest.raises(NotSent):
+            async with session.get(url, {}):
+                pass
+
+
+async def test_a_session_keeps_connections_of_a_few_hosts():
+    """A source that sends on and on holds no more of them than these."""
+    client = EgressClient(allow=ONE, resolve=Names(*[["127.0.0.1"]] * 20))
+    async with Receiver("200 OK", b"ok").listening() as receiver, client.session() as session:
+        for number in range(20):
+            async with session.get(f"http://h{number}.example:{receiver.port}/", {}) as answer:
+                assert answer.status == 200
+        kept = len(session.clients)
+
+    assert kept == 8
+    assert len(receiver.taken) == 20

@@ -139,9 +139,31 @@ def test_gpustack(cli: Any, home: Path) -> None:
     )
     assert left == snapshot(
         [
-            "huggingface_filename: *q4_k_m*.gguf (the whole repository is fetched)",
+            "huggingface_filename: *q4_k_m*.gguf (name the file that is meant: `hf://Qwen/Qwen2.5-GGUF/FILE`)",
             "cpu_offloading: True",
         ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "uri", "left"),
+    [
+        (KSERVE.replace("s3://bucket/iris", "hf://acme/iris:v2"), "hf://acme/iris:v2", ""),
+        (KSERVE.replace("s3://bucket/iris", "oci://quay.io/a/b:1"), "oci://quay.io/a/b:1", ""),
+        (KSERVE.replace("s3://bucket/iris", "oci://a/b:1"), "oci://docker.io/a/b:1", ""),
+        (KSERVE.replace("s3://bucket/iris", "https://x/y"), "https://x/y", "#sha256="),
+        (KSERVE.replace("s3://bucket/iris", "gs://bucket/iris"), None, "towpath models push"),
+        (KUBEAI.replace("hf://meta/llama", "s3://bucket/llama"), "s3://bucket/llama", ""),
+        (KUBEAI.replace("hf://meta/llama", "ollama://llama"), None, "towpath models push"),
+        (GPUSTACK.replace("*q4_k_m*", "q4"), "hf://Qwen/Qwen2.5-GGUF/q4.gguf", ""),
+    ],
+)
+def test_where_the_model_lies(cli: Any, home: Path, text: str, uri: str | None, left: str) -> None:
+    document, notes = converted(cli, home, text)
+
+    assert document["spec"]["model"].get("uri") == uri
+    assert [left in note for note in notes if "Uri" in note or "url" in note] == (
+        [True] if left else []
     )
 
 

@@ -254,8 +254,9 @@ class Settings(BaseSettings):
     )
     egress_allow: Annotated[tuple[str, ...], NoDecode] = Field(
         default_factory=tuple,
-        description="Networks (CIDR, with commas between) that servers adopted by URL and "
-        "providers may be in, though the rules for outgoing calls forbid it: `127.0.0.0/8`.",
+        description="Networks (CIDR, with commas between) that servers adopted by URL, providers "
+        "and sources of models may be in, though the rules for outgoing calls forbid it: "
+        "`127.0.0.0/8`.",
     )
     max_table_age: TableAgeSettings = Field(
         default_factory=TableAgeSettings, description="How old the gateways' rules may be."

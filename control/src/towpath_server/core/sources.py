@@ -189,7 +189,7 @@ def _hub(rest: str) -> HubAddress:
     owner, _, below = where.partition("/")
     name, _, path = below.partition("/")
     repository, path = f"{owner}/{name}", path.rstrip("/")
-    if not _OWNER_AND_NAME.fullmatch(repository) or ".." in repository:
+    if not _OWNER_AND_NAME.fullmatch(repository) or ".." in repository or "--" in repository:
         raise UriInvalid("names no repository of the Hub", fix)
     if path and not _plain(path):
         raise UriInvalid("names no file and no folder of the repository", fix)

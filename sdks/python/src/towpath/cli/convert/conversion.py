@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+_SOURCES = {"hf", "s3", "https"}
+
 
 @dataclass
 class Conversion:
@@ -68,6 +70,25 @@ class Reader:
                     self._walk(inner, place, found)
         elif value is not None:
             found.append(f"{path}: {value}")
+
+
+def source(setting: str, uri: str) -> tuple[str, list[str]]:
+    """
+    Return a model's URI as manifests take it, and what is left to do.
+
+    Args:
+        setting: What it is called where it comes from.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if scheme == "oci" and separator:
+        registry = rest.partition("/")[0]
+        named = "." in registry or ":" in registry or registry == "localhost"
+        return (uri, []) if named else (f"oci://docker.io/{rest}", [])
+    if scheme == "https" and separator and "#sha256=" not in rest:
+        return uri, [f"{setting}: {uri} (add `#sha256=` and the file's digest to it)"]
+    if not uri or (separator and scheme in _SOURCES):
+        return uri, []
+    return "", [f"{setting}: {uri} (register the model: `towpath models push`)"]
 
 
 def replicas(least: Any, most: Any) -> dict[str, int]:

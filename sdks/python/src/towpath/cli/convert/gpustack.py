@@ -62,8 +62,10 @@ def convert(found: Reader, project: str | None) -> Conversion:
 def _uri(found: Reader, source: str, file: Any) -> tuple[str, list[str]]:
     repository = found.take("huggingface_repo_id")
     if source == "huggingface" and repository:
-        note = [f"huggingface_filename: {file} (the whole repository is fetched)"] if file else []
-        return f"hf://{repository}", note
+        if file and "*" in str(file):
+            fix = f"name the file that is meant: `hf://{repository}/FILE`"
+            return f"hf://{repository}", [f"huggingface_filename: {file} ({fix})"]
+        return f"hf://{repository}/{file}" if file else f"hf://{repository}", []
     if source == "local_path":
         return f"file:{found.take('local_path')}", []
     left = [f"source: {source} (register the model: `towpath models push`)"]

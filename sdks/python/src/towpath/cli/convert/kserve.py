@@ -6,7 +6,7 @@ https://kserve.github.io/website/docs/reference/crd-api names its fields.
 
 from typing import Any
 
-from towpath.cli.convert.conversion import Conversion, Reader, environment, replicas
+from towpath.cli.convert.conversion import Conversion, Reader, environment, replicas, source
 
 _RUNTIMES = {"onnx": "onnx", "sklearn": "sklearn", "triton": "triton", "mlflow": "mlflow"}
 _METRICS = {"concurrency", "rps"}
@@ -24,6 +24,8 @@ def convert(found: Reader, project: str | None) -> Conversion:
     form = str(found.take(f"{_PREFIX}.model.modelFormat.name", ""))
     found.take(f"{_PREFIX}.model.modelFormat.version")
     plain, foreign = environment(found.take(f"{_PREFIX}.model.env"))
+    storage = f"{_PREFIX}.model.storageUri"
+    uri, left = source(storage, str(found.take(storage, "")))
     args = [str(one) for one in found.take(f"{_PREFIX}.model.args") or []]
     scaling: dict[str, Any] = replicas(
         found.take(f"{_PREFIX}.minReplicas"), found.take(f"{_PREFIX}.maxReplicas")
@@ -45,13 +47,14 @@ def convert(found: Reader, project: str | None) -> Conversion:
         project=project,
         labels={str(k): str(v) for k, v in (found.take("metadata.labels") or {}).items()},
         spec={
-            "model": {"uri": str(found.take(f"{_PREFIX}.model.storageUri", "")), "format": form},
+            "model": {key: value for key, value in (("uri", uri), ("format", form)) if value},
             "runtime": {key: value for key, value in runtime.items() if value},
             "resources": found.take(f"{_PREFIX}.model.resources") or {},
             "scaling": scaling,
             "startupProbe": _probe(found.take(f"{_PREFIX}.model.startupProbe")),
             "readinessProbe": _probe(found.take(f"{_PREFIX}.model.readinessProbe")),
         },
+        left=left,
     )
     if metric is not None and metric not in _METRICS:
         made.left.append(f"{_PREFIX}.scaleMetric: {metric} (replicas follow concurrency here)")

@@ -6,7 +6,7 @@ https://www.kubeai.org/reference/kubernetes-api/ names its fields.
 
 from typing import Any
 
-from towpath.cli.convert.conversion import Conversion, Reader, environment, replicas
+from towpath.cli.convert.conversion import Conversion, Reader, environment, replicas, source
 
 # Engine → the runtime that serves the same, and the format that it loads.
 _ENGINES = {
@@ -27,7 +27,7 @@ def convert(found: Reader, project: str | None) -> Conversion:
     """Make a manifest of it."""
     engine = str(found.take("spec.engine", ""))
     runtime, form = _ENGINES.get(engine, (None, None))
-    url = str(found.take("spec.url", ""))
+    uri, left = source("spec.url", str(found.take("spec.url", "")))
     plain, foreign = environment(found.take("spec.env"))
     scaling: dict[str, Any] = replicas(
         found.take("spec.minReplicas"), found.take("spec.maxReplicas")
@@ -52,10 +52,11 @@ def convert(found: Reader, project: str | None) -> Conversion:
         labels={str(k): str(v) for k, v in (found.take("metadata.labels") or {}).items()},
         annotations={"owner": str(owner)} if owner else {},
         spec={
-            "model": {key: value for key, value in (("uri", url), ("format", form)) if value},
+            "model": {key: value for key, value in (("uri", uri), ("format", form)) if value},
             "runtime": {key: value for key, value in served.items() if value},
             "scaling": scaling,
         },
+        left=left,
     )
     if "gpu" in kind:
         made.spec["accelerator"] = {"class": kind.removeprefix("nvidia-gpu-")}
@@ -64,8 +65,6 @@ def convert(found: Reader, project: str | None) -> Conversion:
         made.left.append(f"spec.resourceProfile: {profile} (write `resources`)")
     if runtime is None:
         made.left.append(f"spec.engine: {engine} (no runtime here does the same)")
-    if url.startswith(("ollama:", "pvc:")):
-        made.left.append(f"spec.url: {url} (register the file: `towpath models push`)")
     if features := found.take("spec.features"):
         made.left.append(f"spec.features: {features} (the runtime says what a model can do)")
     made.left += [f"spec.env: {name} (its value comes from elsewhere)" for name in foreign]
