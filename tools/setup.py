@@ -27,6 +27,7 @@ VENV = ROOT / ".venv"
 UV = BUILD / "uv" / "bin" / "uv"
 LOG = BUILD / "setup.log"
 TRITON = BUILD / "triton"
+VERSITYGW = BUILD / "versitygw" / "versitygw"
 
 # Distributions of this repository, installed without their dependencies: the lock file has those.
 OWN = ("sdks/python", "runtimes", "control")
@@ -236,6 +237,20 @@ def triton() -> str:
     return "2.51.0, Python backend"
 
 
+def versitygw() -> str:
+    """Build the second S3 server of the tests, in the versions that its sums pin."""
+    fix = "see .build/setup.log; is the Go module proxy reachable, and `go` 1.25 or later"
+    if not shutil.which("go"):
+        raise StepFailedError("go is missing", "install Go 1.25 or later (go.dev)")
+    shell(
+        "go", "build", "-C", ROOT / "tests/versitygw", "-mod=readonly", "-trimpath",
+        "-ldflags=-s -w", "-o", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw",
+        env={"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}, fix=fix,
+    )  # fmt: skip
+    pinned = (ROOT / "tests/versitygw/go.mod").read_text(encoding="utf-8")
+    return next(line.split()[1] for line in pinned.splitlines() if "versitygw v" in line)
+
+
 def bench_tools() -> str:
     """Install what measuring needs."""
     installed = install_debian(BENCH_PACKAGES)
@@ -291,6 +306,7 @@ def steps(*, testing: bool, measuring: bool) -> list[Step]:
         found.append(
             Step("triton", triton, lambda: [ROOT / "tests/triton/packages.lock"], (TRITON,))
         )
+        found.append(Step("versitygw", versitygw, lambda: [ROOT / "tests/versitygw"], (VERSITYGW,)))
     if measuring:
         found.append(Step("bench tools", bench_tools, list, tuple(map(Path, BENCH_PACKAGES))))
     return found

@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx2
 import postgres
 import pytest
-import seaweed
 from databases import SECRET_KEY, Templates
 from fastapi import FastAPI
 from platform_api import ADMIN_KEY, Api
@@ -36,13 +35,6 @@ def logged() -> io.StringIO:
 def postgresql() -> Iterator[postgres.Postgres]:
     """One server for the session; a test that takes it away starts its own."""
     with postgres.server() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def bucket_server() -> Iterator[seaweed.Seaweed]:
-    """One S3 server for the session; a test that takes it away starts its own."""
-    with seaweed.server() as server:
         yield server
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong between us and a bucket, on a real server: it is named, and nothing is lost."""
+"""What can go wrong between us and a bucket, on real servers: it is named, and nothing is lost."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-import seaweed
+from buckets import BucketServer
 from streams import digest_of, read, stream
 
 from towpath_server.adapters.objectstore.errors import (
@@ -64,34 +64,28 @@ async def test_a_bucket_that_is_absent_is_named(in_bucket: Open) -> None:
 
 @pytest.mark.timeout(120)  # it starts a server of its own, and waits for retries
 async def test_a_store_that_is_away_is_named_and_comes_back(
-    tmp_path: Path, in_bucket: Open
+    own_server: BucketServer, in_own: Open
 ) -> None:
-    with seaweed.server() as own:
-        store = in_bucket(
-            url=f"s3://{own.bucket}/below",
-            endpoint=own.endpoint,
-            access_key_id=Secret(own.access_key),
-            secret_access_key=Secret(own.secret_key),
-        )
-        blob = await store.take(stream(b"weights"))
-        await store.append("upl_1", 0, stream(b"half"))
-        tree = await store.tree([StoredFile("a", blob.digest, 7)])
-        own.stop()
+    store = in_own()
+    blob = await store.take(stream(b"weights"))
+    await store.append("upl_1", 0, stream(b"half"))
+    tree = await store.tree([StoredFile("a", blob.digest, 7)])
+    own_server.stop()
 
-        with pytest.raises(StorageFailed) as refused:
-            await store.size(blob.digest)
-        # what runs here goes on without it
-        assert await store.tree([StoredFile("a", blob.digest, 7)]) == tree
-        own.start()
+    with pytest.raises(StorageFailed) as refused:
+        await store.size(blob.digest)
+    # what runs here goes on without it
+    assert await store.tree([StoredFile("a", blob.digest, 7)]) == tree
+    own_server.start()
 
-        assert "cannot be read or written" in refused.value.detail
-        assert "TOWPATH_ARTIFACTS__ENDPOINT" in (refused.value.fix or "")
-        assert await read(store, blob.digest) == b"weights"
-        assert await store.received("upl_1") == 4
+    assert "cannot be read or written" in refused.value.detail
+    assert "TOWPATH_ARTIFACTS__ENDPOINT" in (refused.value.fix or "")
+    assert await read(store, blob.digest) == b"weights"
+    assert await store.received("upl_1") == 4
 
 
 async def test_a_corrupted_object_is_never_served(
-    in_bucket: Open, bucket_server: seaweed.Seaweed, prefix: str
+    in_bucket: Open, bucket_server: BucketServer, prefix: str
 ) -> None:
     store = in_bucket()
     content = os.urandom(9 * MIB)
@@ -110,9 +104,7 @@ async def test_a_corrupted_object_is_never_served(
 
 
 @pytest.mark.timeout(120)  # what is cut is tried again, later each time
-async def test_transfers_that_are_cut_go_on(
-    in_bucket: Open, bucket_server: seaweed.Seaweed
-) -> None:
+async def test_transfers_that_are_cut_go_on(in_bucket: Open, bucket_server: BucketServer) -> None:
     """Something between cuts every connection after a while; parts are small enough to get by."""
     content = os.urandom(40 * MIB)
     async with cutting(bucket_server.port, after=20 * MIB) as (port, cuts):
@@ -127,7 +119,7 @@ async def test_transfers_that_are_cut_go_on(
 
 @pytest.mark.timeout(120)  # what is cut is tried again, later each time
 async def test_transfers_that_are_always_cut_leave_nothing(
-    in_bucket: Open, bucket_server: seaweed.Seaweed, prefix: str
+    in_bucket: Open, bucket_server: BucketServer, prefix: str
 ) -> None:
     content = os.urandom(24 * MIB)
     async with cutting(bucket_server.port, after=2 * MIB) as (port, _):
