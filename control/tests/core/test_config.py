@@ -55,6 +55,22 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path, monkeypatch: pytest.M
 """)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read: No such file"), ("weights", "holds no certificates in PEM form")],
+)
+def test_authorities_of_a_bucket_are_read_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, message: str
+) -> None:
+    file = tmp_path / "authority.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("TOWPATH_ARTIFACTS__CA", str(file))
+
+    with pytest.raises(SettingsInvalid, match=f"TOWPATH_ARTIFACTS__CA: .*{message}"):
+        load(None)
+
+
 def test_a_wrong_argument_is_reported_like_any_setting() -> None:
     with pytest.raises(SettingsInvalid, match="TOWPATH_PORT"):
         load(None, port=-1)

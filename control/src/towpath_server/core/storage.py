@@ -1,6 +1,7 @@
 """Settings of where bytes lie."""
 
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,19 @@ class BucketSettings(BaseModel):
         validate_default=True,
         description="Speak plain `http:` across the network, in the clear.",
     )
+
+    @field_validator("ca")
+    @classmethod
+    def _certificates(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return None
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
+        except ssl.SSLError as error:
+            raise ValueError(f"`{value}` holds no certificates in PEM form") from error
+        except OSError as error:
+            raise ValueError(f"`{value}` cannot be read: {error.strerror}") from error
+        return value
 
     @field_validator("insecure")
     @classmethod

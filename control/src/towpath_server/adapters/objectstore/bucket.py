@@ -1,5 +1,6 @@
 """A client of a bucket, and what its refusals mean."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +12,18 @@ from towpath_server.adapters.objectstore.errors import (
     StorageDenied,
     StorageFailed,
     StorageFull,
+    StorageUntrusted,
 )
 
 _DENIED = ("accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch", "expiredtoken")
+_UNTRUSTED = re.compile(r"InvalidCertificate\(\s*([A-Za-z]+)")
+_WHY = {
+    "UnknownIssuer": "an authority signed it that is not known here",
+    "NotValidForName": "it is for another name",
+    "NotValidForNameContext": "it is for another name",
+    "Expired": "its time is over",
+    "ExpiredContext": "its time is over",
+}
 _NO_ROOM = ("insufficientstorage", "quotaexceeded", "storagefull", "no space", "507")
 
 
@@ -56,7 +66,7 @@ def open_bucket(address: BucketAddress, prefix: str = "") -> Bucket:
 
 def told(
     error: Exception, where: str
-) -> StorageDenied | BucketMissing | StorageFull | StorageFailed:
+) -> StorageDenied | StorageUntrusted | BucketMissing | StorageFull | StorageFailed:
     """Say in our words why a bucket did not do what it was asked."""
     cause = f"{type(error).__name__}: {error}"
     plain = cause.lower()
@@ -65,6 +75,8 @@ def told(
     denied = type(error).__name__ in {"PermissionDeniedError", "UnauthenticatedError"}
     if denied or any(word in plain for word in _DENIED):
         return StorageDenied(where, cause=cause)
+    if untrusted := _UNTRUSTED.search(cause):
+        return StorageUntrusted(where, why=_WHY.get(untrusted[1], untrusted[1]), cause=cause)
     if any(word in plain for word in _NO_ROOM):
         return StorageFull(cause=cause, where=where)
     return StorageFailed(cause=cause, where=where)

@@ -133,6 +133,25 @@ class StorageDenied(TowpathError):
         )
 
 
+class StorageUntrusted(TowpathError):
+    """What answers at the store's address shows a certificate that is not trusted."""
+
+    code = "storage_untrusted"
+    kind = Kind.UNAVAILABLE
+    title = "Artifact store's certificate is not trusted"
+
+    def __init__(self, where: str, *, why: str, cause: str) -> None:
+        super().__init__(
+            f"The certificate of the artifact store `{where}` is not trusted ({why}); nothing was "
+            "stored.",
+            fix="Set `TOWPATH_ARTIFACTS__CA` to a file with the certificate (PEM) of the authority "
+            "that signed it, and `TOWPATH_ARTIFACTS__ENDPOINT` to a name that stands in it; start "
+            "again.",
+            retry_after_s=60,
+            cause=cause,
+        )
+
+
 class BucketMissing(TowpathError):
     """The store has no bucket of the name that the settings give."""
 

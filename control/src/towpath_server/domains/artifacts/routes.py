@@ -17,6 +17,7 @@ from towpath_server.adapters.objectstore.errors import (
     StorageDenied,
     StorageFailed,
     StorageFull,
+    StorageUntrusted,
 )
 from towpath_server.core.errors import Forbidden, NotFound, RevisionConflict
 from towpath_server.domains.artifacts import service as artifacts
@@ -53,7 +54,7 @@ def _depot(platform: Platform, machine: Machine) -> Depot:
 
 
 InDepot = Annotated[Depot, Depends(_depot)]
-_STORE = (StorageFull, StorageFailed, StorageDenied, BucketMissing)
+_STORE = (StorageFull, StorageFailed, StorageDenied, StorageUntrusted, BucketMissing)
 
 
 @blobs.put(
