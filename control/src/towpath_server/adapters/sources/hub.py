@@ -87,7 +87,7 @@ class HubSource:
         )
         if answer.status != 200:
             raise self._refused(url, answer)
-        commit, files = await asyncio.to_thread(_read, answer.body, shown(url))
+        commit, files = await asyncio.to_thread(read_listing, answer.body, shown(url))
         if self._address.pinned and commit != self._address.revision:
             raise _unreadable(shown(url), "it names another commit than the one asked for")
         where = f"{self._base}/{self._address.repository}/resolve/{commit}"
@@ -144,7 +144,7 @@ class HubSource:
         )
 
 
-def _read(body: bytes, where: str) -> tuple[str, list[RemoteFile]]:
+def read_listing(body: bytes, where: str) -> tuple[str, list[RemoteFile]]:
     """
     Read commit and files out of what the Hub says.
 
