@@ -28,6 +28,7 @@ class ScriptedHub:
         self.files_at = ""
         """Address of the server that large files are read from, which is never the Hub's name."""
         self.gated: set[str] = set()
+        """Repositories whose files are for those with the token `agreed`; anybody may list them."""
         self.instead: Reply | None = None
         """What is answered to everything."""
 
@@ -52,8 +53,6 @@ class ScriptedHub:
         repository = f"{owner}/{name}"
         if repository not in self.repositories:
             return self._error(404, "RepoNotFound")
-        if repository in self.gated:
-            return self._error(403, "GatedRepo")
         commit = self.revisions.get(revision)
         if commit is None or commit not in self.repositories[repository]:
             return self._error(404, "RevisionNotFound")
@@ -61,12 +60,15 @@ class ScriptedHub:
         if kind == "tree":
             return _json([_tree_entry(path, data) for path, data in files.items()])
         siblings = [_sibling(path, data) for path, data in files.items()]
-        return _json({"id": repository, "sha": commit, "siblings": siblings})
+        gated = "manual" if repository in self.gated else False
+        return _json({"id": repository, "sha": commit, "gated": gated, "siblings": siblings})
 
     def _resolve(self, asked: Asked, repository: str, commit: str, path: str) -> Reply:
         data = self.repositories.get(repository, {}).get(commit, {}).get(path)
         if data is None:
             return self._error(404, "EntryNotFound")
+        if repository in self.gated and asked.headers.get("authorization") != "Bearer agreed":
+            return self._error(403, "GatedRepo")
         headers = {"x-repo-commit": commit}
         if not path.endswith(_LARGE):
             return file(asked, data, headers={**headers, "etag": f'"{_git(data)}"'})

@@ -10,8 +10,9 @@ import pytest
 from far_server import Reply
 from huggingface_hub import snapshot_download
 from scripted_hub import COMMIT, OTHER_COMMIT, ScriptedHub
-from sources_read import contents, refusal
+from sources_read import contents, refusal, whole
 
+from towpath_server.adapters.sources.errors import SourceFailed
 from towpath_server.core.source_settings import SourceSettings
 
 CARD = b"---\nlicense: apache-2.0\ntags: [a]\n---\n\n# Triage\n"
@@ -118,20 +119,36 @@ async def test_several_quantisations_are_listed_and_none_is_taken(endpoint, open
     assert "hf://acme/many/FILE:main" in said.fix
 
 
+async def test_of_a_gated_repository_the_terms_are_named(hub, endpoint, opened):
+    """Anybody may list one; its files are for those who agreed."""
+    hub.put("acme/gated", {"m.gguf": b"GGUF"})
+    hub.gated.add("acme/gated")
+    told = {"endpoint": endpoint}
+    unknown = await opened("hf://acme/gated", **told)
+    stranger = await opened("hf://acme/gated", secret="not-yet", **told)
+    agreed = await opened("hf://acme/gated", secret="agreed", **told)
+
+    first = await refusal(unknown)
+    (listed,) = (await stranger.listing()).files
+    with pytest.raises(SourceFailed) as second:
+        await whole(stranger, listed)
+
+    assert (first.reason, second.value.reason) == ("Gated", "Gated")
+    assert f"{endpoint}/acme/gated" in first.fix
+    assert await contents(agreed) == {"m.gguf": b"GGUF"}
+
+
 @pytest.mark.parametrize(
     ("uri", "reason", "what"),
     [
         ("hf://acme/nothing", "NotFoundThere", "no repository `acme/nothing`"),
         ("hf://acme/triage:nowhere", "NotFoundThere", "no revision `nowhere`"),
         ("hf://acme/triage/q4", "NotFoundThere", "no `q4`"),
-        ("hf://acme/gated", "Gated", "agreed to its terms"),
         ("hf://acme/empty", "NoModel", "no file of a model"),
         ("hf://acme/climbs", "UnsafePath", "cannot be kept"),
     ],
 )
 async def test_what_is_not_there_is_told(hub, endpoint, opened, uri, reason, what):
-    hub.put("acme/gated", {})
-    hub.gated.add("acme/gated")
     hub.put("acme/empty", {"README.md": b"x", ".gitattributes": b"x"})
     hub.put("acme/climbs", {"../../x.gguf": b"x"})
 
@@ -312,7 +329,7 @@ async def test_a_file_of_the_cache_that_changed_is_not_given_on(cache, opened):
     (listed,) = (await source.listing()).files
     os.truncate(home / "snapshots" / COMMIT / "a.gguf", 2)
 
-    with pytest.raises(Exception) as caught:
+    with pytest.raises(SourceFailed) as caught:
         [piece async for piece in source.read(listed)]
 
     assert caught.value.reason == "Changed"

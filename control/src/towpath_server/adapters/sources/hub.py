@@ -40,6 +40,7 @@ class HubSource:
         self._asker = asker
         self._offline = settings.hf_offline
         self._cache = HubCache(settings.hf_cache_dir) if settings.hf_cache_dir else None
+        self._gated = False
 
     async def listing(self) -> Listing:
         """
@@ -67,8 +68,13 @@ class HubSource:
             pieces = self._cache.read(self._address, file, offset)
         else:
             pieces = self._asker.content(file.key, self._headers, size=file.size, offset=offset)
-        async for piece in pieces:
-            yield piece
+        try:
+            async for piece in pieces:
+                yield piece
+        except SourceFailed as error:
+            if self._gated and error.reason == "AccessDenied":
+                raise self._for_some() from error
+            raise
 
     async def _from_cache(self) -> Listing | None:
         if self._cache is None:
@@ -87,7 +93,9 @@ class HubSource:
         )
         if answer.status != 200:
             raise self._refused(url, answer)
-        commit, files = await asyncio.to_thread(read_listing, answer.body, shown(url))
+        commit, files, self._gated = await asyncio.to_thread(read_listing, answer.body, shown(url))
+        if self._gated and not self._headers:
+            raise self._for_some()
         if self._address.pinned and commit != self._address.revision:
             raise _unreadable(shown(url), "it names another commit than the one asked for")
         where = f"{self._base}/{self._address.repository}/resolve/{commit}"
@@ -114,12 +122,7 @@ class HubSource:
         address, said = self._address, answer.headers.get("x-error-code", "")
         page = f"{self._base}/{address.repository}"
         if said == "GatedRepo":
-            return SourceFailed(
-                "Gated",
-                f"The repository `{address.repository}` is for those who agreed to its terms.",
-                fix=f"Agree to them at {page}, and give a connection for `hf://` a token of that "
-                "account: `towpath connections create`.",
-            )
+            return self._for_some()
         if said == "RevisionNotFound":
             return SourceFailed(
                 "NotFoundThere",
@@ -134,6 +137,15 @@ class HubSource:
             )
         return self._asker.refused(url, answer)
 
+    def _for_some(self) -> SourceFailed:
+        repository = self._address.repository
+        return SourceFailed(
+            "Gated",
+            f"The repository `{repository}` is for those who agreed to its terms.",
+            fix=f"Agree to them at {self._base}/{repository}, and give a connection for `hf://` a "
+            "token of that account: `towpath connections create`.",
+        )
+
     def _not_cached(self) -> SourceFailed:
         folder = "none is set" if self._cache is None else f"it is `{self._cache.folder}`"
         return SourceFailed(
@@ -144,22 +156,22 @@ class HubSource:
         )
 
 
-def read_listing(body: bytes, where: str) -> tuple[str, list[RemoteFile]]:
+def read_listing(body: bytes, where: str) -> tuple[str, list[RemoteFile], bool]:
     """
-    Read commit and files out of what the Hub says.
+    Read commit and files out of what the Hub says, and whether only some may have them.
 
     Raises:
         SourceFailed: It is not what the Hub says.
     """
     try:
         told = json.loads(body)
-        commit, siblings = told["sha"], told["siblings"]
+        commit, siblings, gated = told["sha"], told["siblings"], told.get("gated", False)
         files = [_file(entry) for entry in siblings]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _unreadable(where, "it is no list of a repository's files") from error
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise _unreadable(where, "it names no commit")
-    return commit, files
+    return commit, files, bool(gated)
 
 
 def _file(entry: Mapping[str, Any]) -> RemoteFile:
