@@ -33,26 +33,6 @@ def settings_for(server: BucketServer, prefix: str, **more: object) -> ArtifactS
     return ArtifactSettings.model_validate(given)
 
 
-@pytest.fixture(scope="session")
-def seaweedfs() -> Iterator[BucketServer]:
-    """One server for the session; a test that takes it away starts its own."""
-    with SERVERS["seaweedfs"]() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def versitygw() -> Iterator[BucketServer]:
-    """One server for the session; a test that takes it away starts its own."""
-    with SERVERS["versitygw"]() as server:
-        yield server
-
-
-@pytest.fixture(params=list(SERVERS))
-def bucket_server(request: pytest.FixtureRequest) -> BucketServer:
-    """A test that names it, or a store in it, runs on every S3 server."""
-    return request.getfixturevalue(request.param)
-
-
 @pytest.fixture
 def prefix() -> str:
     """Tests share a bucket, since each takes volumes of the server; none sees another's."""

@@ -1,4 +1,4 @@
-"""A bucket: of a real server, and of one that says what it likes."""
+"""A bucket: of two real servers, and of one that says what it likes."""
 
 import secrets
 from datetime import UTC, datetime
@@ -104,6 +104,40 @@ async def test_what_the_server_refuses_is_told(bucket, key, access, reason):
     said = await refusal(await bucket(key, **access))
 
     assert (said.reason, said.transient) == (reason, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason", "fix"),
+    [
+        (404, "NoSuchBucket", "NotFoundThere", "endpoint of the connection"),
+        (400, "AuthorizationHeaderMalformed", "Refused", "the bucket's region"),
+        (301, "PermanentRedirect", "Refused", "the bucket's region"),
+        (403, "ExpiredToken", "AccessDenied", "may read and list"),
+        (403, "AccessDenied", "AccessDenied", "towpath connections create"),
+        (400, "InvalidRequest", "Refused", "Check the address"),
+        (404, "", "NotFoundThere", "Check the name"),
+    ],
+)
+async def test_a_refusal_of_s3_is_told_by_its_code(serve, opened, status, code, reason, fix):
+    body = f'<?xml version="1.0"?><Error><Message>x</Message><Code>{code}</Code></Error>'
+    server = await serve(lambda _: Reply(status, body.encode()))
+
+    said = await refusal(await opened("s3://b00/m", endpoint=server.url))
+
+    assert said.reason == reason
+    assert fix in said.fix
+
+
+async def test_a_bucket_that_is_not_there_is_told(opened, bucket_server):
+    told = {
+        "endpoint": bucket_server.endpoint,
+        "username": bucket_server.access_key,
+        "secret": bucket_server.secret_key,
+    }
+
+    said = await refusal(await opened("s3://no-such-bucket/m", **told))
+
+    assert said.reason in {"NotFoundThere", "AccessDenied"}  # who may list nothing hears no more
 
 
 async def test_without_a_connection_nobody_is_asked(opened):

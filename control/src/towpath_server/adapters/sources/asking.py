@@ -23,6 +23,7 @@ _FOR_ANYBODY = {"accept", "range", "if-match"}
 """Headers that go on to another host."""
 _DOCUMENT_S = 120.0
 """Time for a document whole; what is larger streams, and has no bound but silence."""
+_REFUSAL_BYTES = 64 << 10
 _LONGEST_WAIT_S = 3600
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 _PASSING = {408, 425, 429}
@@ -83,7 +84,8 @@ class Asker:
 
         Args:
             limit: Most bytes that it may have.
-            passing: Statuses beside success that are no refusals here.
+            passing: Statuses beside success that are no refusals here; the beginning of what is
+                said then is enough.
 
         Raises:
             SourceFailed: It is refused, too large, or does not come.
@@ -92,7 +94,7 @@ class Asker:
         try:
             async with asyncio.timeout(_DOCUMENT_S), self.get(url, headers) as answer:
                 if answer.status in passing:
-                    return Document(answer.status, answer.headers, b"")
+                    return Document(answer.status, answer.headers, await _beginning(url, answer))
                 if answer.status != 200:
                     raise self.refused(url, answer)
                 async with aclosing(_whole(url, answer)) as pieces:
@@ -220,6 +222,16 @@ def too_large(url: str, limit: int) -> SourceFailed:
         f"`{shown(url)}` answers more than {limit} bytes.",
         fix="Name a smaller part of it, or upload the model.",
     )
+
+
+async def _beginning(url: str, answer: Incoming) -> bytes:
+    body = b""
+    async with aclosing(_whole(url, answer)) as pieces:
+        async for piece in pieces:
+            body += piece
+            if len(body) >= _REFUSAL_BYTES:
+                break
+    return body[:_REFUSAL_BYTES]
 
 
 async def _whole(url: str, answer: Incoming) -> AsyncGenerator[bytes, None]:

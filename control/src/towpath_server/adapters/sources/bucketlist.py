@@ -1,11 +1,13 @@
 """The XML with which S3 lists a bucket, read as what a stranger wrote."""
 
+import re
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
 MAX_BYTES = 4 << 20  # a page has 1,000 keys of at most 1,024 bytes, and as much about each
 _TEXTS = {"Key", "ETag", "Size", "IsTruncated", "NextContinuationToken", "Contents"}
 _DEEPEST = 8
+_CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 
 
 @dataclass
@@ -48,6 +50,12 @@ def read(body: bytes) -> Page:
     if any(not one.key or not one.etag or one.size < 0 for one in reader.page.objects):
         raise ValueError("it lists an object without a key, a size or an ETag")
     return reader.page
+
+
+def refusal(body: bytes) -> str:
+    """Return the code of an error that S3 answers, such as `NoSuchBucket`; empty: it is none."""
+    found = _CODE.search(body)
+    return found[1].decode() if found else ""
 
 
 class _Reader:

@@ -11,13 +11,22 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from towpath_server.adapters.sources import bucketlist, card, selection
-from towpath_server.adapters.sources.asking import Asker, shown
+from towpath_server.adapters.sources.asking import Asker, Document, shown
 from towpath_server.adapters.sources.bucketlist import Stored
 from towpath_server.adapters.sources.errors import SourceFailed
 from towpath_server.adapters.sources.model import MAX_FILES, Access, Listing, RemoteFile
 from towpath_server.adapters.sources.signing import AccessKey, encoded, signed
 from towpath_server.core.sources import S3Address
 
+_REFUSALS = (301, 400, 403, 404)
+_DENIED = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidToken",
+    "ExpiredToken",
+    "XAdminUserNotFound",  # versitygw's word for the first
+}
+_ELSEWHERE = {"AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraint"}
 _NO_REGION = "us-east-1"  # what servers other than Amazon's take where nothing is set
 
 
@@ -103,9 +112,12 @@ class S3Source:
         if more:
             query["continuation-token"] = more
         headers = self._signed(self._bucket, query, {})
+        url = f"{self._bucket}?{encoded(query)}"
         answer = await self._asker.document(
-            f"{self._bucket}?{encoded(query)}", headers, limit=bucketlist.MAX_BYTES
+            url, headers, limit=bucketlist.MAX_BYTES, passing=_REFUSALS
         )
+        if answer.status != 200:
+            raise self._refused(url, answer)
         try:
             return bucketlist.read(answer.body)
         except ValueError as error:
@@ -114,6 +126,32 @@ class S3Source:
                 f"`{shown(self._bucket)}` answers what is no list of objects: {error}.",
                 fix="Check that the connection's endpoint speaks S3.",
             ) from error
+
+    def _refused(self, url: str, answer: Document) -> SourceFailed:
+        """Say what the server means, which names it in the body."""
+        code, bucket = bucketlist.refusal(answer.body), self._address.bucket
+        if code == "NoSuchBucket":
+            return SourceFailed(
+                "NotFoundThere",
+                f"`{shown(self._bucket)}` answers {answer.status}: there is no bucket `{bucket}`.",
+                fix="Check the name, and the endpoint of the connection.",
+            )
+        if code in _DENIED:
+            return SourceFailed(
+                "AccessDenied",
+                f"`{shown(self._bucket)}` answers {answer.status} `{code}`: the access key is not "
+                "good for it.",
+                fix="Give the connection the id and the secret of a key that may read and list the "
+                "bucket: `towpath connections update`.",
+            )
+        if code in _ELSEWHERE:
+            return SourceFailed(
+                "Refused",
+                f"`{shown(self._bucket)}` answers {answer.status} `{code}`: the bucket is of "
+                "another region.",
+                fix="Give the connection the bucket's region, and the endpoint of that region.",
+            )
+        return self._asker.refused(url, answer)
 
     def _signed(
         self, url: str, query: Mapping[str, str], headers: Mapping[str, str]
