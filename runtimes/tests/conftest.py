@@ -36,7 +36,9 @@ def sentiment(sockets) -> Iterator[Replica]:
 @pytest.fixture(scope="session")
 def churn(sockets) -> Iterator[Replica]:
     model = prepared(TEST_ARTIFACTS / "churn") / "model"
-    with replica("onnx", model, f"unix:{sockets}/c.sock", "--max-batch=8") as running:
+    with replica(
+        "onnx", model, f"unix:{sockets}/c.sock", "--max-batch=8", "--batch-rows=8"
+    ) as running:
         yield running
 
 

@@ -7,8 +7,9 @@ import yaml
 
 from towpath_runtimes import llama_cpp
 from towpath_runtimes.onnx import __main__ as onnx
+from towpath_runtimes.python import __main__ as python
 
-PARSERS = {"llama.cpp": llama_cpp.parse, "onnx": onnx.parse}
+PARSERS = {"llama.cpp": llama_cpp.parse, "onnx": onnx.parse, "python": python.parse}
 
 
 def described(name):
@@ -45,11 +46,12 @@ def test_the_defaults_are_the_servers_own(name):
 @pytest.mark.parametrize("name", PARSERS)
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_a_number_that_makes_no_sense_ends_the_start(name, value, capsys):
+    number = "processes" if name == "python" else "threads"
     with pytest.raises(SystemExit) as ended:
-        PARSERS[name](["--model=/m", "--name=n", "--listen=unix:/s.sock", f"--threads={value}"])
+        PARSERS[name](["--model=/m", "--name=n", "--listen=unix:/s.sock", f"--{number}={value}"])
 
     assert ended.value.code == 2
-    assert "argument --threads: invalid positive value" in capsys.readouterr().err
+    assert f"argument --{number}: invalid positive value" in capsys.readouterr().err
 
 
 def test_fields_that_reach_beyond_a_request_do_not_pass():

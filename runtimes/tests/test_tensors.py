@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from towpath_runtimes.onnx import protocol, tensors
-from towpath_runtimes.onnx.errors import Refused
+from towpath_runtimes.kserve import protocol, tensors
+from towpath_runtimes.kserve.errors import Refused
 
 NUMBERS = [name for name in tensors.DTYPES if name != "BYTES"]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)

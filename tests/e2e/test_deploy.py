@@ -1,4 +1,4 @@
-"""A model of several typed inputs, deployed by the CLI and called through its signature."""
+"""Models of several typed inputs, deployed by the CLI and called through their signature."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from towpath_up import ADMIN_KEY, ROOT, Up
 
@@ -73,6 +74,53 @@ def test_an_input_of_the_wrong_type_is_named_with_its_place(demo: Up, churn: str
     assert answer.headers["content-type"] == "application/problem+json"
     assert "inputs[1].age" in answer.text
     assert answer.json()["fix"]
+
+
+SUMS = """
+import os
+
+
+class Model:
+    def load(self, folder):
+        self.offset = float((folder / "offset.txt").read_text())
+
+    def predict(self, inputs):
+        if (inputs["x"] > 1e6).any():
+            os._exit(3)
+        return {"sum": inputs["x"].sum(axis=1) + self.offset}
+"""
+SUMS_SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [{"name": "sum", "datatype": "FP32", "shape": [-1]}],
+}
+
+
+def test_a_python_class_is_served_and_what_ends_its_process_costs_one_call(
+    demo: Up, tmp_path: Path
+) -> None:
+    """Deployed from a folder, shut in as every model server is, the signature out of the folder."""
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    (folder / "model.py").write_text(SUMS, encoding="utf-8")
+    (folder / "offset.txt").write_text("10", encoding="utf-8")
+    (folder / "signature.json").write_text(json.dumps(SUMS_SIGNATURE), encoding="utf-8")
+    manifest = MANIFEST.replace("churn", "sums").replace("{name: onnx}", "{name: python}")
+    manifest = manifest.replace("./model.onnx", "./sums").replace("format: onnx", "format: python")
+    (tmp_path / "towpath.yaml").write_text(manifest, encoding="utf-8")
+
+    done = towpath(demo, tmp_path, "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with demo.api(demo.demo_key) as api:
+
+        def ask(*x: float) -> httpx2.Response:
+            at = f"{demo.address}/v1/models/sums/predict"
+            return api.post(at, json={"inputs": [{"x": list(x)}]})
+
+        before, ended, after = ask(1, 2), ask(1e7, 0), ask(3, 4)
+
+    assert before.json()["outputs"] == [{"sum": 13.0}], before.text
+    assert ended.status_code in {500, 502}
+    assert after.json()["outputs"] == [{"sum": 17.0}], after.text
 
 
 def test_a_manifest_with_a_typo_is_refused_with_the_line_and_the_right_word(

@@ -186,6 +186,48 @@ def test_names_as_numpy_writes_them_are_not_dangerous() -> None:
     assert [issue.reason for _, issue in issues] == ["Pickle", "PythonCode"]
 
 
+SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [{"name": "sum", "datatype": "FP32", "shape": [-1]}],
+}
+
+
+def test_a_class_of_python_has_the_signature_that_stands_beside_it() -> None:
+    files = {"model.py": b"class Model: ...", "signature.json": json.dumps(SIGNATURE).encode()}
+
+    assert read("python", files).signature == SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"outputs": []},
+        {"inputs": "x"},
+        {"inputs": [{"name": "", "datatype": "FP32", "shape": [1]}]},
+        {"inputs": [{"name": "x", "datatype": "FP8", "shape": [1]}]},
+        {"inputs": [{"name": "x", "datatype": "FP32", "shape": [True]}]},
+        {"inputs": [{"name": "x", "datatype": "FP32", "shape": 3}]},
+        {"inputs": [{"name": "x", "datatype": ["FP32"], "shape": [1]}]},
+    ],
+)
+def test_half_a_signature_is_none(wrong: dict[str, object]) -> None:
+    content = json.dumps({**SIGNATURE, **wrong}).encode()
+
+    assert read("python", {"model.py": b"", "signature.json": content}).signature is None
+
+
+def test_an_onnx_file_knows_better_than_what_stands_beside_it() -> None:
+    model = artifacts.onnx(
+        inputs=[artifacts.onnx_value("a")], outputs=[artifacts.onnx_value("b")], tensors=[]
+    )
+    files = {"m.onnx": model, "signature.json": json.dumps(SIGNATURE).encode()}
+
+    found = read("onnx", files).signature
+
+    assert found is not None
+    assert [one["name"] for one in found["inputs"]] == ["a"]
+
+
 def test_texts_of_a_file_can_be_shown_and_stored() -> None:
     """Lone surrogates and control characters come from JSON, and no database takes them."""
     facts = read("safetensors", artifacts.folder(config={"model_type": "a\ud800b\0c"})).facts

@@ -6,7 +6,7 @@ that callers send text; where it answers with one vector per token, those become
 text.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +16,11 @@ import onnxruntime
 import onnxruntime.capi.onnxruntime_pybind11_state as engine
 from tokenizers import Encoding, Tokenizer
 
+from towpath_runtimes.kserve.errors import Refused
+from towpath_runtimes.kserve.model import Feed, by_rows, check, joined, kind_of, parted
+from towpath_runtimes.kserve.protocol import Answer, InferRequest
+from towpath_runtimes.kserve.tensors import TensorSpec
 from towpath_runtimes.listening import StartRefused
-from towpath_runtimes.onnx.errors import Refused
-from towpath_runtimes.onnx.protocol import Answer, InferRequest
-from towpath_runtimes.onnx.tensors import TensorSpec
 
 ONNX_TYPES = {
     "tensor(bool)": "BOOL",
@@ -56,14 +57,18 @@ NORM_MINIMUM = 1e-12  # keeps a text of no weight from dividing by zero
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one request."""
+    """Bounds of one request, and of several together."""
 
     batch: int
     tokens: int
+    joined: int = 1
+    """Rows that several requests are joined to."""
 
 
 class Model:
-    """A loaded model. `infer` may be called from several threads at once."""
+    """A loaded model. Several threads may call it at once."""
+
+    platform = "onnxruntime_onnx"
 
     def __init__(
         self, session: onnxruntime.InferenceSession, tokenizer: Tokenizer | None, limits: Limits
@@ -75,73 +80,57 @@ class Model:
         self._raw_outputs = given
         self.inputs = taken
         self.outputs = given
-        self._answer: Callable[[InferRequest], Answer] = self._tensors
+        self._tokenizer = tokenizer
         if tokenizer is not None:
-            self._tokenizer = tokenizer
             self._token_inputs = [spec.name for spec in taken]
             self._vector = given[0]
             self.inputs = [TEXT]
             self.outputs = [TensorSpec("embedding", "FP32", (-1, given[0].shape[-1]))]
-            self._answer = self._embeddings
+        if limits.joined > 1 and not by_rows([*self.inputs, *self.outputs]):
+            raise StartRefused(
+                "requests cannot be joined: some tensors of the model have no free first dimension",
+                fix="leave `batch-rows` out, or export the model with a dynamic batch dimension",
+            )
 
-    def infer(self, request: InferRequest) -> Answer:
+    def prepare(self, request: InferRequest) -> Feed:
         """
-        Answer a request.
+        Check a request; texts become tokens.
 
         Raises:
-            Refused: The request does not fit the model, or the model failed on it.
+            Refused: The request does not fit the model.
         """
-        self._check(request)
+        rows = check(request, self.inputs, rows=self._limits.batch)
+        if self._tokenizer is not None:
+            return Feed(self._encoded(self._tokenizer, request), rows, kind="text")
+        if request.parameters:
+            raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
+        kind = kind_of(request.inputs) if self._limits.joined > 1 else None
+        return Feed(request.inputs, rows, kind)
+
+    def run(self, feeds: Sequence[Feed]) -> Sequence[Answer]:
+        """
+        Answer feeds of one kind, all in one call of the engine.
+
+        Raises:
+            Refused: The model failed on them.
+        """
         try:
-            return self._answer(request)
+            return self._tensors(feeds) if self._tokenizer is None else self._embeddings(feeds)
         except ENGINE_ERRORS as error:
             raise Refused(
                 f"the model failed on these inputs: {_first_line(error)}", status=500
             ) from error
 
-    def _check(self, request: InferRequest) -> None:
-        known = {spec.name: spec for spec in self.inputs}
-        listed = ", ".join(f"`{name}`" for name in known)
-        for name, array in request.inputs.items():
-            spec = known.get(name)
-            if spec is None:
-                raise Refused(f"the model has no input `{name}`, it takes {listed}")
-            if request.datatypes[name] != spec.datatype:
-                raise Refused(
-                    f"input `{name}` is `{request.datatypes[name]}`, "
-                    f"the model takes `{spec.datatype}`"
-                )
-            spec.check(array.shape)
-            if array.ndim and array.shape[0] > self._limits.batch:
-                raise Refused(
-                    f"input `{name}` has {array.shape[0]} rows, "
-                    f"at most {self._limits.batch} are taken"
-                )
-        for name in known:
-            if name not in request.inputs:
-                raise Refused(f"input `{name}` is missing, the model takes {listed}")
-        rows = {a.shape[0] for n, a in request.inputs.items() if known[n].shape[:1] == (-1,)}
-        if len(rows) > 1:
-            raise Refused(
-                f"the inputs differ in their number of rows: {', '.join(map(str, sorted(rows)))}"
-            )
-
-    def _tensors(self, request: InferRequest) -> Answer:
-        if request.parameters:
-            raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
-        values = self._run([spec.name for spec in self.outputs], request.inputs)
-        return Answer(
-            {
-                spec.name: (spec.datatype, value)
-                for spec, value in zip(self.outputs, values, strict=True)
-            }
-        )
+    def _tensors(self, feeds: Sequence[Feed]) -> list[Answer]:
+        values = self._run([spec.name for spec in self.outputs], joined(feeds))
+        told = zip(self.outputs, values, strict=True)
+        return parted({spec.name: (spec.datatype, value) for spec, value in told}, feeds)
 
     def _run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         # The engine has sequences and maps as well; `_spec` lets no model with those start.
         return cast(list[np.ndarray], self._session.run(outputs, feed))
 
-    def _embeddings(self, request: InferRequest) -> Answer:
+    def _encoded(self, tokenizer: Tokenizer, request: InferRequest) -> list[Encoding]:
         cut = _truncate(request.parameters)
         texts = list(request.inputs[TEXT.name])
         for at, text in enumerate(texts):
@@ -150,7 +139,7 @@ class Model:
                     f"input `text`: value {at} has {len(text)} characters, "
                     f"at most {LONGEST_TEXT} are taken"
                 )
-        encoded = self._tokenizer.encode_batch(texts)
+        encoded = tokenizer.encode_batch(texts)
         if cut:
             for one in encoded:
                 one.truncate(self._limits.tokens)
@@ -161,14 +150,20 @@ class Model:
                     f"the model reads {self._limits.tokens}; shorten or split it, "
                     "or send the parameter `truncate: true` to have its end cut off"
                 )
+        return encoded
+
+    def _embeddings(self, feeds: Sequence[Feed]) -> list[Answer]:
+        encoded: list[Encoding] = [one for feed in feeds for one in feed.content]
         by_length = sorted(range(len(encoded)), key=lambda at: len(encoded[at]))
         size = max(self.outputs[0].shape[-1], 0)
         vectors = np.empty((len(encoded), size), dtype=np.float32)
         for start in range(0, len(by_length), TEXTS_AT_ONCE):
             places = by_length[start : start + TEXTS_AT_ONCE]
             vectors[places] = self._vectors_of([encoded[at] for at in places])
-        tokens = sum(len(one) for one in encoded)
-        return Answer({"embedding": ("FP32", vectors)}, {"input_tokens": tokens})
+        answers = parted({"embedding": ("FP32", vectors)}, feeds)
+        for feed, answer in zip(feeds, answers, strict=True):
+            answer.parameters["input_tokens"] = sum(len(one) for one in feed.content)
+        return answers
 
     def _vectors_of(self, encoded: list[Encoding]) -> np.ndarray:
         width = max(len(one) for one in encoded)

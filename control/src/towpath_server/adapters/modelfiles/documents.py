@@ -15,7 +15,15 @@ import yaml
 from towpath_server.adapters.modelfiles import chat, reasons
 from towpath_server.adapters.modelfiles.report import Notes, Unsound, listed
 
+SIGNATURE = "signature.json"
+"""Names, types and shapes of what a model takes and gives, where its own file cannot say."""
 MAX_BYTES = 48 << 20  # the largest tokenizers have 35 MB
+DATATYPES = {
+    "BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64",
+    "UINT8", "UINT16", "UINT32", "UINT64",
+}  # fmt: skip
+"""As the KServe Open Inference Protocol v2 names them."""
+_MAX_TENSORS = 1_000
 _MAX_YAML = 4 << 20
 _MAX_ALIASES = 200
 _MAX_VALUES = 3_000_000
@@ -78,6 +86,9 @@ def check_json(name: str, data: bytes, notes: Notes) -> None:
         chat.check(template, notes)
     if name == "config.json" or "model_type" in document or "architectures" in document:
         notes.facts.update(_facts(document))
+    if name == SIGNATURE:
+        for part in ("inputs", "outputs"):
+            notes.facts[part] = _specs(document.get(part))
     if _looks_like_keras(document):
         check_keras(document, notes)
 
@@ -115,6 +126,29 @@ def _aliases(data: bytes) -> None:
         return  # no YAML: whoever reads it will say so
     if count > _MAX_ALIASES:
         raise Unsound(reasons.ENTITY_BOMB, f"The document has {count} aliases.")
+
+
+def _specs(entries: Any) -> list[dict[str, Any]]:
+    """Read one half of a signature; empty when it is not what KServe writes."""
+    found = [_spec(one) for one in (entries if isinstance(entries, list) else [])[:_MAX_TENSORS]]
+    return [one for one in found if one] if all(found) else []
+
+
+def _spec(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        return {}
+    name, datatype, shape = (entry.get(key) for key in ("name", "datatype", "shape"))
+    sizes = shape if isinstance(shape, list) else [None]
+    whole = all(type(size) is int and -1 <= size < 2**31 for size in sizes)
+    if (
+        not isinstance(name, str)
+        or not name
+        or not isinstance(datatype, str)
+        or datatype not in DATATYPES
+        or not whole
+    ):
+        return {}
+    return {"name": name, "datatype": datatype, "shape": sizes}
 
 
 def _remote_code(document: Mapping[str, Any], notes: Notes) -> None:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from towpath_server.adapters.modelfiles import reasons
+from towpath_server.adapters.modelfiles.documents import SIGNATURE
 from towpath_server.adapters.modelfiles.reasons import Severity
 from towpath_server.adapters.modelfiles.report import Examined, Issue, listed
 
@@ -141,13 +142,16 @@ def _facts(files: Sequence[tuple[str, int, Examined]]) -> dict[str, Any]:
 
 
 def _signature(files: Sequence[tuple[str, int, Examined]]) -> Mapping[str, Any] | None:
-    """Return the signature that the files have, where exactly one of them has one."""
+    """Return the signature of the one model file that has one, else that of `signature.json`."""
     for kind in ("mlmodel", "pbtxt", "onnx"):
         having = [(path, one) for path, _, one in files if one.kind == kind]
         if len(having) == 1:
             path, examined = having[0]
             inputs, outputs = examined.facts.get("inputs"), examined.facts.get("outputs")
             return _written(path, inputs or [], outputs or [], files)
+    for path, _, one in files:
+        if path == SIGNATURE:
+            return _written(path, one.facts.get("inputs", []), one.facts.get("outputs", []), files)
     return None
 
 

@@ -2,15 +2,15 @@
 The protocol's routes, and the bounds that keep callers from hurting each other.
 
 Reading, computing and writing happen in worker threads (numpy, the tokenizer and the engine let go
-of Python's lock); the event loop only moves bytes.
+of Python's lock) or processes; the event loop only moves bytes.
 """
 
+import argparse
 import asyncio
 import hmac
 import json
 import sys
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -23,10 +23,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from towpath_runtimes.onnx import protocol
-from towpath_runtimes.onnx.errors import Refused
-from towpath_runtimes.onnx.model import Model
-from towpath_runtimes.onnx.tensors import TensorSpec
+from towpath_runtimes.kserve import protocol
+from towpath_runtimes.kserve.engine import Engine, Job
+from towpath_runtimes.kserve.errors import Refused
+from towpath_runtimes.kserve.model import Described
+from towpath_runtimes.kserve.tensors import TensorSpec
+from towpath_runtimes.kserve.workers import Workers
 
 BODY_MAXIMUM = 32 << 20  # the gateway's own default; a setting there
 BODIES_MAXIMUM = 4 * BODY_MAXIMUM  # of all requests together
@@ -37,11 +39,40 @@ BODY_TIMEOUT_S = 30  # the gateway has the whole body before it calls
 class Served:
     """The model, by the name and version that callers use."""
 
-    model: Model
+    server: str
+    """Name of the server, after `towpath-`."""
     name: str
     version: str
-    threads: int
+    described: Described
+    engines: Sequence[Engine]
+    """What computes, each for one call at a time; the same one several times where it may."""
     waiting: int
+    """Most requests that wait."""
+    joined: int
+    """Most requests that one engine is given at once."""
+    delay_s: float
+    """How long a request waits at most for others to be joined with."""
+
+    @classmethod
+    def of(
+        cls,
+        arguments: argparse.Namespace,
+        described: Described,
+        engines: Sequence[Engine],
+        *,
+        server: str,
+    ) -> "Served":
+        """Compose it from the arguments of `serving.parser`."""
+        return cls(
+            server=server,
+            name=arguments.name,
+            version=arguments.model_version,
+            described=described,
+            engines=engines,
+            waiting=arguments.max_waiting,
+            joined=arguments.batch_rows,
+            delay_s=arguments.batch_delay_ms / 1_000,
+        )
 
 
 class Door:
@@ -63,12 +94,12 @@ class Door:
         await self._app(scope, receive, send)
 
 
-class Protocol:
+class Routes:
     """The routes over one model."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
-        self._pool = ThreadPoolExecutor(served.threads, thread_name_prefix="infer")
+        self._workers = Workers(served.engines, most=served.joined, delay_s=served.delay_s)
         self._inside = 0
         self._bytes = 0
 
@@ -76,7 +107,7 @@ class Protocol:
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Stop the workers when the server stops."""
         yield
-        self._pool.shutdown(cancel_futures=True)
+        await asyncio.to_thread(self._workers.close)
 
     async def live(self, _: Request) -> Response:
         """Answer that the process runs."""
@@ -86,11 +117,20 @@ class Protocol:
         """Answer that the model is loaded: the server listens only then."""
         return document({"ready": True})
 
+    async def metrics(self, _: Request) -> Response:
+        """Say in Prometheus' words how much is going on."""
+        found = {"inside": self._inside, "waiting": self._workers.waiting}
+        lines = [
+            f"# TYPE towpath_model_requests_{name} gauge\ntowpath_model_requests_{name} {value}\n"
+            for name, value in found.items()
+        ]
+        return Response("".join(lines), media_type="text/plain; version=0.0.4")
+
     async def server(self, _: Request) -> Response:
         """Name the server and the protocol's extensions that it speaks."""
         return document(
             {
-                "name": "towpath-onnx",
+                "name": f"towpath-{self._served.server}",
                 "version": installed_version("towpath-runtimes"),
                 "extensions": ["binary_tensor_data"],
             }
@@ -103,9 +143,9 @@ class Protocol:
             {
                 "name": self._served.name,
                 "versions": [self._served.version],
-                "platform": "onnxruntime_onnx",
-                "inputs": [tensor(spec) for spec in self._served.model.inputs],
-                "outputs": [tensor(spec) for spec in self._served.model.outputs],
+                "platform": self._served.described.platform,
+                "inputs": [tensor(spec) for spec in self._served.described.inputs],
+                "outputs": [tensor(spec) for spec in self._served.described.outputs],
             }
         )
 
@@ -117,7 +157,7 @@ class Protocol:
     async def infer(self, request: Request) -> Response:
         """Run the model on a request's tensors."""
         self._known(request)
-        if self._inside >= self._served.threads + self._served.waiting:
+        if self._inside >= len(self._served.engines) + self._served.waiting:
             raise Refused(f"{self._inside} requests wait for this model already", status=503)
         self._inside += 1
         size = 0
@@ -130,10 +170,7 @@ class Protocol:
                     self._admit(size)
                     body += chunk
             header_length = request.headers.get(protocol.HEADER_LENGTH)
-            loop = asyncio.get_running_loop()
-            answer, json_size = await loop.run_in_executor(
-                self._pool, self._run, bytes(body), header_length
-            )
+            done = await self._workers.run(Job(bytes(body), header_length))
         except TimeoutError as late:
             raise Refused(
                 f"the body did not arrive within {BODY_TIMEOUT_S} s", status=408
@@ -143,15 +180,13 @@ class Protocol:
         finally:
             self._inside -= 1
             self._bytes -= size
+        if isinstance(done, Refused):
+            raise done
+        answer, json_size = done
         if json_size is None:
             return Response(answer, media_type="application/json")
         headers = {protocol.HEADER_LENGTH: str(json_size)}
         return Response(answer, media_type="application/octet-stream", headers=headers)
-
-    def _run(self, body: bytes, header_length: str | None) -> tuple[bytes, int | None]:
-        wanted = protocol.read(body, header_length)
-        answer = self._served.model.infer(wanted)
-        return protocol.write(answer, wanted, model=self._served.name, version=self._served.version)
 
     def _admit(self, size: int) -> None:
         if size > BODY_MAXIMUM:
@@ -178,21 +213,22 @@ class Protocol:
 
 def build(served: Served, secret: str) -> ASGIApp:
     """Put the routes together behind the door."""
-    protocol_routes = Protocol(served)
+    inference = Routes(served)
     routes = [
-        Route("/v2", protocol_routes.server),
-        Route("/v2/health/live", protocol_routes.live),
-        Route("/v2/health/ready", protocol_routes.ready),
+        Route("/metrics", inference.metrics),
+        Route("/v2", inference.server),
+        Route("/v2/health/live", inference.live),
+        Route("/v2/health/ready", inference.ready),
     ]
     for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
         routes += [
-            Route(model, protocol_routes.model),
-            Route(f"{model}/ready", protocol_routes.model_ready),
-            Route(f"{model}/infer", protocol_routes.infer, methods=["POST"]),
+            Route(model, inference.model),
+            Route(f"{model}/ready", inference.model_ready),
+            Route(f"{model}/infer", inference.infer, methods=["POST"]),
         ]
     app = Starlette(
         routes=routes,
-        lifespan=protocol_routes.lifespan,
+        lifespan=inference.lifespan,
         exception_handlers={Refused: refused, HTTPException: unrouted, Exception: failed},
     )
     return Door(app, secret)

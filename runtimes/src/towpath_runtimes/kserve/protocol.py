@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from towpath_runtimes.onnx import tensors
-from towpath_runtimes.onnx.errors import Refused
+from towpath_runtimes.kserve import tensors
+from towpath_runtimes.kserve.errors import Refused
 
 HEADER_LENGTH = "inference-header-content-length"
 ID_MAXIMUM = 256

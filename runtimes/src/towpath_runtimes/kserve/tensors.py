@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from towpath_runtimes.onnx.errors import Refused
+from towpath_runtimes.kserve.errors import Refused
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),

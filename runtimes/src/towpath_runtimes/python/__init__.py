@@ -1,0 +1,1 @@
+"""Serves a Python class with `load` and `predict`, in processes of its own."""

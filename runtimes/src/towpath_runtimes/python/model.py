@@ -1,0 +1,197 @@
+"""
+A user's class as a model.
+
+The folder has a `model.py` with a class `Model`. `load(folder)`, if there is one, is called once;
+`predict(inputs)` gets arrays by name and returns arrays by name.
+What it takes and gives stands in `signature.json` beside it, or in the attributes `inputs` and
+`outputs`, each a list of `{"name", "datatype", "shape"}`.
+"""
+
+import importlib.util
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from towpath_runtimes.kserve.errors import Refused
+from towpath_runtimes.kserve.model import Feed, by_rows, check, joined, kind_of, parted
+from towpath_runtimes.kserve.protocol import Answer, InferRequest
+from towpath_runtimes.kserve.tensors import DTYPES, TensorSpec
+from towpath_runtimes.listening import StartRefused
+
+FILE, CLASS, SIGNATURE = "model.py", "Model", "signature.json"
+_WORDS = 500  # characters of an error of the model's that a caller is told
+
+
+class UserModel:
+    """An instance of the user's class. One thread calls it."""
+
+    platform = "python"
+
+    def __init__(
+        self, instance: Any, signature: Mapping[str, Any], *, rows: int, together: int
+    ) -> None:
+        """
+        Put a loaded instance behind the protocol.
+
+        Args:
+            rows: Most rows of one request.
+            together: Rows that several requests are joined to; 1: none is.
+
+        Raises:
+            StartRefused: The signature is none, or has no batch dimension to join along.
+        """
+        self._predict = instance.predict
+        self._rows = rows
+        self._together = together
+        self.inputs = _specs(signature, "inputs")
+        self.outputs = _specs(signature, "outputs")
+        if together > 1 and not by_rows([*self.inputs, *self.outputs]):
+            raise StartRefused(
+                "requests cannot be joined: some tensors of the model have no free first dimension",
+                fix="leave `batch-rows` out, or write -1 as the first size of every shape",
+            )
+
+    def prepare(self, request: InferRequest) -> Feed:
+        """
+        Check a request against the signature.
+
+        Raises:
+            Refused: It does not fit.
+        """
+        rows = check(request, self.inputs, rows=self._rows)
+        if request.parameters:
+            raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
+        kind = kind_of(request.inputs) if self._together > 1 else None
+        return Feed(request.inputs, rows, kind)
+
+    def run(self, feeds: Sequence[Feed]) -> Sequence[Answer]:
+        """
+        Call `predict` once for all of them.
+
+        Raises:
+            Refused: It raised a ValueError, whose words the caller is told, or failed.
+        """
+        try:
+            found = self._predict(joined(feeds))
+        except ValueError as error:
+            raise Refused(f"the model refused the inputs: {str(error)[:_WORDS]}") from error
+        except Exception as error:
+            traceback.print_exc()
+            raise Refused(
+                f"the model failed on these inputs: {type(error).__name__}; its log has more",
+                status=500,
+            ) from error
+        return parted({spec.name: _output(spec, found) for spec in self.outputs}, feeds)
+
+
+def load(folder: Path, *, rows: int, together: int) -> UserModel:
+    """
+    Load a folder's class.
+
+    Raises:
+        StartRefused: There is none, it cannot be loaded, or it has no signature.
+    """
+    module = _module(folder)
+    made = getattr(module, CLASS, None)
+    if not inspect.isclass(made) or not callable(getattr(made, "predict", None)):
+        raise StartRefused(
+            f"`{folder / FILE}` has no class `{CLASS}` with a method `predict`",
+            fix=f"write `class {CLASS}:` with `load(self, folder)` and `predict(self, inputs)`",
+        )
+    try:
+        instance: Any = made()
+        if callable(getattr(instance, "load", None)):
+            instance.load(folder)
+    except Exception as error:
+        traceback.print_exc()
+        raise StartRefused(
+            f"`{CLASS}` cannot be loaded: {type(error).__name__}: {str(error)[:_WORDS]}",
+            fix="see the traceback above; `load` gets the folder with the model's files",
+        ) from error
+    return UserModel(instance, _signature(folder, instance), rows=rows, together=together)
+
+
+def _module(folder: Path) -> ModuleType:
+    file = folder / FILE
+    spec = importlib.util.spec_from_file_location("model", file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise StartRefused(
+            f"there is no `{file}`", fix=f"put a `{FILE}` with a class `{CLASS}` into the folder"
+        )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["model"] = module
+    sys.path.insert(0, str(folder))  # what lies beside it may be imported by name
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        traceback.print_exc()
+        raise StartRefused(
+            f"`{file}` cannot be imported: {type(error).__name__}: {str(error)[:_WORDS]}",
+            fix="see the traceback above; import what the platform's environment has, or put it "
+            "into the folder",
+        ) from error
+    return module
+
+
+def _signature(folder: Path, instance: Any) -> Mapping[str, Any]:
+    file = folder / SIGNATURE
+    if file.is_file():
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise StartRefused(f"`{file}` is not JSON: {error}", fix="correct it") from error
+        return found if isinstance(found, dict) else {}
+    return {part: getattr(instance, part, None) for part in ("inputs", "outputs")}
+
+
+def _specs(signature: Mapping[str, Any], part: str) -> list[TensorSpec]:
+    try:
+        found = [
+            TensorSpec(str(one["name"]), str(one["datatype"]), tuple(int(n) for n in one["shape"]))
+            for one in signature[part]
+        ]
+        unknown = [spec.datatype for spec in found if spec.datatype not in DTYPES]
+    except (KeyError, TypeError, ValueError):
+        found, unknown = [], []
+    if not found or unknown:
+        what = f"names the datatype `{unknown[0]}`" if unknown else f"has no `{part}`"
+        raise StartRefused(
+            f"the model's signature {what}",
+            fix=f"write `{SIGNATURE}` beside `{FILE}`: "
+            '{"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], "outputs": […]}',
+        )
+    return found
+
+
+def _as(dtype: np.dtype[Any], value: np.ndarray) -> np.ndarray:
+    text = dtype.kind == "O"
+    if text and value.dtype.kind not in "OU":
+        raise TypeError(f"{value.dtype} is no text")
+    return value.astype(dtype, casting="unsafe" if text else "same_kind")
+
+
+def _output(spec: TensorSpec, found: Any) -> tuple[str, np.ndarray]:
+    """
+    Hold one of the model's outputs against its signature.
+
+    Raises:
+        Refused: It is missing, or is no tensor of this type and shape.
+    """
+    if not isinstance(found, Mapping) or spec.name not in found:
+        raise Refused(f"the model gave no output `{spec.name}`", status=500)
+    try:
+        value = np.asarray(found[spec.name])
+        spec.check(value.shape)
+        return spec.datatype, _as(DTYPES[spec.datatype], value)
+    except (TypeError, ValueError, Refused) as error:
+        raise Refused(
+            f"the model's output `{spec.name}` is no {spec.datatype} of shape {list(spec.shape)}",
+            status=500,
+        ) from error
