@@ -33,6 +33,8 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_after: int | None = None
     """Close the connection after so many bytes of the body."""
+    silent: bool = False
+    """Say nothing more after `cut_after`, and keep the connection."""
     endless: bool = False
     """Say no length, and repeat the body for as long as somebody reads."""
 
@@ -108,6 +110,8 @@ class FarServer:
         body = b"" if method == "HEAD" else reply.body[: reply.cut_after]
         writer.write(body)
         await writer.drain()
+        if reply.silent:
+            await reader.read()
         while reply.endless:
             writer.write(reply.body)
             await writer.drain()

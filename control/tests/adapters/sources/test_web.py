@@ -12,6 +12,7 @@ import trustme
 from far_server import Asked, Reply, file, redirect
 from sources_read import refusal, whole
 
+from towpath_server.adapters import egress
 from towpath_server.adapters.sources.errors import SourceFailed
 
 DATA = bytes(range(256)) * 9_000  # more than two pieces
@@ -163,6 +164,24 @@ async def test_what_broke_off_goes_on_where_it_was(web):
     assert caught.value.transient
     assert 0 < len(came) <= 2_000_000
     assert bytes(came) + rest == DATA
+
+
+async def test_silence_ends_a_body(web, monkeypatch):
+    """What came before it is given on; how long a body takes has no bound else."""
+    came = 1_500_000
+    replies = iter([Reply(200, DATA), Reply(200, DATA, cut_after=came, silent=True)])
+    _, source = await web(lambda _: next(replies))
+    (listed,) = (await source.listing()).files
+    monkeypatch.setattr(egress, "SILENCE_S", 1.5)  # it is a minute
+    _, impatient = await web(lambda _: next(replies))
+
+    read = bytearray()
+    with pytest.raises(SourceFailed) as caught:
+        async for piece in impatient.read(listed):
+            read += piece
+
+    assert (caught.value.reason, caught.value.transient) == ("Unreachable", True)
+    assert bytes(read) == DATA[:came]
 
 
 async def test_a_server_without_ranges_is_read_past_what_is_there(web):
