@@ -295,6 +295,9 @@ def _told() -> Iterator[None]:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise NotTrusted(f"its certificate is not trusted: {cause}") from error
             cause = cause.__cause__ or cause.__context__
+        if isinstance(error, UnicodeError | httpx2.LocalProtocolError | httpx2.InvalidURL):
+            # What tells of a header's characters would tell the header, too.
+            raise NotSent("it cannot be asked: its name or a credential is malformed") from None
         raise NotSent(f"it does not answer: {error!r}") from error
 
 

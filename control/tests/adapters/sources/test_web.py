@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import ssl
+import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -125,6 +126,17 @@ async def test_a_credential_stays_with_its_host(web, serve):
     assert {one.headers.get("authorization") for one in server.asked} == {"Bearer s3cret-token"}
     assert {one.headers.get("authorization") for one in other.asked} == {None}
     assert {one.headers["host"] for one in other.asked} == {f"localhost:{other.port}"}
+
+
+@pytest.mark.parametrize("secret", ["s3cr\u00e9t-token", "s3cret\r\nx: token", "s3cret\0token"])
+async def test_a_credential_is_in_no_error(web, secret):
+    server, source = await web(has, secret=secret)
+
+    said = await refusal(source)
+
+    trace = "".join(traceback.format_exception(said))
+    assert server.asked == []
+    assert "s3cr" not in said.detail + said.fix + trace
 
 
 async def test_redirects_have_an_end(web):
