@@ -7,7 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from towpath_server.adapters.compute import Listen, Observation, Probe, ReplicaSpec
+from towpath_server.adapters.compute import (
+    Capacity,
+    Gpu,
+    Listen,
+    Observation,
+    Probe,
+    ReplicaSpec,
+)
 from towpath_server.adapters.localhost.process import start_of
 from towpath_server.adapters.localhost.replicas import LocalReplicas
 from towpath_server.adapters.localhost.spec import Limits
@@ -88,3 +95,12 @@ def alive(pid: int) -> bool:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+class OneNode:
+    """A machine of a known size, which runs nothing."""
+
+    async def capacity(self) -> Capacity:
+        """Return it."""
+        gpus = tuple(Gpu(f"GPU-{number}", "GPU", 0, "gpu") for number in range(4))
+        return Capacity("node-1", cores=2, threads=2, memory_bytes=64 << 30, gpus=gpus)

@@ -8,6 +8,7 @@ import batch_examples as batch_examples  # registers its examples
 import environment_examples as environment_examples  # registers its examples
 import policy_examples as policy_examples  # registers its examples
 import serving_examples as serving_examples  # registers its examples
+import source_examples as source_examples  # registers its examples
 from examples import EXAMPLES, Make
 from fastapi.routing import APIRoute
 

@@ -25,11 +25,13 @@ from towpath_server.domains.batches import routes as batches
 from towpath_server.domains.blocks import routes as blocks
 from towpath_server.domains.bodies import routes as bodies
 from towpath_server.domains.budgets import routes as budgets
+from towpath_server.domains.connections import routes as connections
 from towpath_server.domains.deployments import routes as deployments
 from towpath_server.domains.deployments.schemas import json_schema
 from towpath_server.domains.endpoints import routes as endpoints
 from towpath_server.domains.evaluations import routes as evaluations
 from towpath_server.domains.files import routes as files
+from towpath_server.domains.imports import routes as imports
 from towpath_server.domains.keys import routes as keys
 from towpath_server.domains.keys import service as key_service
 from towpath_server.domains.limits import routes as limits
@@ -63,6 +65,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     models.files,
     aliases.router,
+    imports.model_router,
+    imports.router,
+    connections.router,
     artifacts.blobs,
     artifacts.uploads,
     artifacts.router,

@@ -22,12 +22,12 @@ from socket import socket
 from fastapi import FastAPI
 
 from towpath_server import bootstrap, migrations, supervisor
-from towpath_server.adapters.egress import EgressClient, own_places
+from towpath_server.adapters.egress import EgressClient
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.gateway.client import GatewayClient, sources_for
 from towpath_server.adapters.webhook import Webhook
 from towpath_server.api import create_app
-from towpath_server.core import config, egress
+from towpath_server.core import config
 from towpath_server.core import log as logging
 from towpath_server.core.clock import SystemClock
 from towpath_server.core.config import Settings, SettingsInvalid
@@ -43,6 +43,7 @@ from towpath_server.domains.bodies import reconcile as forget
 from towpath_server.domains.budgets.reconcile import Notifier
 from towpath_server.domains.deployments import reconcile
 from towpath_server.domains.deployments.reconcile import Tester, TrialLoop
+from towpath_server.domains.imports import reconcile as imports
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.budgets import BudgetRegistry
 from towpath_server.gatewaylink.catalog import catalog
@@ -144,11 +145,7 @@ def _webhook(settings: Settings) -> Webhook | None:
     if settings.webhook_url is None:
         return None
     secret = _required(settings.webhook_secret, "TOWPATH_WEBHOOK_SECRET")
-    client = EgressClient(
-        allow=[egress.network(network) for network in settings.egress_allow],
-        own=own_places(settings.host, settings.port),
-    )
-    return Webhook(settings.webhook_url, secret, client)
+    return Webhook(settings.webhook_url, secret, EgressClient.of(settings))
 
 
 async def open_database(settings: Settings) -> Database:
@@ -237,6 +234,9 @@ class ControlPlane:
             holder = f"{platform.node()}:{parts.facilities.folder.root}"[-_HOLDER_CHARS:]
             loops.create_task(self._run_batches(holder))
             loops.create_task(self._run_trials(holder))
+            outside, sources = EgressClient.of(parts.settings), parts.settings.sources
+            brought = imports.loop(parts.db, parts.facilities, outside, sources, holder=holder)
+            loops.create_task(brought.run())
             forgetting = forget.loop(parts.db, parts.facilities.bodies, holder=holder)
             loops.create_task(forgetting.run())
             made_of = parts.facilities

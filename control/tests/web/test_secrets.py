@@ -1,4 +1,4 @@
-"""Twenty secrets go in through the API; none is found anywhere it must not be."""
+"""Secrets go in through the API; none is found anywhere it must not be."""
 
 import base64
 import io
@@ -46,8 +46,8 @@ def recorder(api: Api) -> Recorder:
 
 
 async def put_in(api: Recorder) -> list[str]:
-    """Give and receive twenty secrets, in all the ways there are; return them."""
-    given = [f"canary-{number:02}-{'c4n4ry' * 5}" for number in range(13)]
+    """Give and receive secrets, in all the ways there are; return them."""
+    given = [f"canary-{number:02}-{'c4n4ry' * 5}" for number in range(16)]
     await api.create("/teams", name="care")
     await api.create("/projects", team="care", name="triage")
     user = await api.create("/users", name="Ada")
@@ -85,11 +85,23 @@ async def put_in(api: Recorder) -> list[str]:
     await api.create("/endpoints", **endpoint)
     static["credential"] = given[9]
     await api.call("POST", "/endpoints", endpoint, status=409)
+    connection = {"location": "hf://acme/", "credential": given[13]}
+    await api.create("/connections", name="hub", **connection)
+    await api.call("PATCH", "/connections/hub", {"credential": given[14]}, status=200)
+    await api.call("POST", "/connections", {"name": "Hub!", **connection, "credential": given[15]})
+    await api.get("/connections")
     stranger = tokens.mint("sandbox").reveal()
     for token in (stranger, given[10], "tp_user_" + given[11]):
         await api.as_(token).call("GET", "/teams", status=401)
     await api.call("POST", f"/{given[12]}", status=404)
-    return [*given[:12], *shown, stranger, ADMIN_KEY, "a-secret-key-for-tests-of-43-characters----"]
+    return [
+        *given[:12],
+        *given[13:],
+        *shown,
+        stranger,
+        ADMIN_KEY,
+        "a-secret-key-for-tests-of-43-characters----",
+    ]
 
 
 async def rows(db: Database, tables: MetaData, *, ledger: bool) -> str:
@@ -108,11 +120,11 @@ def files(folder: Path) -> dict[str, str]:
     }
 
 
-async def test_twenty_secrets_are_found_nowhere(
+async def test_what_was_given_in_secret_is_found_nowhere(
     recorder: Recorder, db: Database, tmp_path: Path, logged: io.StringIO
 ) -> None:
     secrets = await put_in(recorder)
-    assert len(secrets) == 20
+    assert len(secrets) == 23
 
     places = {
         "answers": "\n".join(recorder.heard),

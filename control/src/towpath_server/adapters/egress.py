@@ -31,6 +31,7 @@ import httpx2
 import psutil
 
 from towpath_server.core import egress
+from towpath_server.core.config import Settings
 from towpath_server.core.egress import Network
 
 Place = tuple[str, int]
@@ -119,6 +120,14 @@ class EgressClient:
     own: Collection[Place] = ()
     """The platform's own listeners."""
     resolve: Callable[[str, int], Awaitable[Sequence[str]]] = system
+
+    @classmethod
+    def of(cls, settings: Settings) -> "EgressClient":
+        """Compose from the settings; no connection is made yet."""
+        return cls(
+            allow=[egress.network(network) for network in settings.egress_allow],
+            own=own_places(settings.host, settings.port),
+        )
 
     async def send(self, request: Outgoing) -> Answer:
         """

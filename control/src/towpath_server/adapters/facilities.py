@@ -40,6 +40,8 @@ class Facilities:
     """Of an artifact."""
     scanner: Scanner = field(default_factory=Scanner)
     """Reads what was uploaded, apart from this process."""
+    import_wait_s: float = 2.0
+    """How long a manifest waits for its model to be fetched, before the answer is to come again."""
     runtimes_dir: Path | None = None
     """Further runtime descriptions, beside those that are shipped."""
 

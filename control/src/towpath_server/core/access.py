@@ -67,6 +67,8 @@ TABLE: Mapping[str, Mapping[Verb, frozenset[Role]]] = {
         "audit": {_R: _OVERSEE | {Role.ADMIN}},
         "model": {_R: _SEE, _C: _DEPLOY, _U: _DEPLOY, _D: _DEVELOPER},
         "alias": {_R: _SEE, _C: _DEPLOY, _D: _DEPLOY},
+        "import": {_R: _SEE, _C: _DEPLOY, _D: _DEPLOY},
+        "connection": {_R: _SEE, _C: _ADMIN, _U: _ADMIN, _D: _ADMIN},
         "artifact": {_R: _SEE, _C: _DEPLOY, _D: _PLATFORM},
         "upload": {_R: _DEPLOY, _C: _DEPLOY, _U: _DEPLOY, _D: _DEPLOY},
         "runtime": {_R: {Role.ANYONE}},

@@ -66,8 +66,8 @@ class TowpathError(Exception):
     code: ClassVar[str]
     kind: ClassVar[Kind]
     title: ClassVar[str]
-    audited: ClassVar[bool] = False
-    """Whether a refusal is written down although its kind is a mistake and no attempt."""
+    audited: ClassVar[bool | None] = None
+    """Whether a refusal is written down; none: where its kind is an attempt, and no mistake."""
 
     def __init_subclass__(cls, **kw: object) -> None:
         super().__init_subclass__(**kw)
@@ -85,6 +85,7 @@ class TowpathError(Exception):
         fix: str | None = None,
         findings: Sequence[Finding] = (),
         retry_after_s: int | None = None,
+        members: Mapping[str, str] | None = None,
         **log: object,
     ) -> None:
         super().__init__(detail)
@@ -92,6 +93,8 @@ class TowpathError(Exception):
         self.fix = fix
         self.findings = tuple(findings)
         self.retry_after_s = retry_after_s
+        self.members = dict(members or {})
+        """What the problem document says beside what all of them say."""
         self.log = log  # never leaves the server
 
 

@@ -1,6 +1,7 @@
 """The formats of models, in the one place that lists them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from fnmatch import fnmatchcase
 
 from towpath_server.core import suggest
 
@@ -14,6 +15,25 @@ FORMATS: Mapping[str, str] = {
     "python": "a Python package that serves the model",
 }
 """Name and what it is. A runtime description of the organisation's own may add its own."""
+
+_BY_NAMES = (
+    ("MLmodel", "mlflow"),
+    ("*/config.pbtxt", "triton"),
+    ("*.safetensors", "safetensors"),
+    ("*.gguf", "gguf"),
+    ("*.onnx", "onnx"),
+    ("*.skops", "sklearn"),
+    ("pyproject.toml", "python"),
+)
+"""Of files in a model's folder, in order: the first that is there decides."""
+
+
+def guess(paths: Collection[str]) -> str | None:
+    """Return the format that the names of a model's files tell."""
+    return next(
+        (name for pattern, name in _BY_NAMES if any(fnmatchcase(path, pattern) for path in paths)),
+        None,
+    )
 
 
 def refusal(name: str, served: Iterable[str]) -> tuple[str, str] | None:

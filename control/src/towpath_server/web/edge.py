@@ -95,7 +95,8 @@ class TransactionRoute(AuthenticatedRoute):
         try:
             return await _write(bounded, inner)
         except TowpathError as error:
-            if error.audited or error.kind not in _NOT_AUDITED:
+            by_kind = error.kind not in _NOT_AUDITED
+            if by_kind if error.audited is None else error.audited:
                 await self._record(request, error)
             raise
 

@@ -151,7 +151,7 @@ def _problem(request: Request, error: TowpathError, status: int) -> dict[str, An
         document["fix"] = error.fix
     if error.findings:
         document["findings"] = [_entry(finding) for finding in error.findings[:_MAX_FINDINGS]]
-    return document
+    return {**error.members, **document}
 
 
 def _openai(error: TowpathError, status: int, request_id: str) -> dict[str, Any]:

@@ -14,18 +14,22 @@ import pytest
 import pytest_asyncio
 import yaml
 from databases import SECRET_KEY, Templates
+from imports import Scripted
+from machines import OneNode
 from mistakes import BASE, Mistake, catalogue, reasons
 from platform_api import ADMIN_KEY, Api
 from sqlalchemy import text
 from worlds import SIGNATURE
 
 import towpath_server
-from towpath_server.adapters.compute import Capacity, Gpu
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.adapters.sources.errors import SourceFailed
 from towpath_server.api import create_app
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.config import ComputeSettings, Settings
 from towpath_server.core.db import Database
 from towpath_server.core.secret import Secret
+from towpath_server.domains.imports.reconcile import Runner
 from towpath_server.domains.users import service as users
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -57,15 +61,6 @@ RUNTIME: dict[str, Any] = {
         "args": {"threads": {"minimum": 1, "maximum": 4}},
     },
 }
-
-
-class OneNode:
-    """A machine of a known size, which runs nothing."""
-
-    async def capacity(self) -> Capacity:
-        """Return it."""
-        gpus = tuple(Gpu(f"GPU-{number}", "GPU", 0, "gpu") for number in range(4))
-        return Capacity("node-1", cores=2, threads=2, memory_bytes=64 << 30, gpus=gpus)
 
 
 @dataclass
@@ -142,7 +137,9 @@ async def place(
             transport=httpx2.ASGITransport(app), base_url="http://towpath.test"
         )
         api = Api(await stack.enter_async_context(client), ADMIN_KEY)
-        yield Place(db, await _callers(api))
+        callers = await _callers(api)
+        await _fetch_in_vain(db, api, app.state.facilities)
+        yield Place(db, callers)
 
 
 def _runtimes(folder: Path) -> Path:
@@ -161,6 +158,9 @@ async def _callers(api: Api) -> dict[str, Api]:
     await api.create("/teams", name="care")
     await api.create("/projects", team="care", name="triage")
     await api.create("/projects", team="care", name="other")
+    await api.create("/teams", name="sales")
+    await api.create("/projects", team="sales", name="offers")
+    await api.create("/models", name="foreign", project="sales/offers")
     await _version(api, "triage", signature=SIGNATURE)
     await _version(api, "bare")
     for name, project in (("front", "care/other"), ("own-front", "care/triage")):
@@ -181,6 +181,23 @@ async def _callers(api: Api) -> dict[str, Api]:
     return found
 
 
+async def _fetch_in_vain(db: Database, api: Api, facilities: Facilities) -> None:
+    """Let the Hub refuse what some of the mistakes name; a minute long that is known."""
+    for uri, reason, fix in (
+        ("hf://acme/triage:v9", "NotFoundThere", "Check the name of the branch, tag or commit."),
+        (
+            "hf://acme/gated",
+            "Gated",
+            "Agree to its terms there, and give the connection that account's token.",
+        ),
+    ):
+        failure = SourceFailed(reason, "The Hub says no.", fix=fix)
+        runner = Runner(db, facilities, Scripted(listing_cues=[failure]).open)
+        begun = await api.call("POST", "/models/triage/imports", {"uri": uri}, status=202)
+        while await runner.step(begun.json()["id"]):
+            continue
+
+
 async def _version(api: Api, model: str, **more: Any) -> None:
     content = f"weights of {model}".encode()
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
@@ -199,7 +216,7 @@ async def test_the_catalogue_is_large_and_each_mistake_stands_in_it_once() -> No
 
 async def test_every_reason_is_explained_and_shown_by_a_mistake() -> None:
     """But for those that need more than a manifest, which have tests of their own."""
-    elsewhere = {"BeingDeleted", "CarriesCode", "NoCompute"}
+    elsewhere = {"BeingDeleted", "CarriesCode", "Fetching", "NoCompute", "NotFetched"}
 
     assert {mistake.reason for mistake in MISTAKES} == set(reasons()) - elsewhere
 

@@ -38,6 +38,24 @@ class BeingDeleted(TowpathError):
         )
 
 
+class SourceFetching(TowpathError):
+    """The model comes from outside and is on its way; nothing else is wrong so far."""
+
+    code = "source_fetching"
+    kind = Kind.CONFLICT
+    title = "Model is on its way"
+    audited = False  # whoever waits asks once a second
+
+    def __init__(self, finding: Finding, *, id: str) -> None:  # noqa: A002
+        super().__init__(
+            f"{finding.message} Nothing was deployed yet.",
+            fix=finding.fix,
+            findings=[finding],
+            retry_after_s=1,
+            members={"import": id},
+        )
+
+
 class NothingBefore(TowpathError):
     """There is no earlier revision to go back to."""
 

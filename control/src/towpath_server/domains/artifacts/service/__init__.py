@@ -2,9 +2,11 @@
 
 from towpath_server.domains.artifacts.service.collect import collect as collect
 from towpath_server.domains.artifacts.service.holding import STORE as STORE
+from towpath_server.domains.artifacts.service.holding import brought as brought
 from towpath_server.domains.artifacts.service.holding import check_size as check_size
 from towpath_server.domains.artifacts.service.holding import claim as claim
 from towpath_server.domains.artifacts.service.holding import note as note
+from towpath_server.domains.artifacts.service.holding import shown as shown
 from towpath_server.domains.artifacts.service.holding import uploaded as uploaded
 from towpath_server.domains.artifacts.service.holding import uploaded_size as uploaded_size
 from towpath_server.domains.artifacts.service.uploads import append as append
@@ -19,6 +21,7 @@ __all__ = [
     "STORE",
     "append",
     "begin",
+    "brought",
     "check_size",
     "claim",
     "collect",
@@ -27,6 +30,7 @@ __all__ = [
     "get",
     "list",
     "note",
+    "shown",
     "upload",
     "uploaded",
     "uploaded_size",

@@ -80,6 +80,22 @@ async def claim(tx: Tx, digests: Collection[str]) -> None:
     await removals.claim(tx, STORE, digests)
 
 
+async def shown(tx: Tx, digest: str, *, holder: str) -> bool:
+    """Tell whether a team has shown to have some content; for the platform's own."""
+    return digest in await store.uploaded(tx, [digest], [holder])
+
+
+async def brought(tx: Tx, digest: str, size: int, *, holder: str) -> None:
+    """
+    Note that the platform has brought some content for a team, and rely on it.
+
+    Raises:
+        BeingRemoved: The same bytes are on their way out.
+    """
+    await removals.claim(tx, STORE, [digest])
+    await store.note_upload(tx, digest, size, [holder])
+
+
 async def uploaded_size(depot: Depot, caller: Principal, digest: str) -> int:
     """
     Return the size of content that the caller, or their team, has uploaded; it stays for a while.

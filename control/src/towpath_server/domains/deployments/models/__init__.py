@@ -10,6 +10,7 @@ from typing import Any
 from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core.errors import Finding
 from towpath_server.core.money import Price, PriceDraft
+from towpath_server.core.sources import Address
 from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import Proving, Result, SmokeTest, Trial
 from towpath_server.domains.endpoints.models import AccessDraft
@@ -78,13 +79,16 @@ ALIAS = "towpath.dev/alias"
 
 @dataclass(frozen=True)
 class ModelDraft:
-    """Which registry version is to be served, by its number or by an alias."""
+    """Which registry version is to be served: by its number, by an alias or by where it is from."""
 
     name: str
+    """Empty where it is the deployment's own."""
     version: int | None
     alias: str | None = None
     format: str | None = None
     digest: str | None = None
+    source: Address | None = None
+    """Where it is fetched from, unless it was already."""
 
 
 @dataclass(frozen=True)

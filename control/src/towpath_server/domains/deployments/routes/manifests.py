@@ -21,6 +21,7 @@ from towpath_server.domains.deployments.errors import (
     BeingDeleted,
     ManifestInvalid,
     NothingBefore,
+    SourceFetching,
 )
 from towpath_server.domains.deployments.schemas import (
     CheckedOut,
@@ -90,7 +91,13 @@ def _back(if_match: IfMatch, machine: Machine, environment: InEnvironment = None
     response_model=DeploymentOut | CheckedOut,
     openapi_extra=_MANIFEST,
     responses=problems(
-        NotFound, Forbidden, BeingDeleted, RevisionConflict, ManifestUnreadable, ManifestInvalid
+        NotFound,
+        Forbidden,
+        BeingDeleted,
+        SourceFetching,
+        RevisionConflict,
+        ManifestUnreadable,
+        ManifestInvalid,
     ),
 )
 async def create(
@@ -103,8 +110,9 @@ async def create(
     """
     Deploy a `ModelDeployment` manifest (JSON or YAML); the same name again is its next revision.
 
-    Everything that is wrong is answered at once. Model servers follow; the conditions tell how far
-    they are.
+    Everything that is wrong is answered at once. While a model from outside is fetched, the answer
+    is 409 `source_fetching`: send the manifest again. Model servers follow; the conditions tell how
+    far they are.
     """
     kind = request.headers.get("content-type", "")
     draft = schemas.read_bytes(await request.body(), kind, environment=order.environment)

@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from towpath_server.core import durations, money, suggest
+from towpath_server.core import durations, money, sources, suggest
 from towpath_server.core.clock import to_ms
 from towpath_server.core.money import OUTSIDE, PriceDraft, to_nano
 from towpath_server.core.quantity import quantity
@@ -40,7 +40,7 @@ from towpath_server.domains.endpoints.models.serving import Timeouts
 MAX_GPUS = 64  # of one replica: more than one machine has
 MAX_REPLICAS = 64  # of one deployment on one machine
 _MAX_MILLISECONDS = 3_600_000
-_SCHEMES = ("models", "file", "s3", "hf", "oci", "https")
+_SCHEMES = ("models", "file", *sources.SCHEMES)
 _MODEL_URI = re.compile(r"/?/?([a-z0-9-]{1,63})(?:/([0-9]{1,9})|@([a-z][a-z0-9-]{0,62}))")
 _RESERVED_ENV = ("TOWPATH_", "LD_", "DYLD_", "PYTHON", "PATH", "HOME", "LANG")
 
@@ -86,6 +86,13 @@ class Metadata(Section):
         return MetadataDraft(self.name, self.project, self.labels, self.annotations)
 
 
+def _source(value: str) -> sources.Address:
+    try:
+        return sources.parse(value)
+    except sources.UriInvalid as error:
+        raise Fault(str(error), error.fix, error.reason) from error
+
+
 class Model(Section):
     """Which version is to be served."""
 
@@ -108,20 +115,20 @@ class Model(Section):
                 "`towpath deploy` uploads the file and fills in the version it became.",
                 "InvalidUri",
             )
-        if scheme != "models":
-            raise Fault(
-                f"has the scheme `{scheme}:`, which is not supported yet",
-                "Register the model and write `models:/name/version`.",
-                "NotSupportedYet",
-            )
-        if not _MODEL_URI.fullmatch(rest):
+        if scheme in sources.SCHEMES:
+            _source(value)
+        elif not _MODEL_URI.fullmatch(rest):
             fix = "Write it as `models:/triage/3`, or by an alias as `models:/triage@champion`."
             raise Fault("does not name a version", fix, "InvalidUri")
         return value
 
     def draft(self) -> ModelDraft:
         """Read it."""
-        match = _MODEL_URI.fullmatch(self.uri.partition(":")[2])
+        scheme, _, rest = self.uri.partition(":")
+        if scheme in sources.SCHEMES:
+            source = sources.parse(self.uri)
+            return ModelDraft("", None, None, self.format, self.digest, source)
+        match = _MODEL_URI.fullmatch(rest)
         if match is None:
             raise ValueError("the URI was checked before")
         name, number, alias = match.groups()

@@ -66,7 +66,13 @@ async def check(
         ManifestInvalid: Something else is wrong; every finding is listed.
     """
     checked, _ = await _check(
-        tx, caller, draft, environment=environment, facilities=facilities, origin=origin
+        tx,
+        caller,
+        draft,
+        environment=environment,
+        facilities=facilities,
+        origin=origin,
+        fetch=False,
     )
     return checked
 
@@ -93,6 +99,8 @@ async def apply(
         BeingDeleted: A deployment of this name is on its way out.
         RevisionConflict: It is no longer at `if_match`.
         ManifestInvalid: Something else is wrong; every finding is listed.
+        SourceFetching: The model comes from outside, and is on its way.
+        Deferred: It is to be fetched first.
     """
     checked, present = await _check(
         tx, caller, draft, environment=environment, facilities=facilities, origin=origin

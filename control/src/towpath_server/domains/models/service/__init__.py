@@ -6,6 +6,7 @@ from towpath_server.domains.models.service.names import delete as delete
 from towpath_server.domains.models.service.names import find as find
 from towpath_server.domains.models.service.names import get as get
 from towpath_server.domains.models.service.names import list as list  # noqa: A004
+from towpath_server.domains.models.service.names import owner_of as owner_of
 from towpath_server.domains.models.service.names import suggestion as suggestion
 from towpath_server.domains.models.service.names import update as update
 from towpath_server.domains.models.service.versions import add_version as add_version
@@ -14,6 +15,7 @@ from towpath_server.domains.models.service.versions import get_version as get_ve
 from towpath_server.domains.models.service.versions import import_version as import_version
 from towpath_server.domains.models.service.versions import latest as latest
 from towpath_server.domains.models.service.versions import list_versions as list_versions
+from towpath_server.domains.models.service.versions import register as register
 from towpath_server.domains.models.service.versions import update_version as update_version
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "latest",
     "list",
     "list_versions",
+    "owner_of",
+    "register",
     "suggestion",
     "update",
     "update_version",

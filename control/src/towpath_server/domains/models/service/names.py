@@ -1,5 +1,6 @@
 """Names in the registry: who takes them, sees them, changes them."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from towpath_server.domains.models.models import Model, Search, Visibility
 from towpath_server.domains.projects import service as projects
 from towpath_server.domains.projects.models import Project
 
+_NAME = re.compile(r"[a-z0-9-]{1,63}")
 MAX_TAGS = 64  # of one model or version: a person still reads them
 
 
@@ -39,6 +41,40 @@ async def create(
     if await store.find(tx, name) is not None:
         raise NameTaken("model", name, owner="the organisation")
     return await insert(tx, caller, name, (owner, visibility), description=description, tags=tags)
+
+
+async def owner_of(
+    tx: Tx, caller: Principal, ref: str, *, project: str | None
+) -> tuple[Model | None, Project]:
+    """
+    Return the model that a version is to be added to, and whose it is; none: it would be created.
+
+    Args:
+        project: Where it would be created.
+
+    Raises:
+        NotFound: There is no such model that the caller may see, and no project was named.
+        Forbidden: The caller may not add versions there.
+        NameTaken: The name belongs to what the caller may not see.
+        InvalidRequest: It cannot be the name of a model.
+    """
+    model = await store.find(tx, ref)
+    if model is not None and known(model, caller):
+        caller.require(Verb.UPDATE, "model", team=model.team_id, project=model.project_id)
+        return model, await projects.get_by_id(tx, model.project_id)
+    if project is None:
+        fix = "Create it first, or send `project` to create it with this version."
+        raise NotFound("model", ref, fix=fix)
+    owner = await projects.resolve(tx, caller, project, verb=Verb.CREATE, noun="model")
+    if model is not None:
+        raise NameTaken("model", ref, owner="the organisation")
+    if not _NAME.fullmatch(ref):
+        detail = f"`{ref[:63]}` cannot be the name of a model."
+        fix = "Use lower-case letters, digits and hyphens, at most 63."
+        raise InvalidRequest(
+            detail, fix=fix, findings=[Finding("#/model", detail, fix, reason="InvalidName")]
+        )
+    return None, owner
 
 
 async def get(tx: Tx, caller: Principal, ref: str, *, verb: Verb = Verb.READ) -> Model:

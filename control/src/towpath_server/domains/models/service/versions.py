@@ -62,14 +62,9 @@ async def add_version(
         ArtifactRefused: The scan found what no model of this format may have.
     """
     _check(draft, facilities)
-    model = await store.find(tx, ref)
-    if model is None and project is not None:
-        model = await names.create(tx, caller, name=ref, project=project)
-    if model is None or not names.known(model, caller):
-        raise NotFound(
-            "model", ref, fix="Create it first, or send `project` to create it with this version."
-        )
-    caller.require(Verb.UPDATE, "model", team=model.team_id, project=model.project_id)
+    model, owner = await names.owner_of(tx, caller, ref, project=project)
+    if model is None:
+        model = await names.insert(tx, caller, ref, (owner, Visibility.PROJECT))
     await uploads.check(tx, caller, draft.files)
     return await _append(tx, caller, model, await _scan(tx, facilities, draft))
 
@@ -99,12 +94,40 @@ async def import_version(
     for path, relative in _walk(source):
         stored = await facilities.artifacts.import_file(path)
         files.append(replace(stored, path=relative))
+    draft = replace(draft, files=tuple(files))
+    return await register(tx, caller, facilities, owner=owner, draft=draft, name=name)
+
+
+async def register(
+    tx: Tx,
+    caller: Principal,
+    facilities: Facilities,
+    *,
+    owner: tuple[Project, Visibility],
+    draft: VersionDraft,
+    name: str,
+) -> ModelVersion:
+    """
+    Register files that the platform itself has stored, for whoever has the right to it.
+
+    The newest version is returned as it is when it already has this content.
+
+    Args:
+        owner: Project and visibility, for when the model is new.
+
+    Raises:
+        InvalidRequest: Format or paths do not hold.
+        BeingRemoved: One of the files is on its way out.
+        Deferred: The files are to be scanned first.
+        ArtifactRefused: The scan found what no model of this format may have.
+    """
+    # A card from outside does not know our convention of an example: it is kept as it is.
+    _refuse([*_check_files(draft.files), *_check_format(draft.format, facilities)])
     model = await store.find(tx, name)
     if model is None:
         model = await names.insert(tx, caller, name, owner)
-    await artifacts.claim(tx, {file.digest for file in files})
-    draft = await _scan(tx, facilities, replace(draft, files=tuple(files)))
-    version, _ = await _append(tx, caller, model, draft)
+    await artifacts.claim(tx, {file.digest for file in draft.files})
+    version, _ = await _append(tx, caller, model, await _scan(tx, facilities, draft))
     return version
 
 
@@ -246,13 +269,20 @@ def _same(version: ModelVersion, digest: str, draft: VersionDraft) -> bool:
 
 
 def _check(draft: VersionDraft, facilities: Facilities) -> None:
-    findings = [*_check_files(draft.files), *_check_card(draft.card)]
-    known = runtimes.catalog(facilities.runtimes_dir).runtimes
-    served = [name for runtime in known for name in runtime.formats]
-    if (refusal := formats.refusal(draft.format, served)) is not None:
-        findings.append(Finding("#/format", *refusal, reason="UnknownFormat"))
+    files, card = _check_files(draft.files), _check_card(draft.card)
+    _refuse([*files, *card, *_check_format(draft.format, facilities)])
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
     if findings:
         raise InvalidRequest(findings[0].message, fix=findings[0].fix, findings=findings)
+
+
+def _check_format(form: str, facilities: Facilities) -> list[Finding]:
+    known = runtimes.catalog(facilities.runtimes_dir).runtimes
+    served = [name for runtime in known for name in runtime.formats]
+    refusal = formats.refusal(form, served)
+    return [] if refusal is None else [Finding("#/format", *refusal, reason="UnknownFormat")]
 
 
 def _check_card(card: str | None) -> list[Finding]:

@@ -53,6 +53,7 @@ FACTS: tuple[Fact, ...] = (
             "size_bytes": "of all its files",
             "tags": "map of its tags",
             "card": "its model card in Markdown; empty when it has none",
+            "source": "where it was imported from, such as `hf://acme/triage:…`; else empty",
             "carries_code": "whether its files run code where they are loaded, by their scan",
         },
     ),
@@ -185,6 +186,7 @@ def sample(
             "size_bytes": 0,
             "tags": {},
             "card": "",
+            "source": "",
             "carries_code": form in CODE_FORMATS,
         },
         "runtime": {

@@ -14,6 +14,7 @@ from towpath_server.domains.deployments.models import Checked, Deployment, Draft
 from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.service.check import (
     code,
+    fetching,
     fit,
     machine,
     model,
@@ -43,11 +44,13 @@ async def check(
     environment: str,
     facilities: Facilities,
     origin: Origin | None = None,
+    fetch: bool = True,
 ) -> tuple[Checked, Deployment | None]:
     """
     Check a manifest; return what it comes to, and the deployment it changes, where there is one.
 
     Args:
+        fetch: Whether a model from outside is fetched, when nothing else is wrong.
         origin: How it would come about, where it is not the caller's own manifest.
 
     Raises:
@@ -55,6 +58,8 @@ async def check(
         Forbidden: The caller may not deploy there.
         BeingDeleted: A deployment of this name is on its way out.
         ManifestInvalid: Something else is wrong. Each of them lists every finding.
+        SourceFetching: Nothing is wrong so far, and the model is on its way.
+        Deferred: Nothing is wrong so far, and the model is to be fetched first.
     """
     if environment not in ENVIRONMENTS:
         raise InvalidRequest(
@@ -99,6 +104,8 @@ async def check(
                 for found in inquiry.findings
             ]
         )
+    if inquiry.awaited is not None:
+        fetching.wait_for(inquiry, inquiry.awaited, begin=fetch)
     return outcome.checked(inquiry), inquiry.present
 
 

@@ -12,9 +12,19 @@ from towpath_server.domains.deployments.models import Deployment, Draft, Reserva
 from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import SmokeTest
 from towpath_server.domains.deployments.service.check.estimate import Estimate
+from towpath_server.domains.imports.models import Import, Order
 from towpath_server.domains.models.models import ModelVersion
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.runtimes.models import Catalog, Runtime
+
+
+@dataclass(frozen=True)
+class Awaited:
+    """A model that is to come from outside before the manifest can be checked whole."""
+
+    order: Order
+    under_way: Import | None
+    """None: nobody has begun it."""
 
 
 @dataclass
@@ -35,6 +45,8 @@ class Inquiry:
     present: Deployment | None = None
     """The deployment that the manifest would change."""
     version: ModelVersion | None = None
+    awaited: Awaited | None = None
+    """What the version is waited for, where that is all there is against it so far."""
     runtime: Runtime | None = None
     threads: int = 1
     """Threads that each model server is started with."""

@@ -1,9 +1,14 @@
 """Is the model there, and is it the one that is meant."""
 
-from towpath_server.core.errors import NotFound
+from contextlib import suppress
+
+from towpath_server.core.errors import Forbidden, NameTaken, NotFound
+from towpath_server.core.sources import Address
 from towpath_server.domains.aliases import service as aliases
 from towpath_server.domains.deployments.models import ModelDraft
-from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.deployments.service.check.inquiry import Awaited, Inquiry
+from towpath_server.domains.imports import service as imports
+from towpath_server.domains.imports.models import Order, Phase
 from towpath_server.domains.models import service as models
 from towpath_server.domains.models.models import ModelVersion
 
@@ -13,6 +18,11 @@ async def find(inquiry: Inquiry) -> ModelVersion | None:
     wanted = inquiry.draft.model
     if wanted is None:
         return None
+    if wanted.source is not None:
+        version = await _fetched(inquiry, wanted, wanted.source)
+        if version is not None:
+            _compare(inquiry, wanted, version)
+        return version
     try:
         version = await _version(inquiry, wanted)
     except NotFound as error:
@@ -31,6 +41,37 @@ async def _version(inquiry: Inquiry, wanted: ModelDraft) -> ModelVersion:
     if wanted.version is not None:
         return await models.get_version(tx, caller, wanted.name, wanted.version)
     return await aliases.resolve(tx, caller, wanted.name, wanted.alias or "")
+
+
+async def _fetched(inquiry: Inquiry, wanted: ModelDraft, source: Address) -> ModelVersion | None:
+    """Find what an address outside became here, or note that it is to come."""
+    tx, metadata, project = inquiry.tx, inquiry.draft.metadata, inquiry.project
+    if metadata is None or project is None:
+        return None  # that is a finding of its own
+    name = metadata.name
+    try:
+        _, owner = await models.owner_of(tx, inquiry.caller, name, project=project.id)
+    except (NotFound, Forbidden, NameTaken) as error:
+        reason = "NotAllowed" if isinstance(error, Forbidden) else "NameTaken"
+        said = f"What is fetched becomes the model `{name}`, and you may not add to that."
+        inquiry.add("#/metadata/name", reason, said, "Choose another name for the deployment.")
+        return None
+    number = await imports.version_of(tx, owner.id, name, source)
+    if number is not None:
+        with suppress(NotFound):  # it was deleted since
+            return await models.get_version(tx, inquiry.caller, name, number)
+    lacking = await imports.unreachable(tx, owner.team_id, source, at="#/spec/model/uri")
+    if lacking is not None:
+        inquiry.findings.append(lacking)
+        return None
+    last = await imports.last(tx, owner.id, name, source)
+    if last is not None and last.phase is Phase.FAILED and last.trouble is not None:
+        trouble = last.trouble
+        inquiry.add("#/spec/model/uri", trouble.reason, trouble.message, trouble.fix)
+        return None
+    order = Order(name, source.text, project.id, wanted.format)
+    inquiry.awaited = Awaited(order, last)
+    return None
 
 
 def _compare(inquiry: Inquiry, wanted: ModelDraft, version: ModelVersion) -> None:

@@ -131,6 +131,7 @@ def _model(inquiry: Inquiry) -> dict[str, Any]:
         "size_bytes": version.size_bytes,
         "tags": dict(version.tags),
         "card": version.card or "",
+        "source": str(version.lineage.get("source") or ""),
         "carries_code": version.scanned.carries_code,
     }
 

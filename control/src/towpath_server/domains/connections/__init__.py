@@ -1,0 +1,1 @@
+"""Connections: address and credential of what models are fetched from."""

@@ -1,0 +1,1 @@
+"""Imports: models on their way from a source outside into the registry."""
