@@ -17,7 +17,8 @@ SOURCES = ("client", "paging", "streaming", "resources/noun", "resources/inferen
            "resources/media", "resources/catalogue", "resources/organisation", "resources/serving",
            "resources/record", "resources/batches", "resources/admission",
            "resources/policies", "resources/evaluations",
-           "resources/artifacts", "resources/environments")  # fmt: skip
+           "resources/artifacts", "resources/environments",
+           "resources/sources")  # fmt: skip
 NOTICE = '"""Derived from `towpath/{name}.py` by `tools/derive_sync.py`; never edited."""\n'
 
 # In order; each is a whole word of the async source and what blocking code says instead.

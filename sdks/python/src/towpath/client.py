@@ -16,12 +16,7 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
-from towpath.resources.admission import (
-    AsyncBlocks,
-    AsyncBudgets,
-    AsyncLimits,
-    AsyncQuotas,
-)
+from towpath.resources.admission import AsyncBlocks, AsyncBudgets, AsyncLimits, AsyncQuotas
 from towpath.resources.artifacts import AsyncArtifacts
 from towpath.resources.batches import AsyncBatches, AsyncFiles
 from towpath.resources.catalogue import AsyncModels, AsyncRegistry, AsyncRuntimes
@@ -54,6 +49,7 @@ from towpath.resources.serving import (
     AsyncProviders,
     AsyncVendors,
 )
+from towpath.resources.sources import AsyncConnections, AsyncImports
 from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
 from towpath.transport_async import AsyncHTTPTransport, AsyncResponse, AsyncTransport
@@ -239,6 +235,16 @@ class AsyncTowpath:
     def endpoints(self) -> AsyncEndpoints:
         """Names that callers use."""
         return AsyncEndpoints(self)
+
+    @cached_property
+    def connections(self) -> AsyncConnections:
+        """How models outside are reached."""
+        return AsyncConnections(self)
+
+    @cached_property
+    def imports(self) -> AsyncImports:
+        """Models on their way into the registry."""
+        return AsyncImports(self)
 
     @cached_property
     def providers(self) -> AsyncProviders:

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from towpath import transfer
+from towpath.cli import fetching, output
 from towpath.cli import findings as remarks
 from towpath.cli import manifest as manifests
-from towpath.cli import output
 from towpath.cli.deployments import verb
 from towpath.cli.manifest import Manifest
 from towpath.cli.progress import Steps
@@ -57,7 +57,9 @@ def command(
     Deploy a model from its manifest (towpath.yaml in this folder otherwise).
 
     A model named by `file:` is uploaded by digest; what is there already is not
-    sent again. All that is wrong is said at once, before anything is changed.
+    sent again. One named by `hf:`, `oci:`, `s3:` or `https:` is fetched by the
+    platform, which goes on when you stop watching. All that is wrong is said at
+    once, before anything is changed.
     """
     manifest = manifests.read(file)
     client = current.client()
@@ -70,7 +72,7 @@ def command(
         if dry_run:
             checked = client.deployments.check(manifest=document, environment=environment)
             return would_do(manifest, checked, steps, as_json=as_json)
-        made = client.deployments.create(manifest=document, environment=environment)
+        made = fetching.deploy(current, client, document, environment, steps)
     except APIStatusError as error:
         if not error.findings:
             raise

@@ -39,6 +39,8 @@ COMMANDS = {
     "logs": ("logs", "Print the log of a deployment."),
     "endpoints": ("endpoints", "Show and change the names that callers use."),
     "providers": ("providers", "Show and change vendors' APIs outside."),
+    "connections": ("connections", "Show and change how models outside are reached."),
+    "imports": ("imports", "Show and cancel what is brought from outside."),
     "requests": ("requests", "Show the log of requests."),
     "usage": ("usage", "Show requests, tokens and cost."),
     "quotas": ("quotas", "Show limits, budgets and capacity; set what teams may reserve."),

@@ -12,12 +12,7 @@ from urllib.parse import quote, urlencode
 
 from towpath import errors
 from towpath.auth import resolve
-from towpath.generated.resources.admission import (
-    Blocks,
-    Budgets,
-    Limits,
-    Quotas,
-)
+from towpath.generated.resources.admission import Blocks, Budgets, Limits, Quotas
 from towpath.generated.resources.artifacts import Artifacts
 from towpath.generated.resources.batches import Batches, Files
 from towpath.generated.resources.catalogue import Models, Registry, Runtimes
@@ -50,6 +45,7 @@ from towpath.generated.resources.serving import (
     Providers,
     Vendors,
 )
+from towpath.generated.resources.sources import Connections, Imports
 from towpath.retry import MAX_RETRIES, Retry
 from towpath.transport import Request, Timeout
 from towpath.transport import HTTPTransport, Response, Transport
@@ -235,6 +231,16 @@ class Towpath:
     def endpoints(self) -> Endpoints:
         """Names that callers use."""
         return Endpoints(self)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """How models outside are reached."""
+        return Connections(self)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """Models on their way into the registry."""
+        return Imports(self)
 
     @cached_property
     def providers(self) -> Providers:

@@ -112,3 +112,6 @@ from towpath.types.serving import Target as Target
 from towpath.types.serving import TargetHealth as TargetHealth
 from towpath.types.serving import Upstream as Upstream
 from towpath.types.serving import Vendor as Vendor
+from towpath.types.sources import Connection as Connection
+from towpath.types.sources import Import as Import
+from towpath.types.sources import ImportAmount as ImportAmount

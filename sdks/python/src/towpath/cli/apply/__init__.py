@@ -1,13 +1,14 @@
 """`towpath apply -f DIR`: make the platform what a folder says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from towpath.cli import fetching, output
 from towpath.cli import manifest as manifests
-from towpath.cli import output
 from towpath.cli.apply import documents, show
 from towpath.cli.apply.documents import Declared
 from towpath.cli.apply.kinds import MANIFEST
@@ -61,7 +62,8 @@ def command(
 
     Each document has `apiVersion`, `kind`, `metadata` and `spec`; of all but a
     ModelDeployment, `spec` is what the noun's `POST` takes. All of it is checked
-    before anything is changed. Models named by `file:` are uploaded, also by --diff.
+    before anything is changed. Models named by `file:` are uploaded and those of
+    `hf:`, `oci:`, `s3:` and `https:` fetched, also by --diff.
     """
     declared = documents.read(source, environment)
     client = current.client()
@@ -94,6 +96,14 @@ def checked(
     document = one.document
     if manifest.uri.startswith("file:"):
         document = manifest.with_uri(upload(client, manifest, Steps(current.now)))
+    elif fetching.is_outside(manifest.uri):
+        try:
+            document = manifest.with_uri(fetched(current, client, manifest))
+        except APIStatusError as error:
+            if not error.findings:
+                raise
+            moved = [replace(one, path="#/spec/model/uri") for one in error.findings]
+            return document, moved
     try:
         client.deployments.check(manifest=document, environment=one.fields["environment"])
     except APIStatusError as error:
@@ -101,6 +111,14 @@ def checked(
             raise
         return document, error.findings
     return document, ()
+
+
+def fetched(current: Session, client: Towpath, manifest: manifests.Manifest) -> str:
+    """Bring the model of a manifest from outside, and return the URI of its version."""
+    given = {"project": manifest.project, "format": manifest.format or None}
+    more = {name: value for name, value in given.items() if value}
+    steps = Steps(current.now)
+    return fetching.fetch(current, client, manifest.name, manifest.uri, steps, **more)
 
 
 def carry_out(

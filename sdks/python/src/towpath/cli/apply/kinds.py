@@ -71,6 +71,13 @@ KINDS: Mapping[str, Kind] = {
             unreadable=("reason",),
             put=True,
         ),
+        Kind(
+            "Connection",
+            "/api/v1/connections",
+            ("name",),
+            unreadable=("credential",),
+            fixed=("team",),
+        ),
         Kind(MANIFEST, "/api/v1/deployments", ("name", "environment"), owner="project"),
         Kind(
             "Endpoint",
