@@ -112,8 +112,9 @@ def test_everything_that_is_wrong_is_found_at_once() -> None:
     [
         ("file:./model.onnx", "the server does not read its own paths"),
         ("file:///etc/passwd", "the server does not read its own paths"),
-        ("s3://bucket/key", "not supported yet"),
-        ("hf:org/name", "not supported yet"),
+        ("s3://", "names no bucket"),
+        ("hf:org/name", "Write it as `hf://owner/name`"),
+        ("https://files.example.com/model.onnx", "has no digest"),
         ("models:/triage@Champion", "does not name a version"),
         ("models:/triage", "does not name a version"),
         ("fil:./x", "Did you mean `file`?"),
