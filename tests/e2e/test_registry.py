@@ -1,4 +1,4 @@
-"""The registry as a developer uses it: push, alias, deploy, pull; and models taken over from MLflow."""
+"""The registry as a developer uses it: push, alias, deploy, pull; and models brought from outside."""
 
 import hashlib
 import json
@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
+import obstore
 import pytest
+import seaweed
+import towpath_up
 from ports import free
+from seaweed import Seaweed
 from towpath_up import ADMIN_KEY, ROOT, Up
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
+SENTIMENT = ROOT / ".build" / "artifacts" / "sentiment-classifier"
+COMMIT = "0123456789" * 4
 MLFLOW = ROOT / ".build" / "mlflow" / "bin"
 START_S = 120.0
 MANIFEST = """
@@ -28,14 +34,14 @@ spec:
 """
 
 
-def towpath(demo: Up, folder: Path, *arguments: str) -> str:
+def towpath(demo: Up, folder: Path, *arguments: str, stdin: str = "") -> str:
     """Run the CLI as the platform's administrator, and return what it printed."""
     home = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH_")}  # noqa: TID251
     done = subprocess.run(
         [Path(sys.prefix) / "bin" / "towpath", *arguments],
         cwd=folder,
         env={**home, "TOWPATH_ADDRESS": demo.address, "TOWPATH_API_KEY": ADMIN_KEY},
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -160,3 +166,97 @@ def test_models_of_mlflow_are_taken_over_with_run_tags_and_signature(
     )
     assert (pickled["format"], pickled["carries_code"]) == ("mlflow", True)
     assert "MLmodel" in {file["path"] for file in pickled["files"]}
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A platform, a bucket that it is told of, and the cache of the Hub's library beside it."""
+
+    up: Up
+    bucket: Seaweed
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    """Put the sentiment classifier into a bucket and into the cache, as the Hub's library does."""
+    folder = tmp_path_factory.mktemp("outside")
+    model, card = SENTIMENT / "model" / "model.onnx", SENTIMENT / "card.md"
+    home = folder / "hub" / "models--acme--sentiment"
+    snapshot = home / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (home / "blobs").mkdir()
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(COMMIT)
+    for name, source in (("model.onnx", model), ("README.md", card)):
+        blob = hashlib.sha256(source.read_bytes()).hexdigest()
+        shutil.copy(source, home / "blobs" / blob)
+        (snapshot / name).symlink_to(Path("..", "..", "blobs", blob))
+    environment = {
+        "TOWPATH_SOURCES__HF_CACHE_DIR": str(folder / "hub"),
+        "TOWPATH_SOURCES__HF_OFFLINE": "true",
+    }
+    with (
+        seaweed.server() as bucket,
+        towpath_up.running(folder / "up", environment=environment) as up,
+    ):
+        store = obstore.store.S3Store(
+            bucket.bucket,
+            endpoint=bucket.endpoint,
+            access_key_id=bucket.access_key,
+            secret_access_key=bucket.secret_key,
+            client_options={"allow_http": True},
+        )
+        obstore.put(store, "models/sentiment/model.onnx", model)
+        with up.api() as api:
+            for path, body in (
+                ("teams", {"name": "care"}),
+                ("projects", {"team": "care", "name": "voices"}),
+            ):
+                api.post(f"{up.address}/api/v1/{path}", json=body).raise_for_status()
+        yield Outside(up, bucket, folder)
+
+
+def deployed(outside: Outside, name: str, uri: str) -> dict:
+    """Deploy what a URI names by the CLI, until it is ready."""
+    folder = outside.folder / name
+    folder.mkdir()
+    manifest = MANIFEST.replace("churn-champion", name).replace("demo/quickstart", "care/voices")
+    manifest = manifest.replace("models:/churn-registry@champion", uri)
+    (folder / "towpath.yaml").write_text(manifest, encoding="utf-8")
+    return json.loads(towpath(outside.up, folder, "deploy", "--json"))
+
+
+def test_a_model_of_a_bucket_is_deployed_by_its_uri_until_it_answers(outside: Outside) -> None:
+    bucket = outside.bucket
+    uri = f"s3://{bucket.bucket}/models/sentiment"
+    towpath(
+        outside.up, outside.folder, "connections", "create", "models", "--team", "care",
+        "--location", f"s3://{bucket.bucket}/models/", "--endpoint", bucket.endpoint,
+        "--username", bucket.access_key, "--credential-stdin", stdin=f"{bucket.secret_key}\n",
+    )  # fmt: skip
+
+    made = deployed(outside, "from-bucket", uri)
+
+    content = (SENTIMENT / "model" / "model.onnx").read_bytes()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert (made["phase"], made["model"]["digest"]) == ("Ready", digest)
+    assert made["manifest"]["spec"]["model"]["uri"] == "models:/from-bucket/1"
+    said = towpath(outside.up, outside.folder, "models", "show", "from-bucket")
+    assert uri in said
+    assert bucket.secret_key not in said
+
+
+def test_a_model_of_the_hubs_cache_is_deployed_without_the_hub(outside: Outside) -> None:
+    made = deployed(outside, "from-hub", "hf://acme/sentiment")
+    imported = towpath(
+        outside.up, outside.folder, "models", "import", f"hf://acme/sentiment:{COMMIT}",
+        "--name", "from-hub",
+    )  # fmt: skip
+
+    assert made["phase"] == "Ready"
+    assert imported == "models:/from-hub/1\n"  # the branch was this commit
+    listed = json.loads(towpath(outside.up, outside.folder, "imports", "list", "--json"))
+    assert {one["pinned"] for one in listed["items"] if one["model"] == "from-hub"} == {
+        f"hf://acme/sentiment:{COMMIT}"
+    }
