@@ -168,6 +168,20 @@ async def test_a_name_that_is_another_projects_is_a_finding(world: ImportWorld) 
     assert await begun(world) == []
 
 
+async def test_a_format_that_is_none_is_a_finding_and_nothing_is_fetched(
+    world: ImportWorld,
+) -> None:
+    document = manifest()
+    document["spec"]["model"]["format"] = "onxx"
+
+    refused_ = await deploy(world, document, status=422)
+
+    assert [(one["path"], one["reason"]) for one in refused_["findings"]] == [
+        ("#/spec/model/format", "UnknownFormat")
+    ]
+    assert await begun(world) == []
+
+
 async def test_another_digest_than_what_came_is_a_finding(world: ImportWorld) -> None:
     document = manifest()
     document["spec"]["model"]["digest"] = "sha256:" + "0" * 64

@@ -45,6 +45,23 @@ async def test_the_format_is_told_by_the_names_of_the_files(world: ImportWorld) 
     assert "`format`" in failed["fix"]
 
 
+async def test_a_format_that_is_none_is_refused_before_anything_comes(world: ImportWorld) -> None:
+    problem = await world.begin(format="onxx", status=422)
+
+    (finding,) = problem["findings"]
+    assert (finding["path"], finding["reason"]) == ("#/format", "UnknownFormat")
+    assert finding["fix"] == "Did you mean `onnx`?"
+
+
+async def test_a_name_that_no_version_may_have_ends_it(world: ImportWorld) -> None:
+    world.source.files = {"x" * 501: b"weights"}
+    begun = await world.begin()
+
+    failed = await world.run(begun["id"])
+
+    assert (failed["phase"], failed["reason"]) == ("failed", "UnsafePath")
+
+
 async def test_an_unchanged_source_is_the_version_that_is_there_and_a_moved_one_the_next(
     world: ImportWorld,
 ) -> None:

@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Depends, Path, Query
 
+from towpath_server.adapters import facilities
+from towpath_server.adapters.facilities import Facilities
 from towpath_server.core.errors import Forbidden, NotFound, RevisionConflict
 from towpath_server.domains.imports import service as imports
 from towpath_server.domains.imports.errors import SourceUnusable, TooManyImports
@@ -14,6 +16,7 @@ from towpath_server.web.paging import Page
 from towpath_server.web.problems import problems
 from towpath_server.web.schemas import Ref
 
+Machine = Annotated[Facilities, Depends(facilities.of)]
 model_router = edge.router("import", "/models/{model}/imports")
 router = edge.router("import", "/imports")
 
@@ -23,13 +26,15 @@ router = edge.router("import", "/imports")
     status_code=202,
     responses=problems(NotFound, Forbidden, SourceUnusable, TooManyImports),
 )
-async def create(model: Ref, body: ImportCreate, caller: Caller, tx: WriteTx) -> ImportOut:
+async def create(
+    model: Ref, body: ImportCreate, caller: Caller, tx: WriteTx, machine: Machine
+) -> ImportOut:
     """
     Bring a model from outside into the registry, as the next version.
 
     It goes on by itself. The same URI again, while it is under way, is the same import.
     """
-    return ImportOut.of(await imports.begin(tx, caller, body.order(model)))
+    return ImportOut.of(await imports.begin(tx, caller, body.order(model), facilities=machine))
 
 
 @router.get("", responses=problems(Forbidden))

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.sources.errors import SourceFailed
-from towpath_server.adapters.sources.model import Access, Source
+from towpath_server.adapters.sources.model import Access, Listing, Source
 from towpath_server.core import deferred, formats, sources
 from towpath_server.core.db import Database
 from towpath_server.core.errors import (
@@ -32,6 +32,7 @@ MOST_ATTEMPTS = 5
 _FIRST_PAUSE_S = 1.0
 _LONGEST_WISH_S = 3_600  # a source that asks for more patience is asked sooner
 _NAMED = 5  # files in a message
+_MAX_PATH = 500  # of a file of a version
 _BROKEN = Trouble(
     "InternalError",
     "The platform failed while it worked on this.",
@@ -100,6 +101,7 @@ class Runner:
         address = sources.parse(found.pinned or found.uri)
         async with self.open(address, access) as source:
             listing = await source.listing()
+            _check_paths(listing)
             if found.fingerprint != listing.fingerprint:
                 await self._discard(came)
             async with self.db.write() as tx:
@@ -141,6 +143,16 @@ class Runner:
         for file in came.values():
             if file.upload is not None:
                 await self.facilities.artifacts.discard(file.upload)
+
+
+def _check_paths(listing: Listing) -> None:
+    long = next((file.path for file in listing.files if len(file.path) > _MAX_PATH), None)
+    if long is not None:
+        raise SourceFailed(
+            "UnsafePath",
+            f"`{long[:60]}…` is longer than {_MAX_PATH} characters.",
+            fix="Name the folder that holds the model, or rename the file there.",
+        )
 
 
 def _trouble(error: Exception) -> tuple[Trouble, bool]:

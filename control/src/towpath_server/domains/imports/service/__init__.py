@@ -9,10 +9,11 @@ import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from towpath_server.adapters.facilities import Facilities
 from towpath_server.core import holds, ids, revision, sources, uses
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Database, Tx
-from towpath_server.core.errors import Finding, NotFound
+from towpath_server.core.errors import Finding, InvalidRequest, NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.core.sources import Address
 from towpath_server.domains.audit import service as audit
@@ -32,7 +33,7 @@ _POLL_S = 0.1
 _SHOWN = 5
 
 
-async def begin(tx: Tx, caller: Principal, order: Order) -> Import:
+async def begin(tx: Tx, caller: Principal, order: Order, *, facilities: Facilities) -> Import:
     """
     Begin an import, or return the one of the same URI into the same model that is under way.
 
@@ -40,9 +41,12 @@ async def begin(tx: Tx, caller: Principal, order: Order) -> Import:
         NotFound: There is no such model, and no project was named.
         Forbidden: The caller may not add versions to it.
         SourceUnusable: The URI names no source, or one that the team has no connection for.
+        InvalidRequest: There is no such format.
         TooManyImports: The project has as many under way as it may have.
     """
     address = _address(order.uri)
+    if order.format and (wrong := models.check_format(order.format, facilities)):
+        raise InvalidRequest(wrong[0].message, fix=wrong[0].fix, findings=wrong)
     model, owner = await models.owner_of(tx, caller, order.model, project=order.project)
     caller.require(Verb.CREATE, "import", team=owner.team_id, project=owner.id)
     if (lacking := await unreachable(tx, owner.team_id, address, at="#/uri")) is not None:
@@ -73,7 +77,11 @@ async def begin(tx: Tx, caller: Principal, order: Order) -> Import:
     )
     if not await store.insert(tx, made):  # another call was first, and has committed
         found = await store.under_way(tx, owner.id, name, address.text)
-        return replace(found, project=owner.path) if found else await begin(tx, caller, order)
+        return (
+            replace(found, project=owner.path)
+            if found
+            else await begin(tx, caller, order, facilities=facilities)
+        )
     await note(tx, caller, made, "created", {"model": name, "uri": made.uri})
     return made
 

@@ -10,6 +10,7 @@ from towpath_server.domains.models.service.names import owner_of as owner_of
 from towpath_server.domains.models.service.names import suggestion as suggestion
 from towpath_server.domains.models.service.names import update as update
 from towpath_server.domains.models.service.versions import add_version as add_version
+from towpath_server.domains.models.service.versions import check_format as check_format
 from towpath_server.domains.models.service.versions import file_of as file_of
 from towpath_server.domains.models.service.versions import get_version as get_version
 from towpath_server.domains.models.service.versions import import_version as import_version
@@ -21,6 +22,7 @@ from towpath_server.domains.models.service.versions import update_version as upd
 __all__ = [
     "MAX_TAGS",
     "add_version",
+    "check_format",
     "create",
     "delete",
     "file_of",

@@ -122,7 +122,7 @@ async def register(
         ArtifactRefused: The scan found what no model of this format may have.
     """
     # A card from outside does not know our convention of an example: it is kept as it is.
-    _refuse([*_check_files(draft.files), *_check_format(draft.format, facilities)])
+    _refuse([*_check_files(draft.files), *check_format(draft.format, facilities)])
     model = await store.find(tx, name)
     if model is None:
         model = await names.insert(tx, caller, name, owner)
@@ -270,7 +270,7 @@ def _same(version: ModelVersion, digest: str, draft: VersionDraft) -> bool:
 
 def _check(draft: VersionDraft, facilities: Facilities) -> None:
     files, card = _check_files(draft.files), _check_card(draft.card)
-    _refuse([*files, *card, *_check_format(draft.format, facilities)])
+    _refuse([*files, *card, *check_format(draft.format, facilities)])
 
 
 def _refuse(findings: Sequence[Finding]) -> None:
@@ -278,11 +278,12 @@ def _refuse(findings: Sequence[Finding]) -> None:
         raise InvalidRequest(findings[0].message, fix=findings[0].fix, findings=findings)
 
 
-def _check_format(form: str, facilities: Facilities) -> list[Finding]:
+def check_format(form: str, facilities: Facilities, *, at: str = "#/format") -> list[Finding]:
+    """Say what is wrong with the name of a format, before anything is brought for it."""
     known = runtimes.catalog(facilities.runtimes_dir).runtimes
     served = [name for runtime in known for name in runtime.formats]
     refusal = formats.refusal(form, served)
-    return [] if refusal is None else [Finding("#/format", *refusal, reason="UnknownFormat")]
+    return [] if refusal is None else [Finding(at, *refusal, reason="UnknownFormat")]
 
 
 def _check_card(card: str | None) -> list[Finding]:

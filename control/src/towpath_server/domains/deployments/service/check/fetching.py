@@ -31,12 +31,12 @@ def wait_for(inquiry: Inquiry, awaited: Awaited, *, begin: bool) -> NoReturn:
     if found is not None:
         fix = "Send the manifest again in a second; it goes on by itself."
         raise SourceFetching(_placed(inquiry, _said(found), fix, "Fetching"), id=found.id)
-    caller, patience_s = inquiry.caller, inquiry.facilities.import_wait_s
+    caller, facilities = inquiry.caller, inquiry.facilities
 
     async def fetch(db: Database) -> None:
         async with db.write() as tx:
-            begun = await imports.begin(tx, caller, order)
-        await imports.settled(db, begun.id, within_s=patience_s)
+            begun = await imports.begin(tx, caller, order, facilities=facilities)
+        await imports.settled(db, begun.id, within_s=facilities.import_wait_s)
 
     raise Deferred(fetch)
 

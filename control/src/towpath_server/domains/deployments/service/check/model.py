@@ -64,6 +64,9 @@ async def _fetched(inquiry: Inquiry, wanted: ModelDraft, source: Address) -> Mod
     if lacking is not None:
         inquiry.findings.append(lacking)
         return None
+    if wanted.format is not None:
+        at = "#/spec/model/format"
+        inquiry.findings += models.check_format(wanted.format, inquiry.facilities, at=at)
     last = await imports.last(tx, owner.id, name, source)
     if last is not None and last.phase is Phase.FAILED and last.trouble is not None:
         trouble = last.trouble
