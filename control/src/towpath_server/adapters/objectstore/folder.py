@@ -35,6 +35,7 @@ from towpath_server.adapters.objectstore.store import (
     Progress,
     StoredBlob,
     StoredFile,
+    gathered,
     hex_of,
     list_digest,
     safe_path,
@@ -294,17 +295,10 @@ class FolderStore:
             await asyncio.to_thread(writer.discard)
 
     async def _fill(self, writer: Writer, chunks: AsyncIterator[bytes]) -> None:
-        held: list[bytes] = []
-        waiting = 0
-        async for chunk in chunks:
-            held.append(chunk)
-            waiting += len(chunk)
-            if writer.size + waiting > self._max_file_bytes:
+        async for held in gathered(chunks):
+            if writer.size + sum(map(len, held)) > self._max_file_bytes:
                 raise ArtifactTooLarge(self._max_file_bytes)
-            if waiting >= CHUNK:
-                await asyncio.to_thread(writer.write, held)
-                held, waiting = [], 0
-        await asyncio.to_thread(writer.write, held)
+            await asyncio.to_thread(writer.write, held)
 
     def _finish(self, writer: Writer, digest: str | None) -> StoredBlob:
         actual = digest or writer.digest
@@ -319,12 +313,13 @@ class FolderStore:
         with disk():
             file = await asyncio.to_thread(_appending, path)
         try:
-            async for chunk in chunks:
-                if offset + len(chunk) > self._max_file_bytes:
+            async for held in gathered(chunks):
+                size = sum(map(len, held))
+                if offset + size > self._max_file_bytes:
                     raise ArtifactTooLarge(self._max_file_bytes)
                 with disk():
-                    await asyncio.to_thread(_add, file, chunk, hashed if known else None)
-                offset += len(chunk)
+                    await asyncio.to_thread(_add, file, held, hashed if known else None)
+                offset += size
         finally:
             await asyncio.to_thread(file.close)
             if known and await asyncio.to_thread(disks.size, path) == offset:
@@ -435,13 +430,14 @@ def _appending(path: Path) -> BinaryIO:
     return path.open("ab", buffering=0)
 
 
-def _add(file: BinaryIO, chunk: bytes, hashed: Any | None) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        written = file.write(rest)
-        rest = rest[written:]
-    if hashed is not None:
-        hashed.update(chunk)
+def _add(file: BinaryIO, chunks: Sequence[bytes], hashed: Any | None) -> None:
+    for chunk in chunks:
+        rest = memoryview(chunk)
+        while rest:
+            written = file.write(rest)
+            rest = rest[written:]
+        if hashed is not None:
+            hashed.update(chunk)
 
 
 def _touch(tree: Path) -> bool:

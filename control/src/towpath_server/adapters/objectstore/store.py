@@ -160,6 +160,23 @@ class ArtifactStore(Protocol):
         ...
 
 
+async def gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes]]:
+    """Give small pieces on together, also those that came before a stream broke off."""
+    held: list[bytes] = []
+    waiting = 0
+    try:
+        async for chunk in chunks:
+            held.append(chunk)
+            waiting += len(chunk)
+            if waiting >= CHUNK:
+                yield held
+                held, waiting = [], 0
+    except Exception:
+        yield held
+        raise
+    yield held
+
+
 async def verified(chunks: AsyncIterator[bytes], digest: str) -> AsyncIterator[bytes]:
     """
     Give a whole content on, its last piece only when all of it has the digest.
