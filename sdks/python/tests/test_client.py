@@ -317,7 +317,9 @@ def test_a_large_file_goes_in_pieces_and_on_after_a_cut(
         (10, list(range(10, 18))),
         (13, list(range(13, 20))),
     ]
-    assert told == [(2, 20), (10, 20), (13, 20), (20, 20)]
+    # What went out with the call that was refused is told, and taken back.
+    assert [there for there, _ in told] == [2, 10, 10, 18, 13, 20, 20]
+    assert {size for _, size in told} == {20}
 
 
 def test_an_upload_that_never_comes_further_ends(

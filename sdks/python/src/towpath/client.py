@@ -51,7 +51,7 @@ from towpath.resources.serving import (
 )
 from towpath.resources.sources import AsyncConnections, AsyncImports
 from towpath.retry import MAX_RETRIES, Retry
-from towpath.transport import Request, Timeout
+from towpath.transport import FilePart, Request, Timeout
 from towpath.transport_async import AsyncHTTPTransport, AsyncResponse, AsyncTransport
 from towpath.types import Health, Prediction, Ranking
 from towpath.version import __version__
@@ -370,7 +370,7 @@ class AsyncTowpath:
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
@@ -405,7 +405,7 @@ class AsyncTowpath:
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncResponse:
@@ -443,7 +443,7 @@ class AsyncTowpath:
         path: str,
         *,
         body: Any,
-        content: bytes | Path | None,
+        content: bytes | Path | FilePart | None,
         query: Mapping[str, Any] | None,
         headers: Mapping[str, str],
     ) -> Request:

@@ -163,8 +163,9 @@ def send(
             def sent(there: int, _: int) -> None:
                 nonlocal told
                 _go_on(stop)
-                report("sent", file.path, there - told)
-                told = there
+                if there > told:  # after a cut it begins again a little before
+                    report("sent", file.path, there - told)
+                    told = there
 
             client.registry.upload(file.source, digest=digest, progress=sent)
         return {"path": file.path, "digest": digest, "size": file.size}

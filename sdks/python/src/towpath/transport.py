@@ -13,7 +13,7 @@ import selectors
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +39,34 @@ class Timeout:
     read_s: float = READ_TIMEOUT_S
 
 
+def _nobody(_: int) -> None:
+    """Hear nothing."""
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A part of a file; `told` hears up to where in the file it has gone out."""
+
+    path: Path
+    start: int
+    size: int
+    told: Callable[[int], None] = _nobody
+
+    @classmethod
+    def whole(cls, path: Path) -> "FilePart":
+        """Return all of a file."""
+        return cls(path, 0, path.stat().st_size)
+
+    def pieces(self) -> Generator[tuple[bytes, int], None, None]:
+        """Read it piece by piece; beside each stands where in the file it ends."""
+        at, end = self.start, self.start + self.size
+        with self.path.open("rb") as file:
+            file.seek(at)
+            while piece := file.read(min(PIECE_BYTES, end - at)):
+                at += len(piece)
+                yield piece, at
+
+
 @dataclass(frozen=True)
 class Request:
     """What goes out. `content` of a file is read anew on each attempt."""
@@ -46,7 +74,7 @@ class Request:
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | Path | None = None
+    content: bytes | Path | FilePart | None = None
 
 
 class Response(Protocol):
@@ -119,10 +147,12 @@ class HTTPTransport:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 _write(connection, request, target)
             answer = connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
+        except BaseException as error:
             if connection is not None:
                 connection.close()
-            raise failure(error, request.url) from error
+            if isinstance(error, OSError | http.client.HTTPException):
+                raise failure(error, request.url) from error
+            raise
         return HTTPResponse(answer, connection, request.url, lambda: self._give(origin, connection))
 
     def sleep(self, seconds: float) -> None:
@@ -267,25 +297,21 @@ def failure(error: Exception, url: str) -> APIConnectionError:
 
 def _write(connection: http.client.HTTPConnection, request: Request, target: str) -> None:
     headers = dict(request.headers)
-    if isinstance(request.content, Path):
-        headers["content-length"] = str(request.content.stat().st_size)
-        with request.content.open("rb") as file:
-            connection.request(request.method, target, body=_pieces(file), headers=headers)
+    content = request.content
+    if isinstance(content, Path):
+        content = FilePart.whole(content)
+    if isinstance(content, FilePart):
+        headers["content-length"] = str(content.size)
+        with contextlib.closing(_pieces(content)) as pieces:
+            connection.request(request.method, target, body=pieces, headers=headers)
         return
-    connection.request(request.method, target, body=request.content, headers=headers)
+    connection.request(request.method, target, body=content, headers=headers)
 
 
-def _pieces(file: "Readable") -> Iterator[bytes]:
-    while piece := file.read(PIECE_BYTES):
+def _pieces(part: FilePart) -> Generator[bytes, None, None]:
+    for piece, end in part.pieces():
         yield piece
-
-
-class Readable(Protocol):
-    """An open binary file."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return at most `size` bytes."""
-        ...
+        part.told(end)
 
 
 def _readable(connection: http.client.HTTPConnection) -> bool:

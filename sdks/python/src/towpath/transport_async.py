@@ -1,6 +1,7 @@
 """The asyncio side of `transport`, on httpx2; loaded only when an async client is made."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ import httpx2
 
 from towpath.auth import is_loopback
 from towpath.errors import APIConnectionError
-from towpath.transport import PIECE_BYTES, Request, Timeout, failure
+from towpath.transport import FilePart, Request, Timeout, failure
 
 # Calls of one client that may run at once; more wait for a free connection.
 MAX_CONNECTIONS = 1_000
@@ -70,12 +71,14 @@ class AsyncHTTPTransport:
         client = self._client(loopback=is_loopback(request.url))
         headers = dict(request.headers)
         content: bytes | AsyncIterator[bytes] | None
-        if isinstance(request.content, Path):
-            size = await asyncio.to_thread(request.content.stat)
-            headers["content-length"] = str(size.st_size)
-            content = _pieces(request.content)
+        given = request.content
+        if isinstance(given, Path):
+            given = await asyncio.to_thread(FilePart.whole, given)
+        if isinstance(given, FilePart):
+            headers["content-length"] = str(given.size)
+            content = _pieces(given)
         else:
-            content = request.content
+            content = given
         outgoing = client.build_request(
             request.method,
             request.url,
@@ -160,7 +163,8 @@ def failed(error: Exception, url: str) -> APIConnectionError:
     return failure(error, url)
 
 
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    with await asyncio.to_thread(path.open, "rb") as file:
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            yield piece
+async def _pieces(part: FilePart) -> AsyncIterator[bytes]:
+    with contextlib.closing(part.pieces()) as pieces:
+        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+            yield piece[0]
+            part.told(piece[1])

@@ -47,7 +47,7 @@ from towpath.generated.resources.serving import (
 )
 from towpath.generated.resources.sources import Connections, Imports
 from towpath.retry import MAX_RETRIES, Retry
-from towpath.transport import Request, Timeout
+from towpath.transport import FilePart, Request, Timeout
 from towpath.transport import HTTPTransport, Response, Transport
 from towpath.types import Health, Prediction, Ranking
 from towpath.version import __version__
@@ -366,7 +366,7 @@ class Towpath:
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
@@ -401,7 +401,7 @@ class Towpath:
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
@@ -439,7 +439,7 @@ class Towpath:
         path: str,
         *,
         body: Any,
-        content: bytes | Path | None,
+        content: bytes | Path | FilePart | None,
         query: Mapping[str, Any] | None,
         headers: Mapping[str, str],
     ) -> Request:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from towpath.paging import AsyncPages
 from towpath.resources.artifacts import AsyncArtifacts, Progress
 from towpath.resources.noun import AsyncNoun, matching
+from towpath.transport import FilePart
 from towpath.transport_async import AsyncResponse
 from towpath.types import (
     AliasMove,
@@ -51,7 +52,7 @@ class AsyncUploader(Protocol):
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
@@ -64,7 +65,7 @@ class AsyncUploader(Protocol):
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncResponse:

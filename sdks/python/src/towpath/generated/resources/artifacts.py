@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from towpath import errors
+from towpath.transport import FilePart
 from towpath.types import Collected
 
 # Up to here one call costs less than the three of an upload in pieces.
 WHOLE_BYTES = 32 * 2**20
-# A cut costs at most one piece.
-PIECE_BYTES = 16 * 2**20
+# What arrives stays, so a cut costs none of it; what stands between may hold back a whole piece.
+PIECE_BYTES = 256 * 2**20
 # Attempts in a row, each with the client's own retries, in which not one byte came further.
 FRUITLESS = 5
 
 Progress = Callable[[int, int], None]
-"""Hears how many bytes are there, and of how many."""
+"""Hears how many bytes have gone out, and of how many; after a cut, of fewer than before."""
 
 
 class Sender(Protocol):
@@ -27,7 +28,7 @@ class Sender(Protocol):
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Any = None,
         headers: Any = None,
     ) -> tuple[Any, Any]:
@@ -57,7 +58,7 @@ class Artifacts:
         the next one.
 
         Args:
-            progress: Hears how many bytes are there, and of how many.
+            progress: Hears how many bytes have gone out, and of how many.
 
         Raises:
             APIConnectionError: The platform stays away; a later call goes on.
@@ -88,10 +89,14 @@ class Artifacts:
         upload, _ = self._client.call("POST", "/api/v1/uploads", body=begun)
         at, where = upload["offset"], f"/api/v1/uploads/{upload['id']}"
         fruitless = 0
-        while at < size:
+
+        def told(there: int) -> None:
             if progress is not None:
-                progress(at, size)
-            piece = _piece(path, at)
+                progress(there, size)
+
+        while at < size:
+            told(at)
+            piece = FilePart(path, at, min(PIECE_BYTES, size - at), told)
             try:
                 upload, _ = self._client.call(
                     "PATCH", where, content=piece, headers={"upload-offset": str(at)}
@@ -103,15 +108,8 @@ class Artifacts:
             fruitless = 0 if upload["offset"] > at else fruitless + 1
             at = upload["offset"]
         self._client.call("POST", f"{where}/finish")
-        if progress is not None:
-            progress(size, size)
+        told(size)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size
-
-
-def _piece(path: Path, offset: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(PIECE_BYTES)

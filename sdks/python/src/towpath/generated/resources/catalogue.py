@@ -8,6 +8,7 @@ from urllib.parse import quote
 from towpath.generated.paging import Pages
 from towpath.generated.resources.artifacts import Artifacts, Progress
 from towpath.generated.resources.noun import Noun, matching
+from towpath.transport import FilePart
 from towpath.transport import Response
 from towpath.types import (
     AliasMove,
@@ -51,7 +52,7 @@ class Uploader(Protocol):
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Any, Mapping[str, str]]:
@@ -64,7 +65,7 @@ class Uploader(Protocol):
         path: str,
         *,
         body: Any = None,
-        content: bytes | Path | None = None,
+        content: bytes | Path | FilePart | None = None,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
