@@ -152,7 +152,10 @@ deployment_records = Table(
     Index(None, "created_at_ms"),
     Index(None, "team_id", "created_at_ms"),
 )
-"""Outlives its deployment as well."""
+"""
+Outlives its deployment as well, and its events: those go after a year and a month, and do not say
+whose hand it took. One row a deployment is also what the rate is counted from at once.
+"""
 
 replicas = Table(
     "replicas",

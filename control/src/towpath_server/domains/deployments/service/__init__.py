@@ -10,7 +10,6 @@ from towpath_server.domains.deployments.service.expiry import renew as renew
 from towpath_server.domains.deployments.service.held import held as held
 from towpath_server.domains.deployments.service.history import self_service as self_service
 from towpath_server.domains.deployments.service.history import served as served
-from towpath_server.domains.deployments.service.log import between as between
 from towpath_server.domains.deployments.service.log import events as events
 from towpath_server.domains.deployments.service.log import forget as forget_events
 from towpath_server.domains.deployments.service.observe import add_replica as add_replica
@@ -66,7 +65,6 @@ __all__ = [
     "ask",
     "at_revision",
     "begin_trial",
-    "between",
     "carry",
     "check",
     "check_promotion",

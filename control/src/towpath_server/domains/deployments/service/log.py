@@ -59,11 +59,6 @@ async def events(
     return Slice.cut(await store.page(tx, view.deployment.id, window), window)
 
 
-async def between(tx: Tx, *, type_: str, since_ms: int, until_ms: int) -> list[Event]:
-    """List the events of one type (a condition, or `Phase`) in a time, whoever's they are."""
-    return await store.since(tx, type_=type_, since_ms=since_ms, until_ms=until_ms)
-
-
 async def forget(tx: Tx) -> int:
     """Drop some events that are older than they are kept; return how many went."""
     return await store.forget(tx, before_ms=tx.now_ms - KEPT_MS)

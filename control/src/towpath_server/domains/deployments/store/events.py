@@ -27,15 +27,6 @@ async def page(tx: Tx, deployment_id: str, window: Window) -> list[Event]:
     return [_event(row) for row in rows]
 
 
-async def since(tx: Tx, *, type_: str, since_ms: int, until_ms: int) -> list[Event]:
-    """List the events of one type in a time, whoever's they are, oldest first."""
-    columns = deployment_events.c
-    query = select(deployment_events).where(
-        columns.type == type_, columns.at_ms >= since_ms, columns.at_ms < until_ms
-    )
-    return [_event(row) for row in await tx.execute(query.order_by(columns.id))]
-
-
 async def forget(tx: Tx, *, before_ms: int) -> int:
     """Drop events of before a time, a bounded number of them; return how many went."""
     columns = deployment_events.c
