@@ -11,6 +11,7 @@ import ctypes
 import http.server
 import json
 import os
+import signal
 import socket
 import socketserver
 import threading
@@ -168,6 +169,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--listen", required=True)
     given = parser.parse_args()
+    # The first process of a namespace is not ended by what it does not handle.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     server: socketserver.BaseServer
     if given.listen.startswith("unix:"):
         server = UnixServer(given.listen.removeprefix("unix:"), Handler)
