@@ -38,6 +38,7 @@ async def state(world: World) -> Any:
 async def test_replicas_beyond_the_quota_are_refused_with_what_fits_and_who_holds_the_rest(
     world: World,
 ) -> None:
+    """And until when: what is in the sandbox ends by itself."""
     await quota(world, replicas=5)
     await world.deploy(scaling=scaled(2))
 
@@ -46,14 +47,17 @@ async def test_replicas_beyond_the_quota_are_refused_with_what_fits_and_who_hold
     assert set(found) == {REPLICAS}
     assert found[REPLICAS]["reason"] == "QuotaExceeded"
     assert found[REPLICAS]["message"] == (
-        "4 replicas, and care has 3 of 5 free in sandbox (2 held by `triage`)."
+        "4 replicas, and care has 3 of 5 free in sandbox "
+        "(2 held by `triage` until 2026-12-07 12:00 UTC)."
     )
     assert found[REPLICAS]["fix"] == (
         "Use `maxReplicas: 3`, or ask for more: "
         "`towpath quotas request care --environment sandbox --replicas 6`."
     )
     await world.deploy(named(world, "second", scaling=scaled(3)))
-    assert (await state(world))["free"]["replicas"] == 0
+    there = await state(world)
+    assert there["free"]["replicas"] == 0
+    assert {one["until"] for one in there["holders"]} == {"2026-12-07T12:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ async def test_names_of_holders_are_for_those_who_may_see_them(world: World) -> 
 
     message = answer.json()["findings"][0]["message"]
     assert "triage" not in message
-    assert "1 held by 1 deployment" in message
+    assert "1 held by 1 deployment until 2026-12-07 12:00 UTC" in message
     assert (seen["holders"], seen["hidden"], seen["used"]["replicas"]) == ([], 1, 1)
 
 

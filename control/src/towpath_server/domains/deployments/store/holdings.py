@@ -29,6 +29,7 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
             d.team_id,
             d.project_id,
             d.deleting_at_ms,
+            d.expires_at_ms,
             r.number,
             r.replicas,
             r.cpu_milli,
@@ -60,6 +61,7 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
             project_id=row.project_id,
             draw=draw.beside(other.draw) if other else draw,
             ending=ending,
+            until_ms=row.expires_at_ms,
         )
     return [holding for holding in found.values() if holding.draw.words()]
 

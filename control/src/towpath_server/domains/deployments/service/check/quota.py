@@ -130,16 +130,27 @@ def _holders(room: _Room, what: str) -> str:
         deployments = (
             f"{len(rest)} {'more ' if words else ''}deployment{'s' if len(rest) > 1 else ''}"
         )
-        words.append(f"{_number(what, held(rest, what))} held by {deployments}")
+        words.append(f"{_number(what, held(rest, what))} held by {deployments}{_soonest(rest)}")
     return ", ".join(words)
+
+
+def _soonest(holdings: Sequence[Holding]) -> str:
+    """Say of deployments that are not named when the first of them ends."""
+    ends = [one.until_ms for one in holdings if one.until_ms is not None]
+    if not ends:
+        return ""
+    first = ", the first" if len(holdings) > 1 else ""
+    return f"{first} until {_time(min(ends))}"
 
 
 def _until(holding: Holding) -> str:
     if holding.ending:
         return ", which is ending"
-    return (
-        "" if holding.until_ms is None else f" until {from_ms(holding.until_ms):%Y-%m-%d %H:%M} UTC"
-    )
+    return "" if holding.until_ms is None else f" until {_time(holding.until_ms)}"
+
+
+def _time(at_ms: int) -> str:
+    return f"{from_ms(at_ms):%Y-%m-%d %H:%M} UTC"
 
 
 def _number(what: str, value: int) -> str:
