@@ -105,15 +105,41 @@ async def test_facts_and_signature_stand_on_the_version(api: Api) -> None:
     assert await api.get("/models/triage/versions/1") == version
 
 
-async def test_a_signature_that_is_given_stands(api: Api) -> None:
+async def test_a_signature_that_is_given_stands_where_it_can_be_the_models(api: Api) -> None:
+    """It may be narrower, and need not tell callers of every output."""
+    model = artifacts.onnx(outputs=[artifacts.onnx_value("y"), artifacts.onnx_value("z")])
     given = {
-        "inputs": [{"name": "rows", "datatype": "FP32", "shape": [-1, 4]}],
-        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}],
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [8, 4]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [8, -1]}],
     }
 
-    version = await push(api, "onnx", {"model.onnx": artifacts.onnx()}, signature=given)
+    version = await push(api, "onnx", {"model.onnx": model}, signature=given)
 
     assert version["signature"] == given
+
+
+async def test_a_signature_that_contradicts_the_file_is_refused_with_every_place(api: Api) -> None:
+    model = artifacts.onnx(inputs=[artifacts.onnx_value("x"), artifacts.onnx_value("rows")])
+    given = {
+        "inputs": [
+            {"name": "x", "datatype": "FP64", "shape": [-1, 5]},
+            {"name": "row", "datatype": "FP32", "shape": [-1, 4]},
+        ],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1]}],
+    }
+
+    refused = await push(api, "onnx", {"model.onnx": model}, signature=given, status=422)
+
+    found = {one["path"]: one["message"] for one in refused["findings"]}
+    assert found == {
+        "#/signature/inputs/0/datatype": "`x` is `FP32` in the model's file, not `FP64`.",
+        "#/signature/inputs/0/shape": "`x` has the shape [-1, 4] in the model's file, not [-1, 5].",
+        "#/signature/inputs/1/name": "The model's file has no input `row`.",
+        "#/signature/inputs": "The model's file has an input `rows`, which the signature lacks.",
+        "#/signature/outputs/0/shape": "`y` has the shape [-1, 4] in the model's file, not [-1].",
+    }
+    assert all(one["reason"] == "SignatureMismatch" and one["fix"] for one in refused["findings"])
+    await api.call("GET", "/models/triage/versions/1", status=404)
 
 
 async def test_the_same_file_is_scanned_once(api: Api, db: Database) -> None:

@@ -28,7 +28,7 @@ from towpath_server.domains.models.models import (
     Visibility,
     example_text,
 )
-from towpath_server.domains.models.service import names, uploads
+from towpath_server.domains.models.service import names, signatures, uploads
 from towpath_server.domains.projects.models import Project
 from towpath_server.domains.runtimes import service as runtimes
 from towpath_server.domains.scans import service as scans
@@ -57,7 +57,7 @@ async def add_version(
         NotFound: There is no such model, and no project was named.
         Forbidden: The caller may not add versions to it.
         FilesUnknown: The caller has not uploaded all of the files.
-        InvalidRequest: Format, paths, sizes or the card's example do not hold.
+        InvalidRequest: Format, paths, sizes, signature or the card's example do not hold.
         Deferred: The files are to be scanned first.
         ArtifactRefused: The scan found what no model of this format may have.
     """
@@ -212,12 +212,21 @@ async def list_versions(tx: Tx, caller: Principal, ref: str, window: Window) -> 
 
 
 async def _scan(tx: Tx, facilities: Facilities, draft: VersionDraft) -> VersionDraft:
-    """Add what stands in the files: facts, what of it is code, a signature where none is given."""
+    """
+    Add what stands in the files: facts, what of it is code, a signature where none is given.
+
+    Raises:
+        Deferred: They are to be scanned first.
+        ArtifactRefused: The scan found what no model of this format may have.
+        InvalidRequest: The signature that is given contradicts the files'.
+    """
     judged = await scans.admit(tx, facilities, draft.files, form=draft.format)
     findings = tuple(
         Found(scans.where(path, one), one.reason, one.message, one.fix)
         for path, one in judged.issues[:_MAX_FOUND]
     )
+    if draft.signature and judged.signature:
+        signatures.agree(draft.signature, judged.signature)
     scanned = Scanned(judged.facts, judged.carries_code(draft.format), findings)
     return replace(draft, signature=draft.signature or judged.signature, scanned=scanned)
 
