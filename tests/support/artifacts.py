@@ -30,6 +30,9 @@ def field(number: int, value: int | bytes | str) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
+_STRING = 8  # as ONNX numbers its types
+
+
 def onnx_value(name: str, datatype: int = 1, shape: Sequence[int | str] = ("batch", 4)) -> bytes:
     dims = b"".join(
         field(1, field(1, one) if isinstance(one, int) else field(2, one)) for one in shape
@@ -65,6 +68,12 @@ def onnx(
     graph += b"".join(field(11, one) for one in inputs or [onnx_value("x")])
     graph += b"".join(field(12, one) for one in outputs or [onnx_value("y")])
     return field(1, 8) + field(2, "towpath-tests") + field(7, graph) + more + field(8, field(2, 17))
+
+
+def texts_to_labels(name: str) -> bytes:
+    """Write an ONNX model whose signature is that of a classifier of texts."""
+    text, label = (onnx_value(one, _STRING, ("batch",)) for one in ("text", "label"))
+    return onnx(name=name, inputs=[text], outputs=[label])
 
 
 # ---- GGUF ----

@@ -62,7 +62,7 @@ class World:
 
     async def blob(self) -> dict[str, Any]:
         """Upload a file for the team `alpha`, and return how a version names it."""
-        content = artifacts.onnx(name=self.name("weights"))
+        content = artifacts.texts_to_labels(self.name("weights"))
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         uploader = self.api.as_(self.tokens["alpha developer"])
         await uploader.call("PUT", f"/blobs/{digest}", content=content, status=201)

@@ -136,7 +136,7 @@ def _holders(room: _Room, what: str) -> str:
 
 def _soonest(holdings: Sequence[Holding]) -> str:
     """Say of deployments that are not named when the first of them ends."""
-    ends = [one.until_ms for one in holdings if one.until_ms is not None]
+    ends = [one.until_ms for one in holdings if one.until_ms is not None and not one.ending]
     if not ends:
         return ""
     first = ", the first" if len(holdings) > 1 else ""
