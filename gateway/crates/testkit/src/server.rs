@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,13 +72,15 @@ impl FakeUpstream {
         Ok(Self { base_url, shared, task })
     }
 
-    /// An address that refuses connections: one that was free a moment ago.
+    /// An address that refuses connections, as long as this program runs: it is taken, so that no other
+    /// server comes to listen there, and nobody listens.
     ///
     /// # Errors
     /// No port could be had.
     pub fn refusing() -> io::Result<String> {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        Ok(format!("http://{}", listener.local_addr()?))
+        let taken = Box::leak(Box::new(tokio::net::TcpSocket::new_v4()?));
+        taken.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        Ok(format!("http://{}", taken.local_addr()?))
     }
 
     /// An address that takes connections and never reads from them, for as long as the listener is kept: the
