@@ -12,6 +12,7 @@ from towpath_server.adapters.sources.errors import REASONS
 from towpath_server.api import openapi_document
 from towpath_server.core import access, config, errors
 from towpath_server.domains.deployments.schemas import json_schema
+from towpath_server.domains.models.errors import REASONS as registering  # noqa: N811
 from towpath_server.domains.policies.service import defaults, expressions, facts
 from towpath_server.web.problems import STATUS
 
@@ -189,6 +190,16 @@ def artifact_scan() -> str:
         f"| `{one.name}` | {one.severity} | {cell(one.means)} | {cell(one.fix)} |"
         for one in sorted(reasons.REASONS.values(), key=lambda one: one.name)
     ]
+    lines += [
+        "",
+        "## Beside the scan",
+        "",
+        "What else keeps a version from being registered:",
+        "",
+        "| reason | means |",
+        "|---|---|",
+    ]
+    lines += [f"| `{name}` | {cell(means)} |" for name, means in sorted(registering.items())]
     lines += [
         "",
         "## Hostile artifacts",

@@ -7,6 +7,7 @@ import struct
 import threading
 from pathlib import Path
 
+import artifacts
 import httpx2
 import numpy as np
 import pytest
@@ -127,6 +128,31 @@ def test_inputs_of_several_types_go_in_by_name(churn):
 
     assert found["label"]["data"] == ["leaves", "stays"]
     assert found["label"]["datatype"] == "BYTES"
+
+
+def test_an_input_with_a_default_may_be_set_and_left_out(tmp_path):
+    """Rows that wait together are joined, and those with a default of their own are not."""
+    product = artifacts.field(1, "x") + artifacts.field(1, "w") + artifacts.field(2, "y")
+    model = artifacts.onnx(
+        nodes=[product + artifacts.field(4, "MatMul")],
+        inputs=[artifacts.onnx_value(n, shape=s) for n, s in (("x", ("n", 2)), ("w", (2, 2)))],
+        outputs=[artifacts.onnx_value("y", shape=("n", 2))],
+        tensors=[artifacts.onnx_tensor("w")],  # [[1, 2], [3, 4]]
+    )
+    (tmp_path / "model.onnx").write_bytes(model)
+    rows = {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 1]}
+    twice = {"name": "w", "shape": [2, 2], "datatype": "FP32", "data": [2, 0, 0, 2]}
+
+    arguments = ("--max-batch=1", "--batch-rows=8")
+    with (
+        replica("onnx", tmp_path, f"unix:{tmp_path}/d.sock", *arguments) as running,
+        running.client() as client,
+    ):
+        left = client.post(INFER, json={"inputs": [rows]})
+        put = client.post(INFER, json={"inputs": [rows, twice]})
+
+    assert outputs(left)["y"]["data"] == [4, 6]
+    assert outputs(put)["y"]["data"] == [2, 2]
 
 
 def test_only_the_outputs_that_were_asked_for_come_back(churn):

@@ -64,17 +64,25 @@ class Model(Described, Protocol):
         ...
 
 
-def check(request: InferRequest, specs: Sequence[TensorSpec], *, rows: int) -> int:
+def check(
+    request: InferRequest,
+    specs: Sequence[TensorSpec],
+    *,
+    rows: int,
+    defaults: Sequence[TensorSpec] = (),
+) -> int:
     """
     Hold a request's tensors against what a model takes; return the size of its batch dimension.
 
     Args:
         rows: Most rows of one request.
+        defaults: What may be set, and has no rows.
 
     Raises:
         Refused: A tensor is missing, unknown, of another type or shape, or too long.
     """
-    known = {spec.name: spec for spec in specs}
+    wanted = {spec.name: spec for spec in specs}
+    known = {spec.name: spec for spec in defaults} | wanted
     listed = ", ".join(f"`{name}`" for name in known)
     for name, array in request.inputs.items():
         spec = known.get(name)
@@ -85,12 +93,13 @@ def check(request: InferRequest, specs: Sequence[TensorSpec], *, rows: int) -> i
                 f"input `{name}` is `{request.datatypes[name]}`, the model takes `{spec.datatype}`"
             )
         spec.check(array.shape)
-        if array.ndim and array.shape[0] > rows:
+        if name in wanted and array.ndim and array.shape[0] > rows:
             raise Refused(f"input `{name}` has {array.shape[0]} rows, at most {rows} are taken")
-    for name in known:
+    for name in wanted:
         if name not in request.inputs:
             raise Refused(f"input `{name}` is missing, the model takes {listed}")
-    sizes = {a.shape[0] for n, a in request.inputs.items() if known[n].shape[:1] == (-1,)}
+    batched = {spec.name for spec in specs if spec.shape[:1] == (-1,)}
+    sizes = {array.shape[0] for name, array in request.inputs.items() if name in batched}
     if len(sizes) > 1:
         raise Refused(
             f"the inputs differ in their number of rows: {', '.join(map(str, sorted(sizes)))}"

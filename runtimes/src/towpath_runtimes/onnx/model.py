@@ -77,11 +77,12 @@ class Model:
         self._limits = limits
         taken = [_spec(node) for node in session.get_inputs()]
         given = [_spec(node) for node in session.get_outputs()]
-        self._raw_outputs = given
         self.inputs = taken
         self.outputs = given
+        self._defaults = [_spec(node) for node in session.get_overridable_initializers()]
         self._tokenizer = tokenizer
         if tokenizer is not None:
+            self._defaults = []
             self._token_inputs = [spec.name for spec in taken]
             self._vector = given[0]
             self.inputs = [TEXT]
@@ -99,12 +100,14 @@ class Model:
         Raises:
             Refused: The request does not fit the model.
         """
-        rows = check(request, self.inputs, rows=self._limits.batch)
+        rows = check(request, self.inputs, rows=self._limits.batch, defaults=self._defaults)
         if self._tokenizer is not None:
             return Feed(self._encoded(self._tokenizer, request), rows, kind="text")
         if request.parameters:
             raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
-        kind = kind_of(request.inputs) if self._limits.joined > 1 else None
+        # A default that is set counts for all rows of a call, so such a call is not joined.
+        alone = self._limits.joined == 1 or len(request.inputs) > len(self.inputs)
+        kind = None if alone else kind_of(request.inputs)
         return Feed(request.inputs, rows, kind)
 
     def run(self, feeds: Sequence[Feed]) -> Sequence[Answer]:

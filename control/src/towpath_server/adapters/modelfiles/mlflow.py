@@ -85,28 +85,24 @@ def _paths(flavours: dict[str, Any], notes: Notes) -> None:
 
 
 def _specs(text: Any) -> list[dict[str, Any]]:
-    """Read one half of a signature; empty when KServe has no words for all of it."""
+    """Read one half of a signature; what KServe has no words for has a name alone."""
     try:
         entries = json.loads(text) if isinstance(text, str) else []
     except (ValueError, RecursionError):
         return []
-    found = [_spec(one, at) for at, one in enumerate(entries if isinstance(entries, list) else [])]
-    specs = [one for one in found if one is not None]
-    return specs if len(specs) == len(found) else []
+    return [_spec(one, at) for at, one in enumerate(entries if isinstance(entries, list) else [])]
 
 
-def _spec(entry: Any, at: int) -> dict[str, Any] | None:
+def _spec(entry: Any, at: int) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        return None
-    name = str(
-        entry.get("name") or f"{'column' if entry.get('type') != 'tensor' else 'tensor'}_{at}"
-    )
-    if entry.get("type") != "tensor":
+        return {"name": f"column_{at}"}
+    tensor = entry.get("tensor-spec") if entry.get("type") == "tensor" else None
+    name = str(entry.get("name") or f"{'column' if tensor is None else 'tensor'}_{at}")
+    if tensor is None:
         datatype = _COLUMNS.get(str(entry.get("type")))
-        return {"name": name, "datatype": datatype, "shape": [-1]} if datatype else None
-    tensor = entry.get("tensor-spec")
+        return {"name": name, "datatype": datatype, "shape": [-1]} if datatype else {"name": name}
     if not isinstance(tensor, dict) or not isinstance(tensor.get("shape"), list):
-        return None
+        return {"name": name}
     datatype = _TENSORS.get(str(tensor.get("dtype")))
     shape = [one for one in tensor["shape"] if isinstance(one, int)]
-    return {"name": name, "datatype": datatype, "shape": shape[:16]} if datatype else None
+    return {"name": name, "datatype": datatype, "shape": shape[:16]} if datatype else {"name": name}

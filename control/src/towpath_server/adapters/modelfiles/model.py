@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from towpath_server.adapters.modelfiles import reasons
-from towpath_server.adapters.modelfiles.documents import SIGNATURE
 from towpath_server.adapters.modelfiles.reasons import Severity
 from towpath_server.adapters.modelfiles.report import Examined, Issue, listed
+from towpath_server.adapters.modelfiles.tensors import Tensors, of_model
 
 # Formats that are data: no runtime of theirs has a use for code, so none is taken with them.
 DATA_FORMATS = frozenset({"gguf", "onnx", "safetensors", "sklearn"})
@@ -41,7 +41,6 @@ _DETECTED = (
     ("wheel", "python"),
     ("pickle", "pickle"),
 )
-_TOKEN_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,13 @@ class Judged:
     issues: tuple[tuple[str, Issue], ...]
     """Path of the file, and what was found there."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    signature: Mapping[str, Any] | None = None
+    tensors: Tensors | None = None
+    """What it takes and gives; none when no file tells."""
+
+    @property
+    def signature(self) -> Mapping[str, Any] | None:
+        """Return the signature that its files have, where they have a whole one."""
+        return self.tensors.signature if self.tensors else None
 
     def refused(self, form: str) -> list[tuple[str, Issue]]:
         """Return what keeps the model from being registered in a format."""
@@ -88,7 +93,7 @@ def judge(form: str, files: Sequence[tuple[str, int, Examined]]) -> Judged:
     facts = _facts(files)
     if detected:
         facts = {"detected": detected, **facts}
-    return Judged(detected, tuple(issues), facts, _signature(files))
+    return Judged(detected, tuple(issues), facts, of_model(form, files))
 
 
 def _says_mismatch(issues: Sequence[tuple[str, Issue]]) -> bool:
@@ -129,7 +134,7 @@ def _facts(files: Sequence[tuple[str, int, Examined]]) -> dict[str, Any]:
         found["parameters"] = sum(one.facts["parameters"] for one in weights)
     for one in sorted(files, key=lambda entry: entry[0].count("/")):
         for name, value in one[2].facts.items():
-            if name in {"weights_bytes", "parameters", "inputs", "outputs", "external"}:
+            if name in {"weights_bytes", "parameters", "inputs", "outputs", "defaults", "external"}:
                 continue
             if value is not None and value != "":
                 found.setdefault(name, value)
@@ -139,43 +144,3 @@ def _facts(files: Sequence[tuple[str, int, Examined]]) -> dict[str, Any]:
     if any(path.endswith((".jinja", ".jinja2")) for path, _, _ in files):
         found["chat_template"] = True
     return found
-
-
-def _signature(files: Sequence[tuple[str, int, Examined]]) -> Mapping[str, Any] | None:
-    """Return the signature of the one model file that has one, else that of `signature.json`."""
-    for kind in ("mlmodel", "pbtxt", "onnx"):
-        having = [(path, one) for path, _, one in files if one.kind == kind]
-        if len(having) == 1:
-            path, examined = having[0]
-            inputs, outputs = examined.facts.get("inputs"), examined.facts.get("outputs")
-            return _written(path, inputs or [], outputs or [], files)
-    for path, _, one in files:
-        if path == SIGNATURE:
-            return _written(path, one.facts.get("inputs", []), one.facts.get("outputs", []), files)
-    return None
-
-
-def _written(
-    path: str,
-    inputs: list[dict[str, Any]],
-    outputs: list[dict[str, Any]],
-    files: Sequence[tuple[str, int, Examined]],
-) -> Mapping[str, Any] | None:
-    whole = all("datatype" in one and one["name"] for one in (*inputs, *outputs))
-    names = [one["name"] for one in (*inputs, *outputs)]
-    if not inputs or not outputs or not whole or any(len(name) > 200 for name in names):
-        return None
-    beside = (PurePosixPath(path).parent / "tokenizer.json").as_posix()
-    tokens = {one["name"] for one in inputs}
-    if (
-        "input_ids" in tokens
-        and tokens <= _TOKEN_INPUTS
-        and any(at == beside for at, _, _ in files)
-    ):
-        # The runtime puts the tokenizer in front: text in, one vector a text out.
-        width = outputs[0]["shape"][-1] if outputs[0]["shape"] else -1
-        return {
-            "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
-            "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, width]}],
-        }
-    return {"inputs": inputs, "outputs": outputs}

@@ -16,6 +16,7 @@ from towpath_server.adapters.modelfiles.window import Window
 
 _MODEL_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}
 _MAX_DEPTH = 32
+_OVERRIDABLE = 4  # the format's version as of which an input's value in the file is a default only
 # ONNX's own domains, and those that ONNX Runtime brings along.
 _STANDARD = {
     "",
@@ -72,6 +73,7 @@ class _Found:
     types: set[str] = field(default_factory=set)
     opsets: dict[str, int] = field(default_factory=dict)
     producer: str = ""
+    ir: int = 0
 
 
 def plausible(window: Window) -> bool:
@@ -104,6 +106,8 @@ def examine(window: Window, notes: Notes) -> None:
             _function(message.inner(one), found)
         elif one.number == 2 and one.wire == BYTES:
             found.producer = message.text(one)[:100]
+        elif one.number == 1 and one.wire == VARINT:
+            found.ir = one.value
     _judge(found, notes)
     notes.facts.update(_facts(found))
 
@@ -263,6 +267,7 @@ def escapes(path: str) -> bool:
 
 def _facts(found: _Found) -> dict[str, Any]:
     inputs = [one for one in found.inputs if one and one["name"] not in found.initializers]
+    defaults = [one for one in found.inputs if one and one["name"] in found.initializers]
     quantized = found.types & {"INT8", "UINT8", "INT4", "UINT4", "FP8"}
     return {
         "nodes": found.nodes,
@@ -273,5 +278,6 @@ def _facts(found: _Found) -> dict[str, Any]:
         "quantization": min(quantized) if quantized else None,
         "inputs": inputs[:1000],
         "outputs": [one for one in found.outputs if one][:1000],
+        "defaults": defaults[:1000] if found.ir >= _OVERRIDABLE else [],
         "external": {place: size for place, size in found.external.items() if not escapes(place)},
     }

@@ -56,6 +56,7 @@ def examine(data: bytes, notes: Notes) -> None:
         max_batch_size=_whole(_first(config, "max_batch_size")),
         inputs=_tensors(config, "input"),
         outputs=_tensors(config, "output"),
+        defaults=_tensors(config, "input", optional=True),
     )
 
 
@@ -74,12 +75,15 @@ def _paths(config: Fields, notes: Notes) -> None:
         notes.add(reasons.ESCAPING_PATH, f"It names {listed(outside)}, outside the model.")
 
 
-def _tensors(config: Fields, name: str) -> list[dict[str, Any]]:
+def _tensors(config: Fields, name: str, *, optional: bool = False) -> list[dict[str, Any]]:
     batched = (_whole(_first(config, "max_batch_size")) or 0) > 0
-    found = []
+    found: list[dict[str, Any]] = []
     for entry in _entries(config.get(name, [])):
+        if optional and _first(entry, "optional") != "true":
+            continue
         datatype = _TYPES.get(_first(entry, "data_type"))
         if datatype is None:
+            found.append({"name": _first(entry, "name")})
             continue
         dims = [number for one in entry.get("dims", []) if (number := _whole(str(one))) is not None]
         shape = ([-1] if batched else []) + dims

@@ -225,8 +225,8 @@ async def _scan(tx: Tx, facilities: Facilities, draft: VersionDraft) -> VersionD
         Found(scans.where(path, one), one.reason, one.message, one.fix)
         for path, one in judged.issues[:_MAX_FOUND]
     )
-    if draft.signature and judged.signature:
-        signatures.agree(draft.signature, judged.signature)
+    if draft.signature and judged.tensors:
+        signatures.agree(draft.signature, judged.tensors)
     scanned = Scanned(judged.facts, judged.carries_code(draft.format), findings)
     return replace(draft, signature=draft.signature or judged.signature, scanned=scanned)
 

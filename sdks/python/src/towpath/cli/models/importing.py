@@ -166,7 +166,8 @@ def registered(
     about = Description(
         format=form,
         project=given["project"],
-        signature=mlflow.signature(model),
+        # Of an ONNX file, MLflow tells the columns of the table that its own wrapper takes.
+        signature=None if form == "onnx" else mlflow.signature(model),
         licence=given["licence"],
         lineage={
             **({"run": remote.run} if remote.run else {}),
