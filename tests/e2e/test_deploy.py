@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,51 @@ def test_a_python_class_is_served_and_what_ends_its_process_costs_one_call(
     assert before.json()["outputs"] == [{"sum": 13.0}], before.text
     assert ended.status_code in {500, 502}
     assert after.json()["outputs"] == [{"sum": 17.0}], after.text
+
+
+STREAMED = """
+apiVersion: towpath.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: smollm2-streamed, project: demo/quickstart}
+spec:
+  model: {uri: "models:/smollm2/1"}
+  runtime: {name: llama.cpp, args: [--context-length=512]}
+  access: {visibility: project}
+  smokeTests:
+    - name: streams
+      request: {messages: [{role: user, content: "Say hello."}], max_tokens: 4}
+      stream: true
+      expect:
+        firstChunkWithin: 60s
+        jsonPath: {"$[0].object": chat.completion.chunk}
+"""
+
+
+def test_a_chat_model_takes_traffic_only_where_its_stream_begins_in_time(
+    demo: Up, tmp_path: Path
+) -> None:
+    """No llama.cpp answers within a millisecond, and what serves goes on serving."""
+
+    def deployed(text: str) -> tuple[int, dict, dict]:
+        (tmp_path / "towpath.yaml").write_text(text, encoding="utf-8")
+        done = towpath(demo, tmp_path, "deploy", "--json")
+        found = json.loads(done.stdout)
+        (proved,) = (one for one in found["conditions"] if one["type"] == "SmokeTested")
+        return done.returncode, found, proved
+
+    try:
+        code, ready, proved = deployed(STREAMED)
+        late, held, slow = deployed(STREAMED.replace("60s", "1ms"))
+    finally:
+        towpath(demo, tmp_path, "deployments", "delete", "smollm2-streamed")
+
+    assert (code, ready["phase"], proved["status"]) == (0, "Ready", "True"), proved
+    assert re.search(
+        r"streams \([0-9]+ ms, its first event after [0-9]+ ms\)", proved["message"]
+    ), proved
+    assert (late, held["serving_revision"], slow["status"]) == (1, 1, "False"), slow
+    assert "`firstChunkWithin`" in slow["message"]
+    assert "at most 1 ms is expected" in slow["message"]
 
 
 def test_a_manifest_with_a_typo_is_refused_with_the_line_and_the_right_word(

@@ -222,6 +222,19 @@ def test_streams_are_judged_by_their_events() -> None:
     assert [one.where for one in (*cut.wrong, *broken.wrong)] == ["answer", "answer"]
 
 
+def test_a_stream_that_begins_too_late_fails_however_fast_it_ends() -> None:
+    test = SmokeTest(
+        "s", {"messages": []}, "chat", stream=True, expect=Expectation(first_chunk_ms=1)
+    )
+    replica: Any = None
+
+    late = trials.read(test, replica, 5, stream({"choices": []}))
+
+    assert [(one.where, one.expected, one.found) for one in late.wrong] == [
+        ("firstChunkWithin", "at most 1 ms", "2 ms")
+    ]
+
+
 async def test_a_missing_result_holds_the_revision_back_until_it_arrives(world: World) -> None:
     made = await world.deploy(gates={"evaluations": [GATE]})
     held = await world.until(made["id"], _over)

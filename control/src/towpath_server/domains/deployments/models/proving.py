@@ -70,6 +70,8 @@ class Result:
     fix: str | None = None
     ms: int | None = None
     """How long the slowest answer took."""
+    first_ms: int | None = None
+    """How long the first event of the slowest stream took."""
 
 
 class TrialState(enum.StrEnum):

@@ -26,7 +26,7 @@ def tested(view: View) -> Condition:
         return Condition(step, Status.UNKNOWN, "Waiting", words)
     results = trial.results
     if trial.passed:
-        words = ", ".join(f"{one.name} ({one.ms} ms)" for one in results)
+        words = ", ".join(f"{one.name} ({_took(one)})" for one in results)
         return Condition(step, Status.TRUE, "Passed", f"{words}.", results=results)
     bad = [one for one in results if one.outcome is not Outcome.PASSED]
     log = f"the log: `towpath logs {view.deployment.name}`."
@@ -60,6 +60,11 @@ def evaluated(view: View, judged: Sequence[Judgement]) -> Condition:
 def _reused(step: Step, number: int) -> Condition:
     words = f"Revision {number} was asked the same of the same content, and took traffic."
     return Condition(step, Status.TRUE, "Reused", words)
+
+
+def _took(result: Result) -> str:
+    first = "" if result.first_ms is None else f", its first event after {result.first_ms} ms"
+    return f"{result.ms} ms{first}"
 
 
 def _listed(bad: Sequence[Result]) -> str:

@@ -28,6 +28,7 @@ class ResultOut(Out):
     message: str
     fix: str | None
     ms: int | None = Field(description="How long the slowest answer took.")
+    first_ms: int | None = Field(description="How long the first event of a stream took.")
 
 
 class ConditionOut(Out):
