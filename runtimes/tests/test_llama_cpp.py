@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from replicas import ARTIFACTS, prepared, refused, replica
 
+from towpath_runtimes import llama_cpp
+from towpath_runtimes.listening import Address
+
 QUESTION = [{"role": "user", "content": "Name the capital of France."}]
 CHAT = "/v1/chat/completions"
 ENDLESS = {"prompt": "Once", "max_tokens": 400, "ignore_eos": True}
@@ -207,6 +210,31 @@ def test_a_socket_that_a_dead_server_left_is_taken_over(tmp_path):
 
     assert (status, code) == (200, 0)
     assert not (tmp_path / "r.sock").exists()
+
+
+def test_how_a_model_lies_on_gpus_reaches_the_engine(tmp_path):
+    model = tmp_path / "model.gguf"
+    model.write_bytes(b"GGUF")
+    start = [f"--model={model}", "--name=n", "--listen=unix:/s.sock"]
+    address = Address.parse("unix:/s.sock")
+
+    given = llama_cpp.configure(
+        llama_cpp.parse([*start, "--gpu-layers=7", "--tensor-split=3,1"]), address, "secret"
+    )
+    silent = llama_cpp.configure(llama_cpp.parse(start), address, "secret")
+
+    assert (given.n_gpu_layers, given.tensor_split[:3]) == (7, [3.0, 1.0, 0.0])
+    assert (silent.n_gpu_layers, silent.tensor_split[0]) == (-1, 0.0)
+
+
+@pytest.mark.parametrize("parts", ["3,x", "1,-1", "0,0", "inf,1"])
+def test_parts_that_make_no_sense_end_the_start(parts, capsys):
+    start = ["--model=/m", "--name=n", "--listen=unix:/s.sock", f"--tensor-split={parts}"]
+
+    with pytest.raises(SystemExit):
+        llama_cpp.parse(start)
+
+    assert "argument --tensor-split: invalid" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

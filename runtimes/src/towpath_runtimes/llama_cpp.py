@@ -69,7 +69,26 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--prompt-cache-mib", type=int, default=256, help="memory for prompts seen before"
     )
+    parser.add_argument(
+        "--gpu-layers", type=int, help="layers that lie on GPUs; without it as many as fit"
+    )
+    parser.add_argument(
+        "--tensor-split", type=proportions, help="what each GPU has of the model, as 3,1"
+    )
     return parser.parse_args(argv)
+
+
+def proportions(text: str) -> list[float]:
+    """
+    Read numbers that are joined by commas.
+
+    Raises:
+        ValueError: One is no number, or below 0, or all are 0.
+    """
+    numbers = [float(one) for one in text.split(",")]
+    if min(numbers) < 0 or not 0 < sum(numbers) < float("inf"):
+        raise ValueError(text)
+    return numbers
 
 
 def default_threads() -> int:
@@ -106,6 +125,11 @@ def configure(
     parameters.cpuparams.n_threads = arguments.threads
     parameters.cpuparams_batch.n_threads = arguments.threads
     parameters.cache_ram_mib = arguments.prompt_cache_mib
+    if arguments.gpu_layers is not None:
+        parameters.n_gpu_layers = arguments.gpu_layers
+    if arguments.tensor_split is not None:
+        places = len(parameters.tensor_split)
+        parameters.tensor_split = [*arguments.tensor_split, *[0.0] * places][:places]
     parameters.endpoint_slots = False  # other callers' prompts
     parameters.endpoint_props = False  # changing settings at run time
     parameters.endpoint_metrics = True  # behind the secret as well

@@ -139,6 +139,16 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class GpuUse:
+    """What a GPU is used for at the moment."""
+
+    memory_bytes: int
+    """Taken by anybody, programs that the platform did not start included."""
+    replica: str | None = None
+    """Whose own it is."""
+
+
+@dataclass(frozen=True)
 class Isolation:
     """How far the model servers of a machine are kept apart from it and from each other."""
 
@@ -163,6 +173,8 @@ class Capacity:
     """Size of the disk that the data folder is on."""
     gpus: tuple[Gpu, ...] = ()
     isolation: Isolation = field(default_factory=lambda: Isolation("off"))
+    gpu_use: Mapping[str, GpuUse] = field(default_factory=dict, compare=False)
+    """By UUID; it changes all the time, and makes no other machine of it."""
 
 
 class Compute(Protocol):

@@ -10,7 +10,7 @@ import pynvml
 import pytest
 from machines import Machine, spec
 
-from towpath_server.adapters.compute import State
+from towpath_server.adapters.compute import GpuUse, State
 from towpath_server.adapters.localhost import gpus
 from towpath_server.adapters.localhost.gpus import Gpus, NoGpu
 from towpath_server.adapters.localhost.spec import Backoff, Limits, Mode
@@ -44,6 +44,7 @@ class Library:
             "nvmlShutdown": lambda: 0,
             "nvmlDeviceGetCount": lambda out: self._set(out, len(self._devices)),
             "nvmlDeviceGetHandleByIndex": self._handle,
+            "nvmlDeviceGetHandleByUUID": self._by_uuid,
             "nvmlDeviceGetMinorNumber": lambda one, out: self._set(out, self._index(one)),
             "nvmlDeviceGetName": lambda one, out, _size: self._text(one, "name", out),
             "nvmlDeviceGetUUID": lambda one, out, _size: self._text(one, "uuid", out),
@@ -73,12 +74,17 @@ class Library:
     def _handle(self, index: Any, out: Any) -> int:
         return self._point(out, index.value)
 
+    def _by_uuid(self, uuid: Any, out: Any) -> int:
+        known = [handle["uuid"] for handle in self._handles]
+        return self._point(out, known.index(getattr(uuid, "value", uuid)))
+
     def _text(self, handle: Any, field: str, out: Any) -> int:
         out.value = self._handles[self._index(handle)][field]
         return 0
 
     def _memory(self, handle: Any, out: Any) -> int:
-        out._obj.total = self._handles[self._index(handle)]["memory"]
+        device = self._handles[self._index(handle)]
+        out._obj.total, out._obj.used = device["memory"], device.get("used", 0)
         return 0
 
     def _mig(self, handle: Any, now: Any, _later: Any) -> int:
@@ -142,6 +148,24 @@ def test_a_gpu_has_one_owner_until_it_is_released() -> None:
 
     assert (first, again, part) == (("GPU-aaaa",), ("GPU-aaaa",), ("MIG-dddd",))
     assert both == ("GPU-aaaa", "MIG-cccc")
+
+
+def test_the_emptiest_of_the_free_gpus_is_given_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that the platform did not start may have some of their memory."""
+    busy = {**H100, "used": 70 * GIB}
+    other = {**H100, "uuid": b"GPU-eeee", "used": GIB}
+    monkeypatch.setattr(pynvml, "nvmlLib", Library(busy, other))
+    pynvml._nvmlGetFunctionPointer_cache.clear()
+    here = Gpus(gpus.look(None))
+
+    before = here.use()
+    given = here.assign("rep_1", 1)
+    after = here.use()
+    pynvml._nvmlGetFunctionPointer_cache.clear()
+
+    assert before["GPU-aaaa"] == GpuUse(70 * GIB)
+    assert given == ("GPU-eeee",)
+    assert after["GPU-eeee"] == GpuUse(GIB, replica="rep_1")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pynvml
 
-from towpath_server.adapters.compute import Gpu
+from towpath_server.adapters.compute import Gpu, GpuUse
 from towpath_server.core import log as logging
 
 log = logging.get(__name__)
@@ -43,10 +43,12 @@ class Gpus:
 
     devices: tuple[Device, ...] = ()
     _owners: dict[str, str] = field(default_factory=dict)
+    _used: dict[str, int] = field(default_factory=dict)
+    """Bytes that were taken at the last look."""
 
     def assign(self, replica: str, count: int, *, gpu_class: str | None = None) -> tuple[str, ...]:
         """
-        Give a replica GPUs of its own; those that it has already stay its own.
+        Give a replica GPUs of its own, the emptiest first; those that it has stay its own.
 
         Raises:
             NoGpu: Too few of them are free.
@@ -54,6 +56,7 @@ class Gpus:
         fitting = [d.gpu for d in self.devices if gpu_class is None or d.gpu.called(gpu_class)]
         mine = [gpu for gpu in fitting if self._owners.get(gpu.uuid) == replica]
         free = [gpu for gpu in fitting if gpu.uuid not in self._owners]
+        free.sort(key=lambda gpu: self._used.get(gpu.uuid, 0))
         chosen = (mine + free)[:count]
         if len(chosen) < count:
             what = f" of class `{gpu_class}`" if gpu_class else ""
@@ -72,6 +75,16 @@ class Gpus:
     def release(self, replica: str) -> None:
         """Take a replica's GPUs back."""
         self._owners = {uuid: one for uuid, one in self._owners.items() if one != replica}
+
+    def use(self) -> Mapping[str, GpuUse]:
+        """Look at what each GPU is used for; it may take a moment, and is safe in a thread."""
+        self._used = _used([device.gpu.uuid for device in self.devices])
+        return {
+            device.gpu.uuid: GpuUse(
+                self._used.get(device.gpu.uuid, 0), self._owners.get(device.gpu.uuid)
+            )
+            for device in self.devices
+        }
 
     def files(self, uuids: Collection[str]) -> list[str]:
         """Return the device files that a program needs for these GPUs."""
@@ -106,19 +119,40 @@ def _nameless(index: int) -> Device:
     return Device(Gpu(str(index), "GPU", 0, "gpu"), f"/dev/nvidia{index}")
 
 
-def _nvml() -> Iterator[Device]:
+@contextlib.contextmanager
+def _asked() -> Iterator[bool]:
+    """Have the library ready; tell whether there is a driver that may be asked."""
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:  # no driver, or none that may be asked
+    except pynvml.NVMLError:
+        yield False
         return
     try:
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            yield from _device(pynvml.nvmlDeviceGetHandleByIndex(index))
+        yield True
     except pynvml.NVMLError as error:
         log.warning("gpu.unreadable", error=str(error))
     finally:
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
+
+
+def _nvml() -> list[Device]:
+    found: list[Device] = []
+    with _asked() as there:
+        for index in range(pynvml.nvmlDeviceGetCount() if there else 0):
+            found += _device(pynvml.nvmlDeviceGetHandleByIndex(index))
+    return found
+
+
+def _used(uuids: Collection[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    if not uuids:
+        return found
+    with _asked() as there:
+        for uuid in uuids if there else ():
+            handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+            found[uuid] = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    return found
 
 
 def _device(handle: Any) -> Iterator[Device]:

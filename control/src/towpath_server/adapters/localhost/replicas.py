@@ -170,6 +170,7 @@ class LocalReplicas:
             disk_bytes=psutil.disk_usage(str(there)).total,
             gpus=tuple(device.gpu for device in self._gpus.devices),
             isolation=self._isolator.isolation,
+            gpu_use=await asyncio.to_thread(self._gpus.use),
         )
 
     async def _end(self, replica: str, grace_s: float) -> None:

@@ -35,5 +35,5 @@ class Node:
     @property
     def capacity(self) -> Capacity:
         """Return what it has for model servers."""
-        names = {one.name for one in fields(Capacity)}
+        names = {one.name for one in fields(Capacity) if one.compare}
         return Capacity(**{name: getattr(self, name) for name in names})

@@ -33,7 +33,8 @@ async def page(tx: Tx, window: Window) -> list[Node]:
 
 async def change(tx: Tx, node: Node, machine: Capacity) -> None:
     """Note that the machine is another one than before."""
-    values = {**asdict(machine), "seen_at_ms": tx.now_ms}
+    values: dict[str, Any] = {**asdict(machine), "seen_at_ms": tx.now_ms}
+    del values["gpu_use"]
     await queries.change(tx, nodes, node.id, node.revision, values)
 
 

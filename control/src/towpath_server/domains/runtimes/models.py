@@ -16,10 +16,19 @@ class Range:
     max_bytes: int | None = None
     """Longest value of a request field, in bytes of its JSON."""
     max_items: int | None = None
-    """Most elements of a request field that is a list, numbers not counted."""
+    """
+    Most elements of a request field that is a list, numbers not counted; most numbers of a start
+    argument, joined by commas.
+    """
 
     def refusal(self, value: str) -> str | None:
         """Say why a start argument's value is not allowed; none when it is."""
+        numbers = value.split(",") if self.max_items else [value]
+        if len(numbers) > (self.max_items or 1):
+            return f"{len(numbers)} numbers are more than {self.max_items}"
+        return next((said for number in numbers if (said := self._refusal(number))), None)
+
+    def _refusal(self, value: str) -> str | None:
         if self.minimum is None and self.maximum is None:
             return None
         try:
@@ -49,11 +58,32 @@ class ProbeRule:
 
 
 @dataclass(frozen=True)
+class GpuRule:
+    """
+    What a model server takes of each GPU that it has, beside its part of weights and context.
+
+    All but the first two name start arguments.
+    """
+
+    overhead_bytes: int
+    share: float | None = None
+    """Part of the whole GPU that it takes whatever it needs; none: it takes what it needs."""
+    share_argument: str | None = None
+    """Another `share`."""
+    layers: str | None = None
+    """Layers that lie on GPUs, the others in the machine's memory; without it all do."""
+    cards: str | None = None
+    """Over how many GPUs the model is spread; without it over all that it has."""
+    parts: str | None = None
+    """What each GPU has of the model, as `3,1`; without it all have the same."""
+
+
+@dataclass(frozen=True)
 class MemoryRule:
     """
     What a model server takes beside the weights, measured (`docs/concepts/fit.md`).
 
-    The last three name start arguments.
+    `context`, `slots` and `cache_mib` name start arguments.
     """
 
     overhead_bytes: int
@@ -68,6 +98,8 @@ class MemoryRule:
     slots: str | None = None
     cache_mib: str | None = None
     """Bound of a cache that fills with use, in MiB."""
+    gpu: GpuRule | None = None
+    """None: how much it takes of a GPU is not known."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,14 @@ from towpath_server.core import suggest
 from towpath_server.core.errors import Finding
 from towpath_server.core.upstream import Quirk
 from towpath_server.domains.runtimes.errors import RuntimeDescriptionInvalid
-from towpath_server.domains.runtimes.models import Catalog, MemoryRule, ProbeRule, Range, Runtime
+from towpath_server.domains.runtimes.models import (
+    Catalog,
+    GpuRule,
+    MemoryRule,
+    ProbeRule,
+    Range,
+    Runtime,
+)
 
 _PACKAGE = "towpath_runtimes.descriptions"
 _MAX_BYTES = 1 << 20  # a description is a page; anything larger is a mistake
@@ -58,6 +65,15 @@ class _Probe(_Part):
     failure_threshold: int = Field(ge=1, le=100_000)
 
 
+class _Gpu(_Part):
+    overhead_bytes: int = Field(ge=0, le=1 << 40)
+    share: float | None = Field(None, gt=0, le=1)
+    share_argument: str | None = None
+    layers: str | None = None
+    cards: str | None = None
+    parts: str | None = None
+
+
 class _Memory(_Part):
     overhead_bytes: int = Field(ge=0, le=1 << 40)
     per_thread_bytes: int = Field(0, ge=0, le=1 << 40)
@@ -66,6 +82,14 @@ class _Memory(_Part):
     context: str | None = None
     slots: str | None = None
     cache_mib: str | None = None
+    gpu: _Gpu | None = None
+
+    @property
+    def arguments(self) -> list[str | None]:
+        """Return the start arguments that it names."""
+        gpu = self.gpu
+        named = [self.context, self.slots, self.cache_mib]
+        return [*named, gpu.share_argument, gpu.layers, gpu.cards, gpu.parts] if gpu else named
 
 
 class _Spec(_Part):
@@ -90,10 +114,7 @@ class _Spec(_Part):
 
     @model_validator(mode="after")
     def _known_arguments(self) -> "_Spec":
-        named = (
-            (self.memory.context, self.memory.slots, self.memory.cache_mib) if self.memory else ()
-        )
-        for name in named:
+        for name in self.memory.arguments if self.memory else ():
             if name is not None and name not in self.args:
                 raise ValueError(f"`memory` names `{name}`, which is not among `args`")
         return self
@@ -177,9 +198,14 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         code_formats=tuple(spec.code_formats),
         quirks=tuple(spec.quirks),
         files=tuple(spec.files),
-        memory=MemoryRule(**spec.memory.model_dump()) if spec.memory else None,
+        memory=_memory(spec.memory) if spec.memory else None,
         shipped=shipped,
     )
+
+
+def _memory(given: _Memory) -> MemoryRule:
+    gpu = GpuRule(**given.gpu.model_dump()) if given.gpu else None
+    return MemoryRule(**given.model_dump(exclude={"gpu"}), gpu=gpu)
 
 
 def _documents(folder: Path | None) -> Iterator[tuple[str, str, bool]]:

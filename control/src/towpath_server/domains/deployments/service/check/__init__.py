@@ -24,6 +24,7 @@ from towpath_server.domains.deployments.service.check import (
     quota,
     reserve,
     runtime,
+    vram,
     whereto,
 )
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
@@ -91,6 +92,7 @@ async def check(
     machine.check(inquiry)
     await quota.check(inquiry)
     await fit.check(inquiry)
+    await vram.check(inquiry)
     if inquiry.project is not None:
         await _endpoint(inquiry, inquiry.project)
     await policy.check(inquiry)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towpath_server.domains.runtimes.models import MemoryRule
+from towpath_server.domains.runtimes.models import GpuRule, MemoryRule
 
 _ELEMENT_BYTES = 2  # llama.cpp keeps keys and values as 16-bit floats unless it is told otherwise
 _MIB = 1 << 20
@@ -40,6 +40,24 @@ class Load:
     slots: int = 1
     cache_bytes: int = 0
     """Bound of a cache that fills with use."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a model lies on GPUs."""
+
+    parts: tuple[float, ...]
+    """What each GPU has of what lies on GPUs; together 1."""
+    layers: int | None = None
+    """Layers that lie there; none: all."""
+
+
+@dataclass(frozen=True)
+class Divided:
+    """An estimate, divided between the machine's memory and GPUs."""
+
+    machine: Estimate
+    cards: tuple[Estimate, ...]
 
 
 def context_bytes(facts: Mapping[str, Any], load: Load) -> int:
@@ -84,4 +102,34 @@ def load_of(rule: MemoryRule, given: Mapping[str, int], threads: int) -> Load:
         context=given.get(rule.context or "", 0),
         slots=given.get(rule.slots or "", 1),
         cache_bytes=given.get(rule.cache_mib or "", 0) * _MIB,
+    )
+
+
+def divide(rule: GpuRule, facts: Mapping[str, Any], whole: Estimate, spread: Spread) -> Divided:
+    """
+    Divide what a server takes between the machine's memory and its GPUs.
+
+    Layers count as equally large, and the output as one more of them, as llama.cpp counts
+    `--n-gpu-layers`; keys and values lie where their layer does. Where the file does not say how
+    many layers there are, all lie on GPUs.
+    """
+    layers = int(facts.get("layers") or 0)
+    weights = context = 1.0
+    if spread.layers is not None and layers:
+        weights = min(spread.layers, layers + 1) / (layers + 1)
+        context = min(spread.layers, layers) / layers
+    return Divided(
+        machine=Estimate(
+            round(whole.weights * (1 - weights)),
+            round(whole.context * (1 - context)),
+            whole.runtime,
+        ),
+        cards=tuple(
+            Estimate(
+                round(whole.weights * weights * part),
+                round(whole.context * context * part),
+                rule.overhead_bytes,
+            )
+            for part in spread.parts
+        ),
     )

@@ -53,7 +53,9 @@ class Inquiry:
     numbers: Mapping[str, int] = field(default_factory=dict)
     """Start arguments that are numbers, the defaults of the runtime's description included."""
     estimate: Estimate | None = None
-    """Memory that one replica will take, where that can be told."""
+    """Memory of the machine that one replica will take, where that can be told."""
+    cards: tuple[Estimate, ...] = ()
+    """Memory that it will take of each of its GPUs, where that can be told."""
     reserved: Reservation | None = None
     """What one replica is reserved; none where the manifest cannot be read so far."""
     notes: list[str] = field(default_factory=list)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from towpath_server.core import suggest
 from towpath_server.domains.deployments.models import Reservation, Resources, RuntimeDraft
-from towpath_server.domains.deployments.service.check.estimate import estimate, load_of
+from towpath_server.domains.deployments.service.check import vram
+from towpath_server.domains.deployments.service.check.estimate import divide, estimate, load_of
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.deployments.service.check.runtime import argument
 
@@ -21,8 +22,7 @@ def find(inquiry: Inquiry) -> None:
         given = math.ceil(needs.cpu_milli / 1000)
     # Threads of an engine spin: with half of them each, any two that are busy fit the machine.
     inquiry.threads = given or max(1, compute.threads // 2)
-    if needs is None or not needs.gpus:  # what runs on GPUs is in their memory
-        _estimate(inquiry, wanted)
+    _estimate(inquiry, wanted, (needs.gpus or 0) if needs else 0)
     gpu_class = _accelerator(inquiry, needs)
     if needs is None:
         return
@@ -36,9 +36,12 @@ def find(inquiry: Inquiry) -> None:
     )
 
 
-def _estimate(inquiry: Inquiry, wanted: RuntimeDraft) -> None:
+def _estimate(inquiry: Inquiry, wanted: RuntimeDraft, gpus: int) -> None:
     runtime, version = inquiry.runtime, inquiry.version
     if runtime is None or version is None or runtime.memory is None:
+        return
+    rule = runtime.memory.gpu
+    if gpus and rule is None:  # what lies where is not known
         return
     numbers = {
         name: int(rule.default) for name, rule in runtime.args.items() if rule.default is not None
@@ -51,6 +54,9 @@ def _estimate(inquiry: Inquiry, wanted: RuntimeDraft) -> None:
     facts = {"weights_bytes": version.size_bytes, **version.scanned.metadata}
     load = load_of(runtime.memory, numbers, inquiry.threads)
     inquiry.estimate = estimate(runtime.memory, facts, load)
+    if gpus and rule is not None:
+        divided = divide(rule, facts, inquiry.estimate, vram.spread(inquiry, rule, gpus))
+        inquiry.estimate, inquiry.cards = divided.machine, divided.cards
 
 
 def _accelerator(inquiry: Inquiry, needs: Resources | None) -> str | None:

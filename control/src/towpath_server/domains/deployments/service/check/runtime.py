@@ -88,9 +88,12 @@ def _arguments(inquiry: Inquiry, wanted: RuntimeDraft, runtime: Runtime) -> None
 
 
 def argument(wanted: RuntimeDraft, name: str) -> int | None:
-    """Return a start argument that is a number, where it is given."""
-    for text in wanted.args:
-        option, _, value = text.partition("=")
-        if option == f"--{name}" and value.isdecimal() and len(value) < 10:
-            return int(value)
-    return None
+    """Return a start argument that is a whole number, where it is given."""
+    value = text_of(wanted, name) or ""
+    return int(value) if value.isdecimal() and len(value) < 10 else None
+
+
+def text_of(wanted: RuntimeDraft, name: str) -> str | None:
+    """Return a start argument as it is written, where it is given."""
+    given = (text.partition("=") for text in wanted.args)
+    return next((value for option, _, value in given if option == f"--{name}"), None)
