@@ -99,6 +99,16 @@ def test_kserve(cli: Any, home: Path) -> None:
     )
 
 
+def test_a_part_of_a_gpu_is_carried_over(cli: Any, home: Path) -> None:
+    asked = "{requests: {nvidia.com/mig-1g.10gb: 1}, limits: {nvidia.com/mig-1g.10gb: 1}}"
+    text = KSERVE.replace('{requests: {cpu: "1", memory: 1Gi}}', asked)
+
+    document, left = converted(cli, home, text)
+
+    assert document["spec"]["resources"] == yaml.safe_load(asked)
+    assert not [one for one in left if "resources" in one]
+
+
 def test_kubeai(cli: Any, home: Path) -> None:
     document, left = converted(cli, home, KUBEAI)
 

@@ -137,6 +137,10 @@ class Gpu:
         """Tell whether a manifest may mean it by this class or MIG profile."""
         return name in {self.gpu_class, self.mig, f"mig-{self.mig}"}
 
+    def part_of(self, gpu_class: str) -> bool:
+        """Tell whether it is a part of a GPU of this class."""
+        return self.mig is not None and self.gpu_class == f"{gpu_class}-mig-{self.mig}"
+
 
 @dataclass(frozen=True)
 class GpuUse:

@@ -200,6 +200,11 @@ async def test_a_server_sees_its_own_gpus_alone_and_keeps_them_over_a_restart(
     await machine.replicas.remove("rep_2")
     await machine.replicas.place(replace(spec("rep_3"), gpus=2))
     third = await machine.until(lambda o: o.state is State.READY, "rep_3")
+    await machine.replicas.remove("rep_3")
+    part = replace(spec("rep_4"), gpus=1, gpu_class="a100-40gb-mig-2g.10gb")
+    await machine.replicas.place(part)
+    fourth = await machine.until(lambda o: o.state is State.READY, "rep_4")
+    divided = _environment(fourth.pid or 0)
     await machine.replicas.stop_all()
 
     assert b"CUDA_VISIBLE_DEVICES=GPU-aaaa" in environment
@@ -208,3 +213,4 @@ async def test_a_server_sees_its_own_gpus_alone_and_keeps_them_over_a_restart(
     assert adopted is not None
     assert adopted.gpus == ("GPU-aaaa",)
     assert set(third.gpus) == {"MIG-cccc", "MIG-dddd"}
+    assert b"CUDA_VISIBLE_DEVICES=MIG-dddd" in divided

@@ -173,6 +173,57 @@ def test_gpus_are_counted_as_kubernetes_counts_them() -> None:
         assert "whole number from 1 to 64" in detail
 
 
+@pytest.mark.parametrize("profile", ["1g.10gb", "3g.40gb", "1g.5gb.me", "1c.3g.40gb"])
+def test_a_part_of_a_gpu_is_named_as_the_device_plugin_names_it(profile: str) -> None:
+    name = f"nvidia.com/mig-{profile}"
+
+    alone = read(manifest(resources={"limits": {name: 1}}))
+    twice = read(manifest(resources={"requests": {name: "1"}, "limits": {name: 1}}))
+
+    for draft in (alone, twice):
+        assert draft.findings == ()
+        assert (draft.resources.gpus, draft.resources.mig) == (1, profile)
+
+
+@pytest.mark.parametrize(
+    ("limits", "at", "says", "fix"),
+    [
+        (
+            {"nvidia.com/mig-1g.10g": 1},
+            "/nvidia.com~1mig-1g.10g",
+            "is not a field here",
+            "Did you mean `nvidia.com/mig-1g.10gb`?",
+        ),
+        ({"memry": "1Gi"}, "/memry", "is not a field here", "Did you mean `memory`?"),
+        (
+            {"nvidia.com/mig-1g.10gb": 2},
+            "/nvidia.com~1mig-1g.10gb",
+            "a program sees one part of a GPU",
+            "Write `1`; for more, raise `scaling.minReplicas` or ask for a larger part.",
+        ),
+        ({"nvidia.com/mig-1g.10gb": "x"}, "/nvidia.com~1mig-1g.10gb", "must be 1", "Write `1`"),
+        ({"nvidia.com/mig-1g.10gb": [1]}, "/nvidia.com~1mig-1g.10gb", "must be a text", "Put it"),
+        (
+            {"nvidia.com/gpu": 1, "nvidia.com/mig-1g.10gb": 1},
+            "",
+            "asks for `nvidia.com/gpu` and `nvidia.com/mig-1g.10gb`",
+            "Leave all but one of them out.",
+        ),
+    ],
+)
+def test_parts_of_gpus_that_cannot_be_had_are_refused(
+    limits: dict[str, Any], at: str, says: str, fix: str
+) -> None:
+    found = findings(manifest(resources={"limits": limits}))
+    asked = findings(manifest(resources={"requests": {"nvidia.com/mig-2g.20gb": 1}}))
+
+    detail, way_out = found[f"#/spec/resources/limits{at}"]
+    assert says in detail
+    assert way_out is not None
+    assert way_out.startswith(fix)
+    assert "different parts of GPUs" in asked["#/spec/resources/limits"][0]
+
+
 def test_scaling_by_load_is_refused() -> None:
     by_load = findings(manifest(scaling={"minReplicas": 1, "maxReplicas": 4}))
     to_zero = findings(manifest(scaling={"minReplicas": 0}))

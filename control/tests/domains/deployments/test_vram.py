@@ -92,10 +92,17 @@ class Node:
     sizes: tuple[int, ...] = (24, 24)
     use: Mapping[str, GpuUse] = field(default_factory=dict)
 
+    parts: tuple[tuple[str, str, int], ...] = ()
+    """Class of the whole GPU, profile and GiB of its parts."""
+
     async def capacity(self) -> Capacity:
         gpus = tuple(
             Gpu(f"GPU-{number}", "NVIDIA L4", size * GIB, "l4-24gb")
             for number, size in enumerate(self.sizes)
+        )
+        gpus += tuple(
+            Gpu(f"MIG-{number}", f"NVIDIA MIG {mig}", size * GIB, f"{whole}-mig-{mig}", mig)
+            for number, (whole, mig, size) in enumerate(self.parts)
         )
         return Capacity("gpu-7", 8, 8, 64 * GIB, gpus=gpus, gpu_use=self.use)
 
@@ -282,6 +289,92 @@ async def test_parts_are_numbers(value: str, said: str, place: Place) -> None:
     found = await place.tried(Node(), gpus=2, status=422, **llama(f"--tensor-split={value}"))
 
     assert said in found[f"{ARGS}/0"]["message"]
+
+
+DIVIDED = Node(
+    parts=(
+        ("h100-80gb", "1g.10gb", 10),
+        ("h100-80gb", "1g.10gb", 10),
+        ("h100-80gb", "3g.40gb", 40),
+        ("a100-80gb", "1g.10gb", 10),
+    )
+)
+
+
+def part(profile: str, **more: Any) -> dict[str, Any]:
+    return {"resources": {"limits": {f"nvidia.com/mig-{profile}": 1}}, **more}
+
+
+def part_at(profile: str) -> str:
+    return f"#/spec/resources/limits/nvidia.com~1mig-{profile}"
+
+
+async def test_a_part_of_a_gpu_is_checked_by_its_own_size(place: Place) -> None:
+    fits = await place.tried(DIVIDED, **part("3g.40gb", **llama(*LONG)))
+    h100 = {"accelerator": {"class": "h100-80gb"}}
+    found = await place.tried(DIVIDED, status=422, **part("1g.10gb", **h100, **llama(*LONG)))
+
+    assert "fits in 18 of 40 GiB of each GPU, 1 × h100-80gb-mig-3g.40gb" in fits
+    assert (
+        "none larger than `NVIDIA MIG 1g.10gb` with 10 GiB" in found[part_at("1g.10gb")]["message"]
+    )
+    assert "Use `nvidia.com/mig-3g.40gb: 1` or" in found[part_at("1g.10gb")]["fix"]
+
+
+async def test_parts_of_several_classes_are_told_apart_by_the_class_of_their_gpu(
+    place: Place,
+) -> None:
+    at = "#/spec/accelerator/class"
+    unsaid = await place.tried(DIVIDED, status=422, **part("1g.10gb", **llama()))
+    said = await place.tried(
+        DIVIDED, **part("1g.10gb", accelerator={"class": "a100-80gb"}, **llama())
+    )
+    wrong = await place.tried(
+        DIVIDED, status=422, **part("3g.40gb", accelerator={"class": "a100-80gb"}, **llama())
+    )
+
+    assert unsaid[at]["reason"] == "Missing"
+    assert "1 × a100-80gb-mig-1g.10gb" in said
+    assert wrong[at]["message"] == (
+        "No GPUs here that are `a100-80gb` are divided into parts `3g.40gb`."
+    )
+
+
+async def test_parts_that_no_gpu_is_divided_into_are_refused_with_those_there_are(
+    place: Place,
+) -> None:
+    near = await place.tried(DIVIDED, status=422, **part("1g.11gb", **llama()))
+    none = await place.tried(Node(), status=422, **part("1g.10gb", **llama()))
+
+    assert near[part_at("1g.11gb")]["reason"] == "UnknownAccelerator"
+    assert near[part_at("1g.11gb")]["fix"] == "Did you mean `nvidia.com/mig-1g.10gb`?"
+    assert none[part_at("1g.10gb")]["fix"] == "Ask for `nvidia.com/gpu: 1` instead."
+
+
+async def test_more_replicas_than_there_are_parts_are_refused(place: Place) -> None:
+    three = {"scaling": {"minReplicas": 2}, "accelerator": {"class": "a100-80gb"}}
+
+    found = await place.tried(DIVIDED, status=422, **part("1g.10gb", **three, **llama()))
+
+    assert found[part_at("1g.10gb")]["message"] == ("It asks for 2 GPUs in all, and `gpu-7` has 1.")
+
+
+async def test_parts_count_in_the_quota_by_their_class(place: Place) -> None:
+    mig = "h100-80gb-mig-3g.40gb"
+    body = {"team": "care", "environment": "sandbox", "gpus": {"*": 4, mig: 0}}
+    await place.api.create("/quotas", **body)
+
+    found = await place.tried(DIVIDED, status=422, **part("3g.40gb", **llama()))
+
+    assert found[part_at("3g.40gb")]["reason"] == "QuotaExceeded"
+    assert f"0 of 0 × {mig} free" in found[part_at("3g.40gb")]["message"]
+    assert f"--gpu {mig}=1" in found[part_at("3g.40gb")]["fix"]
+
+
+async def test_whole_gpus_are_meant_where_no_part_is_named(place: Place) -> None:
+    message = await place.tried(DIVIDED, **llama())
+
+    assert "1 × l4-24gb" in message
 
 
 async def test_gpus_of_unknown_size_are_not_compared(place: Place) -> None:

@@ -179,7 +179,8 @@ def _parts(handle: Any, whole: Gpu) -> Iterator[Gpu]:
             continue
         gpu = _gpu(part)
         named = _MIG.search(gpu.name)
-        profile = named.group(1) if named else f"{gpu.memory_bytes >> 30}gb"
+        # As NVIDIA's device plugin writes it: `+` is allowed in no name of a resource.
+        profile = named.group(1).replace("+", ".") if named else f"{gpu.memory_bytes >> 30}gb"
         yield Gpu(gpu.uuid, gpu.name, gpu.memory_bytes, f"{whole.gpu_class}-mig-{profile}", profile)
 
 

@@ -111,6 +111,8 @@ class Resources:
     gpus: int | None = None
     """Of one replica."""
     cpu_limit_milli: int | None = None
+    mig: str | None = None
+    """Profile of the part of a GPU that is meant, such as `1g.10gb`; none: whole ones."""
 
 
 @dataclass(frozen=True)

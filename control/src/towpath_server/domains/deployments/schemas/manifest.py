@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     StringConstraints,
     field_validator,
@@ -30,6 +31,7 @@ from towpath_server.domains.deployments.models import (
     Resources,
     RuntimeDraft,
 )
+from towpath_server.domains.deployments.schemas import accelerator
 from towpath_server.domains.deployments.schemas.accelerator import Accelerator
 from towpath_server.domains.deployments.schemas.faults import Fault
 from towpath_server.domains.deployments.schemas.proving import Gates, Test
@@ -178,8 +180,10 @@ class Runtime(Section):
 
 
 class Amounts(Section):
-    """Amounts of what a machine has."""
+    """Amounts of what a machine has; further fields are parts of GPUs (MIG)."""
 
+    model_config = ConfigDict(extra="allow", json_schema_extra=accelerator.parts_schema)
+    __pydantic_extra__: accelerator.Parts = Field(init=False)  # type: ignore[override]
     cpu: str | int | None = None
     memory: str | int | None = None
     gpus: str | int | None = Field(None, alias="nvidia.com/gpu")
@@ -202,6 +206,16 @@ class Amounts(Section):
             raise Fault("must be above 0", "Ask for some, or leave it out.", "OutOfRange")
         return value
 
+    @property
+    def extra(self) -> Mapping[str, str | int]:
+        """Return the parts of GPUs, by the names of their resources."""
+        return self.__pydantic_extra__ or {}
+
+    @property
+    def names(self) -> list[str]:
+        """Return which GPUs and parts of GPUs are asked for."""
+        return [*(["nvidia.com/gpu"] if self.gpus is not None else []), *self.extra]
+
 
 class ResourceNeeds(Section):
     """What it asks for, and what it may take at most."""
@@ -214,6 +228,13 @@ class ResourceNeeds(Section):
     def _same_gpus(cls, value: Amounts, info: Any) -> Amounts:
         requests = info.data.get("requests")
         asked = requests.gpus if requests else None
+        named = accelerator.one_of(value.names)
+        if requests is not None and requests.extra and accelerator.one_of(requests.names) != named:
+            raise Fault(
+                "and `requests` name different parts of GPUs",
+                "GPUs are not shared: write the part under `limits` alone.",
+                "Contradiction",
+            )
         if asked is not None and (value.gpus is None or quantity(asked) != quantity(value.gpus)):
             raise Fault(
                 "and `requests` name different numbers of `nvidia.com/gpu`",
@@ -226,11 +247,13 @@ class ResourceNeeds(Section):
         """Read it."""
         cpu, memory, most = self.requests.cpu, self.requests.memory, self.limits.memory
         gpus, limit = self.limits.gpus, self.limits.cpu
+        part = accelerator.one_of(self.limits.names)
         return Resources(
             cpu_milli=None if cpu is None else int(quantity(cpu) * 1000),
             memory_bytes=None if memory is None else int(quantity(memory)),
             memory_limit_bytes=None if most is None else int(quantity(most)),
-            gpus=None if gpus is None else int(quantity(gpus)),
+            gpus=1 if part else None if gpus is None else int(quantity(gpus)),
+            mig=part,
             cpu_limit_milli=None if limit is None else int(quantity(limit) * 1000),
         )
 

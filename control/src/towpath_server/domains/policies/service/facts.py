@@ -76,7 +76,7 @@ FACTS: tuple[Fact, ...] = (
             "cpu_milli": "thousandths of a CPU",
             "memory_bytes": "requested",
             "memory_limit_bytes": "at most",
-            "gpus": "whole GPUs",
+            "gpus": "GPUs; a part of one (MIG) counts as one",
             "replicas": "how many of them",
         },
     ),

@@ -6,7 +6,7 @@ from towpath_server.adapters.compute import Capacity
 from towpath_server.core import quantity
 from towpath_server.domains.deployments.models import Reservation, Resources
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
-from towpath_server.domains.deployments.service.check.quota import GPUS
+from towpath_server.domains.deployments.service.check.quota import gpus_at
 from towpath_server.domains.quotas import service as quotas
 from towpath_server.domains.quotas.models import MEMORY, Holding, held
 
@@ -127,7 +127,7 @@ def _gpus(
     if wanted > there:
         fix = "Ask for fewer, or leave it out where the runtime serves on CPUs."
     inquiry.add(
-        GPUS,
+        gpus_at(inquiry),
         "DoesNotFit",
         f"It asks for {wanted} GPUs in all, and `{machine.name}` has {there}{taken}.",
         fix,

@@ -25,7 +25,7 @@ _PATHS = {
     CPU: "#/spec/resources/requests/cpu",
     MEMORY: "#/spec/resources/requests/memory",
 }
-GPUS = "#/spec/resources/limits/nvidia.com~1gpu"
+_GPUS = "#/spec/resources/limits/nvidia.com~1"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class _Room:
         """Return what is left; none: as much as there is."""
         most = self.amounts.most(what)
         return None if most is None else max(0, most - held(self.others, what))
+
+
+def gpus_at(inquiry: Inquiry) -> str:
+    """Return where the manifest asks for GPUs, or for a part of one."""
+    needs = inquiry.draft.resources
+    return _GPUS + (f"mig-{needs.mig}" if needs and needs.mig else "gpu")
 
 
 def draw(reserved: Reservation) -> Draw:
@@ -91,7 +97,7 @@ def _refuse(inquiry: Inquiry, room: _Room, what: str, one: Draw, fitting: int) -
     of = f"{_number(what, free)} of {_amount(what, most)} free in {room.environment}"
     by = _holders(room, what)
     message = f"{wanted}, and {room.team} has {of}{f' ({by})' if by else ''}."
-    path = _PATHS.get(what, GPUS)
+    path = _PATHS.get(what, gpus_at(inquiry))
     if replicas > 1 and fitting:
         path = _PATHS[REPLICAS]
     inquiry.add(

@@ -8,6 +8,7 @@ from towpath_server.domains.deployments.models import Reservation, Resources, Ru
 from towpath_server.domains.deployments.service.check import vram
 from towpath_server.domains.deployments.service.check.estimate import divide, estimate, load_of
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
+from towpath_server.domains.deployments.service.check.quota import gpus_at
 from towpath_server.domains.deployments.service.check.runtime import argument
 
 _CLASS = "#/spec/accelerator/class"
@@ -62,6 +63,10 @@ def _estimate(inquiry: Inquiry, wanted: RuntimeDraft, gpus: int) -> None:
 def _accelerator(inquiry: Inquiry, needs: Resources | None) -> str | None:
     """Return the class of the GPUs that are meant, and note what is wrong with it."""
     wanted, gpus = inquiry.draft.accelerator, inquiry.capacity.gpus
+    if needs is not None and needs.mig is not None:
+        return _part(inquiry, needs.mig, wanted)
+    if wanted is None:
+        gpus = tuple(gpu for gpu in gpus if gpu.mig is None) or gpus
     classes = sorted({gpu.gpu_class for gpu in gpus})
     if wanted is None:
         if needs is not None and needs.gpus and len(classes) > 1:
@@ -85,6 +90,37 @@ def _accelerator(inquiry: Inquiry, needs: Resources | None) -> str | None:
         fix = f"Use one of {_listed(classes)}, or leave it out." if classes else "Leave it out."
         inquiry.add(_CLASS, "UnknownAccelerator", f"No GPUs here are `{wanted}`.", hint or fix)
     return meant or wanted
+
+
+def _part(inquiry: Inquiry, profile: str, wanted: str | None) -> str | None:
+    """Return the class of the parts of GPUs that are meant, and note what is wrong with it."""
+    gpus = [gpu for gpu in inquiry.capacity.gpus if gpu.mig is not None]
+    fitting = [gpu for gpu in gpus if gpu.mig == profile]
+    if not fitting:
+        known = sorted({f"nvidia.com/mig-{gpu.mig}" for gpu in gpus})
+        hint = suggest.did_you_mean(f"nvidia.com/mig-{profile}", known)
+        fix = f"Use one of {_listed(known)}." if known else "Ask for `nvidia.com/gpu: 1` instead."
+        said = f"No GPU here is divided into parts `{profile}`."
+        inquiry.add(gpus_at(inquiry), "UnknownAccelerator", said, hint or fix)
+        return None
+    classes = sorted({gpu.gpu_class for gpu in fitting})
+    if wanted is not None:  # the class of the whole GPU, or of its parts
+        meant = [gpu for gpu in fitting if gpu.called(wanted) or gpu.part_of(wanted)]
+        if meant:
+            return meant[0].gpu_class
+        said = f"No GPUs here that are `{wanted}` are divided into parts `{profile}`."
+        fix = f"Use one of {_listed(classes)}, or leave it out."
+        inquiry.add(
+            _CLASS, "UnknownAccelerator", said, suggest.did_you_mean(wanted, classes) or fix
+        )
+    elif len(classes) > 1:
+        inquiry.add(
+            _CLASS,
+            "Missing",
+            f"This machine has such parts of several classes: {_listed(classes)}.",
+            f"Say which: `accelerator: {{class: {classes[0]}}}`.",
+        )
+    return classes[0]
 
 
 def _listed(classes: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from towpath_server.core import quantity
 from towpath_server.domains.deployments.models import RuntimeDraft
 from towpath_server.domains.deployments.service.check.estimate import Estimate, Spread
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
-from towpath_server.domains.deployments.service.check.quota import GPUS
+from towpath_server.domains.deployments.service.check.quota import gpus_at
 from towpath_server.domains.deployments.service.check.runtime import text_of
 from towpath_server.domains.deployments.store import replicas
 from towpath_server.domains.runtimes.models import GpuRule
@@ -114,14 +114,7 @@ async def _cards(inquiry: Inquiry, rule: GpuRule, gpu_class: str | None) -> list
     mine = set()
     if present is not None:
         mine = {one.id for one in (await replicas.of(inquiry.tx, [present.id]))[present.id]}
-    share = rule.share
-    written = (
-        text_of(inquiry.draft.runtime or RuntimeDraft(), rule.share_argument)
-        if rule.share_argument
-        else None
-    )
-    if written is not None:
-        share = min(1.0, _number(written)) or share
+    share = _share(inquiry, rule)
     found = []
     for gpu in machine.gpus:
         if not gpu.memory_bytes or (gpu_class is not None and gpu.gpu_class != gpu_class):
@@ -132,6 +125,13 @@ async def _cards(inquiry: Inquiry, rule: GpuRule, gpu_class: str | None) -> list
             free = 0 if use.replica else max(0, gpu.memory_bytes - use.memory_bytes)
         found.append(_Card(gpu, free, share))
     return sorted(found, key=lambda card: card.gpu.memory_bytes, reverse=True)
+
+
+def _share(inquiry: Inquiry, rule: GpuRule) -> float | None:
+    """Return the part of a whole GPU that a server takes at once."""
+    wanted, name = inquiry.draft.runtime or RuntimeDraft(), rule.share_argument
+    written = text_of(wanted, name) if name else None
+    return (min(1.0, _number(written)) if written else None) or rule.share
 
 
 def _needs(cards: Iterable[Estimate], replicas_: int) -> list[int]:
@@ -169,7 +169,7 @@ def _too_small(inquiry: Inquiry, rule: GpuRule, cards: Sequence[_Card]) -> None:
     ]
     fix = f"Use {' or '.join(ways)}, or a smaller model." if ways else "Use a smaller model."
     inquiry.add(
-        GPUS,
+        gpus_at(inquiry),
         "DoesNotFit",
         f"{_said(inquiry)}, and `{inquiry.capacity.name}` has none larger than "
         f"`{largest.gpu.name}` with {has}.",
@@ -181,7 +181,7 @@ def _in_use(inquiry: Inquiry, card: _Card) -> None:
     gpu = card.gpu
     takes = f", and takes {quantity.gib(card.most)} GiB at once" if card.share else ""
     inquiry.add(
-        GPUS,
+        gpus_at(inquiry),
         "DoesNotFit",
         f"{_said(inquiry)}{takes}, and `{gpu.name}` ({gpu.uuid}) of `{inquiry.capacity.name}` has "
         f"{quantity.gib(card.free)} of {quantity.gib(gpu.memory_bytes)} GiB free: programs that "
@@ -194,6 +194,8 @@ def _more(inquiry: Inquiry, rule: GpuRule, cards: Sequence[_Card]) -> str | None
     """Say with how many GPUs it would fit, where the model is spread evenly over all."""
     if len({card.total for card in inquiry.cards}) > 1:
         return None
+    if inquiry.draft.resources and inquiry.draft.resources.mig:
+        return _larger(inquiry, rule)
     one, now = inquiry.cards[0], len(inquiry.cards)
     for count in range(now + 1, len(cards) // (inquiry.draft.replicas or 1) + 1):
         each = (one.weights + one.context) * now / count + one.runtime
@@ -201,6 +203,15 @@ def _more(inquiry: Inquiry, rule: GpuRule, cards: Sequence[_Card]) -> str | None
             spread_by = f" with `--{rule.cards}={count}`" if rule.cards else ""
             return f"`nvidia.com/gpu: {count}`{spread_by}"
     return None
+
+
+def _larger(inquiry: Inquiry, rule: GpuRule) -> str | None:
+    """Name the smallest part of a GPU that it would fit into."""
+    needed = inquiry.cards[0].total
+    parts = sorted((gpu.memory_bytes, gpu.mig) for gpu in inquiry.capacity.gpus if gpu.mig)
+    fitting = (mig for size, mig in parts if size * (_share(inquiry, rule) or 1) >= needed)
+    found = next(fitting, None)
+    return f"`nvidia.com/mig-{found}: 1`" if found else None
 
 
 def _shorter(inquiry: Inquiry, most: int) -> str | None:
