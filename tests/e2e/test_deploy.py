@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from towpath_up import ADMIN_KEY, ROOT, Up
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
@@ -167,6 +172,31 @@ def test_a_chat_model_takes_traffic_only_where_its_stream_begins_in_time(
     assert (late, held["serving_revision"], slow["status"]) == (1, 1, "False"), slow
     assert "`firstChunkWithin`" in slow["message"]
     assert "at most 1 ms is expected" in slow["message"]
+
+
+def test_a_scikit_learn_model_is_served_with_the_signature_of_its_own(
+    demo: Up, tmp_path: Path
+) -> None:
+    """One skops file: what it takes and gives is read from it, by the platform and by its server."""
+    rows = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [-1.0, 0.0]])
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, list("lrrl"))
+    skops.io.dump(model, tmp_path / "sides.skops")
+    manifest = MANIFEST.replace("churn", "sides").replace("name: onnx", "name: sklearn")
+    manifest = manifest.replace("model.onnx", "sides.skops").replace(
+        "format: onnx", "format: sklearn"
+    )
+    (tmp_path / "towpath.yaml").write_text(manifest, encoding="utf-8")
+
+    done = towpath(demo, tmp_path, "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with demo.api(demo.demo_key) as api:
+        at = f"{demo.address}/v1/models/sides/predict"
+        answer = api.post(at, json={"inputs": [{"x": row} for row in rows.tolist()]})
+        narrow = api.post(at, json={"inputs": [{"x": [1.0]}]})
+
+    assert answer.json()["outputs"] == [{"predict": side} for side in "lrrl"], answer.text
+    assert narrow.status_code == 400
+    assert "inputs[0].x" in narrow.text
 
 
 def test_a_manifest_with_a_typo_is_refused_with_the_line_and_the_right_word(

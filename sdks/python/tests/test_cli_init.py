@@ -126,7 +126,7 @@ def test_folders_are_told_by_what_is_in_them(cli: Any, home: Path, monkeypatch: 
             ],
             [
                 "Wrote clf.skops.yaml: sklearn, saved with skops, 122 B.",
-                "Name a runtime that serves `sklearn` in it.",
+                "Look at `access` and `smokeTests`, then: `towpath deploy`",
             ],
         ]
     )

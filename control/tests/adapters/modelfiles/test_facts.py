@@ -175,6 +175,90 @@ def test_a_file_that_skops_wrote_passes() -> None:
         "skops": "0.16.0",
         "features": 4,
     }
+    assert judged.signature == {
+        "inputs": [{"name": "x", "datatype": "FP64", "shape": [-1, 4]}],
+        "outputs": [{"name": "predict", "datatype": "INT64", "shape": [-1]}],
+    }
+
+
+def node(kind: str, content: Any, **more: Any) -> dict[str, Any]:
+    """Write a node of skops' schema."""
+    return {"__class__": kind, "__module__": "sklearn", "content": content, **more}
+
+
+def estimator(kind: str, **attributes: Any) -> dict[str, Any]:
+    """Write an estimator of skops' schema; its attributes are nodes."""
+    return node(kind, node("dict", attributes))
+
+
+COUNT = node("str", "2")
+NAMES = node("ndarray", [node("str", '"age"'), node("str", '"size"')], type="json")
+LABELS = node("ndarray", [node("str", '"stays"')], type="json")
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "output"),
+    [
+        (estimator("Ridge", n_features_in_=COUNT), [("x", "FP64", [-1, 2])], "FP64"),
+        (
+            estimator("SVC", n_features_in_=COUNT, feature_names_in_=NAMES, classes_=LABELS),
+            [("age", "FP64", [-1]), ("size", "FP64", [-1])],
+            "BYTES",
+        ),
+        (
+            estimator(
+                "Pipeline",
+                steps=node(
+                    "list",
+                    [
+                        node("tuple", [node("str", '"t"'), estimator("TfidfVectorizer")]),
+                        node("tuple", [node("str", '"c"'), estimator("SVC", classes_=LABELS)]),
+                    ],
+                ),
+            ),
+            [("text", "BYTES", [-1])],
+            "BYTES",
+        ),
+        (estimator("OneHotEncoder", n_features_in_=COUNT, classes_=LABELS), None, None),
+        (estimator("KMeans", n_features_in_=COUNT), None, None),
+        (estimator("Pipeline", steps=node("list", ["no step"])), None, None),
+        (estimator("SVC", n_features_in_=node("str", "1e9"), classes_=LABELS), None, None),
+        (
+            estimator(
+                "SVC",
+                n_features_in_=COUNT,
+                classes_=node("ndarray", None, type="numpy", file="../x.npy"),
+            ),
+            None,
+            None,
+        ),
+    ],
+    ids=["number", "table", "text", "mixed", "clusters", "broken", "count", "elsewhere"],
+)
+def test_the_signature_of_a_skops_file_is_what_its_estimator_tells_for_certain(
+    model: dict[str, Any], inputs: list[Any] | None, output: str | None
+) -> None:
+    signature = read("sklearn", {"model.skops": artifacts.skops(model)}).signature
+
+    assert signature == (
+        None
+        if inputs is None
+        else {
+            "inputs": [
+                dict(zip(("name", "datatype", "shape"), one, strict=True)) for one in inputs
+            ],
+            "outputs": [{"name": "predict", "datatype": output, "shape": [-1]}],
+        }
+    )
+
+
+def test_a_signature_beside_a_skops_file_goes_before_what_is_derived() -> None:
+    files = {
+        "model.skops": artifacts.skops(estimator("Ridge", n_features_in_=COUNT)),
+        "signature.json": json.dumps(SIGNATURE).encode(),
+    }
+
+    assert read("sklearn", files).signature == SIGNATURE
 
 
 def test_names_as_numpy_writes_them_are_not_dangerous() -> None:

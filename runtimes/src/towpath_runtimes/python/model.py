@@ -9,7 +9,6 @@ What it takes and gives stands in `signature.json` beside it, or in the attribut
 
 import importlib.util
 import inspect
-import json
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -17,15 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
+from towpath_runtimes.kserve import signature
 from towpath_runtimes.kserve.errors import Refused
 from towpath_runtimes.kserve.model import Feed, by_rows, check, joined, kind_of, parted
 from towpath_runtimes.kserve.protocol import Answer, InferRequest
-from towpath_runtimes.kserve.tensors import DTYPES, TensorSpec
 from towpath_runtimes.listening import StartRefused
 
-FILE, CLASS, SIGNATURE = "model.py", "Model", "signature.json"
+FILE, CLASS = "model.py", "Model"
 _WORDS = 500  # characters of an error of the model's that a caller is told
 
 
@@ -34,9 +31,7 @@ class UserModel:
 
     platform = "python"
 
-    def __init__(
-        self, instance: Any, signature: Mapping[str, Any], *, rows: int, together: int
-    ) -> None:
+    def __init__(self, instance: Any, told: Mapping[str, Any], *, rows: int, together: int) -> None:
         """
         Put a loaded instance behind the protocol.
 
@@ -50,8 +45,8 @@ class UserModel:
         self._predict = instance.predict
         self._rows = rows
         self._together = together
-        self.inputs = _specs(signature, "inputs")
-        self.outputs = _specs(signature, "outputs")
+        self.inputs = signature.specs(told, "inputs", file=FILE)
+        self.outputs = signature.specs(told, "outputs", file=FILE)
         if together > 1 and not by_rows([*self.inputs, *self.outputs]):
             raise StartRefused(
                 "requests cannot be joined: some tensors of the model have no free first dimension",
@@ -88,7 +83,7 @@ class UserModel:
                 f"the model failed on these inputs: {type(error).__name__}; its log has more",
                 status=500,
             ) from error
-        return parted({spec.name: _output(spec, found) for spec in self.outputs}, feeds)
+        return parted({spec.name: signature.output(spec, found) for spec in self.outputs}, feeds)
 
 
 def load(folder: Path, *, rows: int, together: int) -> UserModel:
@@ -141,57 +136,9 @@ def _module(folder: Path) -> ModuleType:
 
 
 def _signature(folder: Path, instance: Any) -> Mapping[str, Any]:
-    file = folder / SIGNATURE
-    if file.is_file():
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise StartRefused(f"`{file}` is not JSON: {error}", fix="correct it") from error
-        return found if isinstance(found, dict) else {}
-    return {part: getattr(instance, part, None) for part in ("inputs", "outputs")}
-
-
-def _specs(signature: Mapping[str, Any], part: str) -> list[TensorSpec]:
-    try:
-        found = [
-            TensorSpec(str(one["name"]), str(one["datatype"]), tuple(int(n) for n in one["shape"]))
-            for one in signature[part]
-        ]
-        unknown = [spec.datatype for spec in found if spec.datatype not in DTYPES]
-    except (KeyError, TypeError, ValueError):
-        found, unknown = [], []
-    if not found or unknown:
-        what = f"names the datatype `{unknown[0]}`" if unknown else f"has no `{part}`"
-        raise StartRefused(
-            f"the model's signature {what}",
-            fix=f"write `{SIGNATURE}` beside `{FILE}`: "
-            '{"inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}], "outputs": […]}',
-        )
-    return found
-
-
-def _as(dtype: np.dtype[Any], value: np.ndarray) -> np.ndarray:
-    text = dtype.kind == "O"
-    if text and value.dtype.kind not in "OU":
-        raise TypeError(f"{value.dtype} is no text")
-    return value.astype(dtype, casting="unsafe" if text else "same_kind")
-
-
-def _output(spec: TensorSpec, found: Any) -> tuple[str, np.ndarray]:
-    """
-    Hold one of the model's outputs against its signature.
-
-    Raises:
-        Refused: It is missing, or is no tensor of this type and shape.
-    """
-    if not isinstance(found, Mapping) or spec.name not in found:
-        raise Refused(f"the model gave no output `{spec.name}`", status=500)
-    try:
-        value = np.asarray(found[spec.name])
-        spec.check(value.shape)
-        return spec.datatype, _as(DTYPES[spec.datatype], value)
-    except (TypeError, ValueError, Refused) as error:
-        raise Refused(
-            f"the model's output `{spec.name}` is no {spec.datatype} of shape {list(spec.shape)}",
-            status=500,
-        ) from error
+    found = signature.beside(folder)
+    return (
+        {part: getattr(instance, part, None) for part in ("inputs", "outputs")}
+        if found is None
+        else found
+    )

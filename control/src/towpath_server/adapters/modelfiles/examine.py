@@ -1,7 +1,7 @@
 """Examines one file: finds out what it is, and has the reader of that kind note what is in it."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -22,7 +22,7 @@ from towpath_server.adapters.modelfiles import (
 from towpath_server.adapters.modelfiles.report import Examined, Issue, Notes, Unsound
 from towpath_server.adapters.modelfiles.window import Window
 
-VERSION = 3
+VERSION = 4
 """Raised when readers change what they find: what was found before is then examined anew."""
 
 # What a file of this name is read as by the engines; another content is a trap or a mistake.
@@ -45,6 +45,7 @@ _TENSORFLOW = re.compile(
     rb"(?<![A-Za-z])(PyFunc|PyFuncStateless|EagerPyFunc|ReadFile|WriteFile)(?![A-Za-z])"
 )
 _END_OF_ZIP = b"PK\x05\x06"
+_HEAD = 4096  # an array's header of NumPy
 _TAIL = 66_000  # the end of a ZIP stands within its longest comment
 
 
@@ -185,7 +186,7 @@ def _zip(subject: _Subject) -> str | None:
         subject.notes.add(reasons.PYTHON_CODE, "It is a Python package.")
         return "wheel"
     if "schema.json" in names:
-        return _inner(subject, "schema.json", skops.examine, "skops")
+        return _skops(subject, names)
     if "model.weights.h5" in names:
         return "keras"
     if "data.pkl" in bare:
@@ -193,14 +194,16 @@ def _zip(subject: _Subject) -> str | None:
     return None
 
 
-def _inner(
-    subject: _Subject, name: str, read: Callable[[bytes, Notes], None], kind: str
-) -> str | None:
-    data = archives.member(subject.file, name, documents.MAX_BYTES)
-    if kind == "skops" and b'"__class__"' not in data:
+def _skops(subject: _Subject, names: Collection[str]) -> str | None:
+    data = archives.member(subject.file, "schema.json", documents.MAX_BYTES)
+    if b'"__class__"' not in data:
         return None
-    read(data, subject.notes)
-    return kind
+
+    def head(name: str) -> bytes:
+        return archives.member(subject.file, name, _HEAD) if name in names else b""
+
+    skops.examine(data, subject.notes, head)
+    return "skops"
 
 
 def _tar(subject: _Subject) -> None:

@@ -8,7 +8,7 @@ runtime never has to be told to trust anything.
 import json
 from typing import Any
 
-from towpath_server.adapters.modelfiles import reasons
+from towpath_server.adapters.modelfiles import estimators, reasons
 from towpath_server.adapters.modelfiles.documents import objects
 from towpath_server.adapters.modelfiles.report import Notes, listed
 
@@ -38,8 +38,13 @@ _BUILTINS = frozenset(
 _CALLING = {"MethodNode", "OperatorFuncNode", "PartialNode"}
 
 
-def examine(schema: bytes, notes: Notes) -> None:
-    """Note the types of a skops file, and what is known of the model."""
+def examine(schema: bytes, notes: Notes, head: estimators.Head) -> None:
+    """
+    Note the types of a skops file, what is known of the model, and its signature.
+
+    Args:
+        head: Returns the beginning of another file of the archive.
+    """
     try:
         document = json.loads(schema)
     except (ValueError, RecursionError):
@@ -54,6 +59,9 @@ def examine(schema: bytes, notes: Notes) -> None:
     if calling:
         notes.add(reasons.SKOPS_TYPES, f"It calls functions when it is loaded ({listed(calling)}).")
     notes.facts.update(_facts(document))
+    if not notes.issues:
+        inputs, outputs = estimators.signature(document, head)
+        notes.facts.update(inputs=inputs, outputs=outputs)
 
 
 def _types(document: Any) -> list[tuple[str, str, str]]:
@@ -80,15 +88,10 @@ def _facts(document: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"class": f"{document.get('__module__')}.{document.get('__class__')}"}
     if isinstance(version := document.get("_skops_version"), str):
         found["skops"] = version[:40]
-    content = document.get("content")
-    attributes = content.get("content") if isinstance(content, dict) else None
-    if not isinstance(attributes, dict):
-        return found
-    count = attributes.get("n_features_in_")
+    told = estimators.attributes(document)
+    count = told.get("n_features_in_")
     if isinstance(count, dict) and str(count.get("content", "")).isdecimal():
         found["features"] = int(count["content"])
-    names = attributes.get("feature_names_in_")
-    if isinstance(names, dict) and isinstance(names.get("content"), list):
-        texts = [str(one.get("content", "")) for one in names["content"] if isinstance(one, dict)]
-        found["feature_names"] = [text.strip('"') for text in texts[:1000]]
+    if columns := estimators.names(told.get("feature_names_in_")):
+        found["feature_names"] = columns
     return found

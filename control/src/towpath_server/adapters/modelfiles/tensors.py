@@ -51,6 +51,8 @@ def of_model(form: str, files: Sequence[tuple[str, int, Examined]]) -> Tensors |
     """
     Return what the one model file that tells it takes and gives, else what `signature.json` says.
 
+    What is derived from a skops file stands back behind what was written.
+
     Args:
         form: The format of the model, whose own file comes first.
         files: Path, size in bytes and what was found, of every file.
@@ -63,7 +65,9 @@ def of_model(form: str, files: Sequence[tuple[str, int, Examined]]) -> Tensors |
             beside = (PurePosixPath(path).parent / "tokenizer.json").as_posix()
             read = _read(examined, columns=kind == "mlmodel")
             return _behind_tokenizer(read) if any(at == beside for at, _, _ in files) else read
-    return next((_read(one) for path, _, one in files if path == SIGNATURE), None)
+    written = [_read(one) for path, _, one in files if path == SIGNATURE]
+    derived = [_read(one) for _, _, one in files if one.kind == "skops"]
+    return next(iter([*written, *derived]), None)
 
 
 def _read(examined: Examined, *, columns: bool = False) -> Tensors:

@@ -1,0 +1,1 @@
+"""The server for scikit-learn models, saved with skops or exported to ONNX."""
