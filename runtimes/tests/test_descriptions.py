@@ -6,12 +6,14 @@ import pytest
 import yaml
 
 from towpath_runtimes import llama_cpp
+from towpath_runtimes.mlflow import __main__ as mlflow
 from towpath_runtimes.onnx import __main__ as onnx
 from towpath_runtimes.python import __main__ as python
 from towpath_runtimes.sklearn import __main__ as sklearn
 
 PARSERS = {
     "llama.cpp": llama_cpp.parse,
+    "mlflow": mlflow.parse,
     "onnx": onnx.parse,
     "python": python.parse,
     "sklearn": sklearn.parse,

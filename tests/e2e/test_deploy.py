@@ -199,6 +199,41 @@ def test_a_scikit_learn_model_is_served_with_the_signature_of_its_own(
     assert "inputs[0].x" in narrow.text
 
 
+MLMODEL = """
+flavors:
+  onnx: {code: null, data: model.onnx, onnx_session_options: null}
+  python_function: {data: model.onnx, loader_module: mlflow.onnx}
+mlflow_version: 3.17.2
+"""
+
+
+def test_a_model_folder_of_mlflow_is_served_by_its_flavour_and_a_pickle_in_it_is_refused(
+    demo: Up, tmp_path: Path
+) -> None:
+    folder = tmp_path / "flow"
+    folder.mkdir()
+    shutil.copy(CHURN / "model" / "model.onnx", folder)
+    (folder / "MLmodel").write_text(MLMODEL, encoding="utf-8")
+    manifest = MANIFEST.replace("churn", "flow").replace("{name: onnx}", "{name: mlflow}")
+    manifest = manifest.replace("./model.onnx", "./flow").replace("format: onnx", "format: mlflow")
+    (tmp_path / "towpath.yaml").write_text(manifest, encoding="utf-8")
+
+    done = towpath(demo, tmp_path, "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    row = {"age": 19, "balance": 120.5, "plan": "basic"}
+    with demo.api(demo.demo_key) as api:
+        answer = api.post(f"{demo.address}/v1/models/flow/predict", json={"inputs": [row]})
+    (folder / "MLmodel").write_text(
+        MLMODEL.replace("mlflow.onnx", "mlflow.pyfunc.model"), encoding="utf-8"
+    )
+    code = towpath(demo, tmp_path, "deploy")
+
+    assert [one["label"] for one in answer.json()["outputs"]] == ["leaves"], answer.text
+    assert code.returncode == 1
+    assert "`mlflow.pyfunc.model`" in code.stderr
+    assert "`mlflow` is not made for that" in code.stderr
+
+
 def test_a_manifest_with_a_typo_is_refused_with_the_line_and_the_right_word(
     demo: Up, tmp_path: Path
 ) -> None:

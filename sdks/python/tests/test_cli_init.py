@@ -122,7 +122,7 @@ def test_folders_are_told_by_what_is_in_them(cli: Any, home: Path, monkeypatch: 
             ],
             [
                 "Wrote flow.yaml: mlflow, 11 B.",
-                "Name a runtime that serves `mlflow` in it.",
+                "Look at `access` and `smokeTests`, then: `towpath deploy`",
             ],
             [
                 "Wrote clf.skops.yaml: sklearn, saved with skops, 122 B.",

@@ -109,11 +109,8 @@ SIGNATURES: dict[str, Any] = {
         "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}],
     },
     "mlflow": {
-        "inputs": [
-            {"name": "age", "datatype": "FP64", "shape": [-1]},
-            {"name": "city", "datatype": "BYTES", "shape": [-1]},
-        ],
-        "outputs": [{"name": "tensor_0", "datatype": "FP32", "shape": [-1, 2]}],
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}],
+        "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 4]}],
     },
     "gguf": None,
     "folder": None,
@@ -123,6 +120,18 @@ SIGNATURES: dict[str, Any] = {
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_a_signature_is_read_from_the_file(name: str) -> None:
     assert read(*GOOD[name]).signature == SIGNATURES[name]
+
+
+def test_a_model_that_mlflow_alone_can_load_has_the_signature_that_mlflow_keeps() -> None:
+    flavour = "  xgboost: {data: model.xgb}\n"
+
+    assert read("mlflow", artifacts.mlflow(flavour, {"model.xgb": b"{}"})).signature == {
+        "inputs": [
+            {"name": "age", "datatype": "FP64", "shape": [-1]},
+            {"name": "city", "datatype": "BYTES", "shape": [-1]},
+        ],
+        "outputs": [{"name": "tensor_0", "datatype": "FP32", "shape": [-1, 2]}],
+    }
 
 
 def test_a_model_of_token_ids_with_a_tokenizer_takes_text() -> None:

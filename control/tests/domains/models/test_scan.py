@@ -286,7 +286,7 @@ async def test_a_model_with_a_tokenizer_is_named_with_it(api: Api) -> None:
 async def test_a_column_of_mlflow_may_be_written_as_rows_of_one_value(
     api: Api, shape: list[int]
 ) -> None:
-    files = artifacts.mlflow(artifacts.ONNX_FLAVOUR, {"model.onnx": artifacts.onnx()})
+    files = artifacts.mlflow("  xgboost: {data: model.xgb}\n", {"model.xgb": b"{}"})
     given = {
         "inputs": [
             {"name": "age", "datatype": "FP64", "shape": shape},
@@ -300,12 +300,13 @@ async def test_a_column_of_mlflow_may_be_written_as_rows_of_one_value(
     assert version["signature"] == given
 
 
+@pytest.mark.parametrize("form", ["onnx", "mlflow"])
 async def test_an_onnx_model_has_the_signature_of_its_file_and_not_of_mlflows_table(
-    api: Api,
+    api: Api, form: str
 ) -> None:
     files = artifacts.mlflow(artifacts.ONNX_FLAVOUR, {"model.onnx": artifacts.onnx()})
 
-    version = await push(api, "onnx", files)
+    version = await push(api, form, files)
 
     assert version["signature"] == signature(("x", "FP32", [-1, 4]))
 

@@ -3,12 +3,15 @@
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
 from towpath_runtimes.kserve import app
-from towpath_runtimes.listening import Address, positive
+from towpath_runtimes.kserve.engine import ModelEngine
+from towpath_runtimes.kserve.model import Model
+from towpath_runtimes.listening import Address, StartRefused, positive, replica_secret, report
 
 DRAIN_S = 25  # less than the 30 s after which supervisors commonly kill
 KEEP_ALIVE_S = (
@@ -40,6 +43,37 @@ def parser(program: str, about: str | None, *, model: str) -> argparse.ArgumentP
         help="how long a request waits at most for others to be joined with",
     )
     return reader
+
+
+def threads(reader: argparse.ArgumentParser) -> None:
+    """Add the argument of servers that compute in threads of their own."""
+    reader.add_argument(
+        "--threads",
+        type=positive,
+        default=1,
+        help="requests computed at the same time, a core each",
+    )
+
+
+def run(
+    arguments: argparse.Namespace, load: Callable[[argparse.Namespace], Model], *, server: str
+) -> int:
+    """Load a model into this process, serve until SIGTERM; returns the exit code."""
+    try:
+        address = Address.parse(arguments.listen)
+        secret = replica_secret()
+        loaded = load(arguments)
+        engine = ModelEngine(
+            loaded,
+            name=arguments.name,
+            version=arguments.model_version,
+            rows=arguments.batch_rows,
+        )
+        served = app.Served.of(arguments, loaded, [engine] * arguments.threads, server=server)
+        serve(served, secret, address)
+    except StartRefused as refusal:
+        return report(refusal)
+    return 0
 
 
 def milliseconds(text: str) -> int:

@@ -22,7 +22,7 @@ from towpath_server.adapters.modelfiles import (
 from towpath_server.adapters.modelfiles.report import Examined, Issue, Notes, Unsound
 from towpath_server.adapters.modelfiles.window import Window
 
-VERSION = 4
+VERSION = 5
 """Raised when readers change what they find: what was found before is then examined anew."""
 
 # What a file of this name is read as by the engines; another content is a trap or a mistake.

@@ -10,6 +10,8 @@ from towpath_server.adapters.modelfiles.report import Examined
 
 _MAX_NAME = 200
 _TOKEN_INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
+# Which files tell it, where there are several: those that the servers go by.
+_KINDS = {"onnx": ("onnx", "mlmodel", "pbtxt"), "mlflow": ("onnx",)}
 _TEXT = {"name": "text", "datatype": "BYTES", "shape": [-1]}
 
 Spec = Mapping[str, Any]
@@ -57,7 +59,7 @@ def of_model(form: str, files: Sequence[tuple[str, int, Examined]]) -> Tensors |
         form: The format of the model, whose own file comes first.
         files: Path, size in bytes and what was found, of every file.
     """
-    kinds = ("onnx", "mlmodel", "pbtxt") if form == "onnx" else ("mlmodel", "pbtxt", "onnx")
+    kinds = _KINDS.get(form, ("mlmodel", "pbtxt", "onnx"))
     for kind in kinds:
         having = [(path, one) for path, _, one in files if one.kind == kind]
         if len(having) == 1:
@@ -67,7 +69,8 @@ def of_model(form: str, files: Sequence[tuple[str, int, Examined]]) -> Tensors |
             return _behind_tokenizer(read) if any(at == beside for at, _, _ in files) else read
     written = [_read(one) for path, _, one in files if path == SIGNATURE]
     derived = [_read(one) for _, _, one in files if one.kind == "skops"]
-    return next(iter([*written, *derived]), None)
+    told = [_read(one, columns=True) for _, _, one in files if one.kind == "mlmodel"]
+    return next(iter([*written, *derived, *told]), None)
 
 
 def _read(examined: Examined, *, columns: bool = False) -> Tensors:

@@ -11,7 +11,7 @@ from towpath.errors import ConfigurationError, TowpathError
 
 _MIB = 1 << 20
 # Who serves a format, where there is one runtime that does by default.
-_RUNTIMES = {"gguf": "llama.cpp", "onnx": "onnx", "sklearn": "sklearn"}
+_RUNTIMES = {"gguf": "llama.cpp", "onnx": "onnx", "sklearn": "sklearn", "mlflow": "mlflow"}
 # Weights in memory, and what an engine needs beside them.
 _FACTOR = {"gguf": 1.2, "onnx": 2.0}
 _BESIDE_MIB = 256

@@ -1,0 +1,1 @@
+"""The server for model folders of MLflow, of the flavours that carry no code."""
