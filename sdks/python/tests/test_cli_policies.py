@@ -270,3 +270,38 @@ Nothing was changed. Next: the same without `--dry-run`
 """,
         )
     )
+
+
+def test_an_exemption_is_asked_for(cli: Any) -> None:
+    made = {
+        "id": "apr_01jd0000000000000000000000",
+        "summary": "exempt care/triage's triage in staging from the policy few until "
+        "2027-01-31T00:00:00Z",
+    }
+    cli.fake.answer("POST", "/api/v1/approvals", Answer(201, made))
+
+    done = cli(
+        *("policies", "request", "few", "triage", "--project", "care/triage"),
+        *("--environment", "staging", "--until", "2027-01-31", "--reason", "a load test"),
+    )
+
+    assert (done.code, done.out, done.err) == snapshot(
+        (
+            0,
+            "exempt care/triage's triage in staging from the policy few until 2027-01-31T00:00:00Z    apr_01jd0000000000000000000000\n",
+            "It waits for those who run the platform: `towpath approvals show apr_01jd0000000000000000000000`\n",
+        )
+    )
+    assert cli.fake.calls[-1].body == snapshot(
+        {
+            "kind": "policy",
+            "payload": {
+                "policy": "few",
+                "name": "triage",
+                "project": "care/triage",
+                "environment": "staging",
+                "until": "2027-01-31T00:00:00Z",
+            },
+            "reason": "a load test",
+        }
+    )

@@ -51,7 +51,7 @@ async def test_a_policy_refuses_with_place_line_fix_and_its_name(world: World) -
             "reason": "Few",
             "message": "2 replicas of `triage` (policy `few`).",
             "line": 12,
-            "fix": "One is enough.",
+            "fix": "One is enough; or ask to be exempt: `towpath policies request few triage --project care/triage --environment sandbox --until DATE --reason TEXT`.",
         }
     )
     assert (await world.api.get("/deployments"))["items"] == []

@@ -14,7 +14,7 @@ class ApprovalClosed(TowpathError):
         why = f" ({note})" if note else ""
         super().__init__(
             f"The request `{summary}` is {state}{why}; nothing was changed.",
-            fix="Ask anew: what is promoted then is what is there now.",
+            fix="Ask anew: what is agreed to then is about what is there now.",
         )
 
 

@@ -125,3 +125,5 @@ class Kind:
     """Do what was asked, in the name of the last who agreed; raises where it cannot be done."""
     by_platform: bool = False
     """Whether only those who run the platform may agree."""
+    reasoned: bool = False
+    """Whether whoever asks must say why."""

@@ -16,7 +16,8 @@ class ApprovalCreate(In):
     payload: dict[str, Any] = Field(
         description="What the kind takes; of a `promotion`: `deployment`, `environment`, `to` and "
         "`overrides`, as `POST /deployments/{deployment}/promote` does; of a `quota`: what "
-        "`POST /quotas` takes."
+        "`POST /quotas` takes; of a `policy`: `policy`, `project`, `name` and `environment` of the "
+        "deployment, and `until`."
     )
     reason: Text | None = Field(None, description="Why, for who decides.")
 

@@ -65,6 +65,10 @@ async def create(
         detail = f"`{name[:63]}` is nothing that is asked for here."
         finding = Finding("#/kind", detail, fix, reason="UnknownKind")
         raise InvalidRequest(detail, fix=fix, findings=[finding])
+    if kind.reasoned and reason is None:
+        fix = "Say in `reason` why, for those who decide."
+        finding = Finding("#/reason", "`reason` is missing.", fix, reason="Missing")
+        raise InvalidRequest("Nothing says why.", fix=fix, findings=[finding])
     wish = await kind.read(tx, caller, payload, facilities)
     caller.require(Verb.CREATE, "approval", team=wish.team_id, project=wish.project_id)
     approval = Approval(
@@ -119,6 +123,15 @@ async def list(  # noqa: A001
     rows = await store.page(tx, caller.reach("approval"), wanted, window)
     found = Slice.cut(rows, window)
     return Slice([*await _named(tx, found.items)], found.next)
+
+
+async def given(
+    tx: Tx, kind: str, *, team_id: str, project_id: str, environment: str
+) -> Sequence[Approval]:
+    """List the requests of a kind that were agreed to for a project's environment."""
+    return await store.given(
+        tx, kind, team_id=team_id, project_id=project_id, environment=environment
+    )
 
 
 async def approve(

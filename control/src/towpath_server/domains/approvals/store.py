@@ -60,6 +60,21 @@ async def about(
     return [_approval(row) for row in await tx.execute(query)]
 
 
+async def given(
+    tx: Tx, kind: str, *, team_id: str, project_id: str, environment: str
+) -> list[Approval]:
+    """List the requests of a kind that were agreed to for a project's environment."""
+    columns = approvals.c
+    query = select(approvals).where(
+        columns.team_id == team_id,
+        columns.project_id == project_id,
+        columns.environment == environment,
+        columns.kind == kind,
+        columns.state == State.APPROVED,
+    )
+    return [_approval(row) for row in await tx.execute(query)]
+
+
 async def change(tx: Tx, approval: Approval, values: Mapping[str, Any]) -> None:
     """Write what was decided."""
     await queries.change(tx, approvals, approval.id, approval.revision, _written(values))

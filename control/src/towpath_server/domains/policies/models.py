@@ -149,6 +149,26 @@ class PolicyVersion:
 
 
 @dataclass(frozen=True)
+class ExemptionDraft:
+    """What somebody asks to be exempt for."""
+
+    project: str
+    """Id, or `team/project`."""
+    name: str
+    """Of the deployment, which need not be there yet."""
+    environment: str
+    until_ms: int
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """That a policy does not refuse one deployment."""
+
+    approval_id: str
+    until_ms: int
+
+
+@dataclass(frozen=True)
 class Raised:
     """Something a policy found."""
 

@@ -1,8 +1,13 @@
 """Routes of policies, and of the defaults that come with the platform."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import Request, Response
 
-from towpath_server.core.access import Verb
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core.access import Principal, Verb
+from towpath_server.core.db import Tx
 from towpath_server.core.errors import (
     Forbidden,
     ManifestUnreadable,
@@ -11,6 +16,8 @@ from towpath_server.core.errors import (
     RevisionConflict,
 )
 from towpath_server.core.paging import Slice
+from towpath_server.domains.approvals import service as approvals
+from towpath_server.domains.approvals.models import Approval, Kind, Wish
 from towpath_server.domains.policies import schemas
 from towpath_server.domains.policies import service as policies
 from towpath_server.domains.policies.errors import PolicyInvalid
@@ -116,3 +123,20 @@ async def get_default(default: Ref, caller: Caller) -> PolicyDefaultOut:
     """Return a policy that comes with the platform, as it comes."""
     caller.require(Verb.READ, "policy_default")
     return PolicyDefaultOut.of(policies.default(default))
+
+
+async def _asked(
+    tx: Tx, caller: Principal, payload: Mapping[str, Any], _machine: Facilities
+) -> Wish:
+    found = schemas.asked(payload)
+    policy = await policies.get(tx, caller, found.policy)
+    return await policies.ask(tx, caller, found.draft(), policy)
+
+
+async def _granted(
+    tx: Tx, _caller: Principal, approval: Approval, _machine: Facilities
+) -> Mapping[str, Any]:
+    return await policies.grant(tx, approval)
+
+
+approvals.offer(Kind(policies.KIND, _asked, _granted, by_platform=True, reasoned=True))

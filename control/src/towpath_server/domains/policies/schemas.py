@@ -4,16 +4,25 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic.alias_generators import to_camel
 
 from towpath_server.core import documents
-from towpath_server.core.errors import Finding
+from towpath_server.core.clock import to_ms
+from towpath_server.core.errors import Finding, InvalidRequest
 from towpath_server.domains.policies.errors import PolicyInvalid
 from towpath_server.domains.policies.models import (
     API_VERSION,
     KIND,
     Default,
+    ExemptionDraft,
     Mode,
     Policy,
     PolicyDraft,
@@ -113,6 +122,41 @@ class PolicyDocument(_Part):
     kind: Literal["Policy"]
     metadata: PolicyMetadata
     spec: PolicySpec
+
+
+class ExemptionRequest(In):
+    """For what a policy is asked not to refuse, and until when."""
+
+    policy: Ref
+    project: Ref
+    name: Name
+    environment: Environment
+    until: AwareDatetime
+
+    def draft(self) -> ExemptionDraft:
+        """Read what is asked for."""
+        return ExemptionDraft(self.project, self.name, self.environment, to_ms(self.until))
+
+
+def asked(payload: Mapping[str, Any]) -> ExemptionRequest:
+    """
+    Read what somebody asks to be exempt for.
+
+    Raises:
+        InvalidRequest: It is no such request; every finding is listed.
+    """
+    fix = "Give `policy`, `project`, `name`, `environment` and `until` (RFC 3339)."
+    try:
+        return ExemptionRequest.model_validate(dict(payload))
+    except ValidationError as error:
+        findings = [
+            Finding(
+                "#/payload" + "".join(f"/{part}" for part in entry["loc"]), f"{entry['msg']}.", fix
+            )
+            for entry in error.errors(include_url=False)
+        ]
+        detail = "The payload asks for no exemption from a policy."
+        raise InvalidRequest(detail, fix=fix, findings=findings) from error
 
 
 def read_bytes(body: bytes, content_type: str) -> PolicyDraft:

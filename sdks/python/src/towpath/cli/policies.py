@@ -1,5 +1,6 @@
 """`towpath policies`."""
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -10,7 +11,14 @@ from towpath.cli import manifest as files
 from towpath.cli.group import Misuse, Noun
 from towpath.cli.manifest import Manifest
 from towpath.cli.output import Column
-from towpath.cli.session import Session, json_option, limit_option, session, watch_option
+from towpath.cli.session import (
+    Session,
+    environment_option,
+    json_option,
+    limit_option,
+    session,
+    watch_option,
+)
 from towpath.errors import APIStatusError
 from towpath.types import Policy
 
@@ -100,6 +108,50 @@ def delete(current: Session, policy: str, as_json: bool) -> None:
     """Delete a policy; its history stays."""
     current.client().policies.delete(policy)
     listing.removed(policy, f"Deleted `{policy}`.", as_json=as_json)
+
+
+@command.command()
+@click.argument("policy")
+@click.argument("deployment")
+@click.option("--project", metavar="TEAM/NAME", required=True, help="Project it belongs to.")
+@environment_option("sandbox")
+@click.option(
+    "--until",
+    metavar="DATE",
+    required=True,
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ"]),
+    help="When it ends, in UTC: 2027-01-31, or 2027-01-31T12:00:00Z.",
+)
+@click.option("--reason", metavar="TEXT", required=True, help="Why, for who runs the platform.")
+@json_option
+@session
+def request(
+    current: Session,
+    *,
+    policy: str,
+    deployment: str,
+    until: datetime,
+    reason: str,
+    as_json: bool,
+    **place: str,
+) -> None:
+    """
+    Ask those who run the platform to exempt one deployment from one policy.
+
+    towpath policies request few-replicas triage --project care/triage --until
+    2027-01-31 --reason "a load test"
+    """
+    end = f"{until.isoformat()}Z"
+    made = current.client().approvals.create(
+        kind="policy",
+        payload={"policy": policy, "name": deployment, **place, "until": end},
+        reason=reason,
+    )
+    if as_json:
+        output.document(made.to_dict())
+        return
+    output.data(f"{made.summary}    {made.id}")
+    output.note(f"It waits for those who run the platform: `towpath approvals show {made.id}`")
 
 
 @command.command()

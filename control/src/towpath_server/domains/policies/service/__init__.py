@@ -22,6 +22,10 @@ from towpath_server.domains.policies.models import (
     Verdict,
 )
 from towpath_server.domains.policies.service import rules
+from towpath_server.domains.policies.service.asking import KIND as KIND
+from towpath_server.domains.policies.service.asking import ask as ask
+from towpath_server.domains.policies.service.asking import exempt as exempt
+from towpath_server.domains.policies.service.asking import grant as grant
 from towpath_server.domains.policies.service.facts import Facts as Facts
 from towpath_server.domains.policies.service.rules import FAILED as FAILED
 from towpath_server.domains.policies.service.shipped import defaults as defaults

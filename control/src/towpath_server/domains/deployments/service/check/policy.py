@@ -1,14 +1,17 @@
 """What the organisation's policies say of a manifest."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from towpath_server.core import documents
+from towpath_server.core.clock import from_ms
 from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Resources
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.evaluations import service as evaluations
 from towpath_server.domains.policies import service as policies
-from towpath_server.domains.policies.models import Mode
+from towpath_server.domains.policies.models import Exemption, Mode, Raised, Verdict
 from towpath_server.domains.policies.service import Facts
 from towpath_server.domains.projects.models import Project
 
@@ -29,19 +32,65 @@ async def check(inquiry: Inquiry) -> None:
         inquiry.add("#", "TooDeep", f"The manifest cannot be judged: {error}.", fix)
         return
     verdict = await policies.judge(inquiry.tx, team_id=inquiry.project.team_id, facts=facts)
+    exempt = await _exempt(inquiry, inquiry.project, verdict)
     broken = bool(inquiry.draft.findings)
     for raised in verdict.raised:
         if broken and raised.finding.reason == policies.FAILED:
             continue  # most likely because of what the manifest gets wrong itself
-        if raised.mode is Mode.ENFORCE:
-            inquiry.findings.append(raised.finding)
+        if raised.policy in exempt:
+            finding = _excused(raised.finding, exempt[raised.policy])
+            _warn(inquiry, finding)
+            inquiry.audited.append((raised.policy, finding))
+        elif raised.mode is Mode.ENFORCE:
+            inquiry.findings.append(_refused(inquiry, raised))
         elif raised.mode is Mode.WARN:
-            inquiry.warnings.append(
-                documents.placed(raised.finding.located(inquiry.draft.moved), inquiry.draft.lines)
-            )
+            _warn(inquiry, raised.finding)
         else:
             inquiry.audited.append((raised.policy, raised.finding))
     inquiry.policies = verdict.looked
+
+
+async def _exempt(inquiry: Inquiry, project: Project, verdict: Verdict) -> Mapping[str, Exemption]:
+    """Return from which of the policies that would refuse the deployment is exempt."""
+    refusing = {one.policy for one in verdict.raised if one.mode is Mode.ENFORCE}
+    metadata = inquiry.draft.metadata
+    if not refusing or metadata is None:
+        return {}
+    found = await policies.exempt(
+        inquiry.tx,
+        team_id=project.team_id,
+        project_id=project.id,
+        name=metadata.name,
+        environment=inquiry.environment,
+    )
+    return {name: one for name, one in found.items() if name in refusing}
+
+
+def _excused(finding: Finding, exemption: Exemption) -> Finding:
+    """Say that it does not refuse, by whose word and how long."""
+    end = from_ms(exemption.until_ms).isoformat(timespec="seconds").replace("+00:00", "Z")
+    said = f"{finding.message} Exempt until {end} ({exemption.approval_id})."
+    return replace(finding, message=said)
+
+
+def _refused(inquiry: Inquiry, raised: Raised) -> Finding:
+    """Add how to ask for an exemption to what is to be done."""
+    metadata, finding = inquiry.draft.metadata, raised.finding
+    if metadata is None or inquiry.project is None:
+        return finding
+    asking = (
+        f"ask to be exempt: `towpath policies request {raised.policy} {metadata.name} "
+        f"--project {inquiry.project.path} --environment {inquiry.environment} "
+        "--until DATE --reason TEXT`."
+    )
+    first = (finding.fix or "").rstrip(". ")
+    return replace(finding, fix=f"{first}; or {asking}" if first else f"A{asking[1:]}")
+
+
+def _warn(inquiry: Inquiry, finding: Finding) -> None:
+    inquiry.warnings.append(
+        documents.placed(finding.located(inquiry.draft.moved), inquiry.draft.lines)
+    )
 
 
 def noted(found: list[tuple[str, Finding]]) -> list[dict[str, str]]:
