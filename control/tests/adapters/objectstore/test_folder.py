@@ -3,7 +3,9 @@
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from towpath_server.adapters.objectstore.errors import (
 )
 from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.adapters.objectstore.store import (
+    CHUNK,
     StoredFile,
     list_digest,
     safe_path,
@@ -111,6 +114,30 @@ def test_a_real_full_disk_is_named() -> None:
         Path("/dev/full").open("wb", buffering=0) as file,
     ):
         file.write(b"x")
+
+
+@contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_an_upload_goes_on_after_a_piece_that_found_no_room(store: FolderStore) -> None:
+    """A piece is hashed while it is written, so a failed one must not count for the digest."""
+    first, second = os.urandom(CHUNK), os.urandom(CHUNK)
+    with no_file_beyond(CHUNK), pytest.raises(StorageFailed):
+        await store.append("upload", 0, stream(first, second))
+
+    stands = await store.received("upload")
+    await store.append("upload", stands, stream(second))
+
+    assert stands == CHUNK
+    assert await store.finish("upload", digest_of(first + second)) == 2 * CHUNK
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from pathlib import Path
 from towpath_server.adapters.objectstore import files as disks
 from towpath_server.adapters.objectstore.errors import StorageFull
 from towpath_server.adapters.objectstore.folder import FolderStore
-from towpath_server.adapters.objectstore.store import CHUNK, Progress, StoredBlob, StoredFile
+from towpath_server.adapters.objectstore.store import (
+    CHUNK,
+    Piece,
+    Progress,
+    StoredBlob,
+    StoredFile,
+)
 
 IN_USE_S = 600.0  # whoever uses a folder asks for it once a minute
 FILES_AT_ONCE = 2  # each is fetched in several parts at a time already
@@ -35,7 +41,7 @@ class Cache:
     async def tree(
         self,
         files: Sequence[StoredFile],
-        fetch: Callable[[str], AsyncIterator[bytes]],
+        fetch: Callable[[str], AsyncIterator[Piece]],
         progress: Progress | None,
     ) -> Path:
         """
@@ -95,7 +101,7 @@ class Cache:
     async def _fetch(
         self,
         digests: Sequence[str],
-        fetch: Callable[[str], AsyncIterator[bytes]],
+        fetch: Callable[[str], AsyncIterator[Piece]],
         progress: Progress | None,
     ) -> None:
         room = asyncio.Semaphore(FILES_AT_ONCE)
@@ -140,7 +146,7 @@ class Cache:
                 path.unlink(missing_ok=True)
 
 
-async def _told(chunks: AsyncIterator[bytes], progress: Progress | None) -> AsyncIterator[bytes]:
+async def _told(chunks: AsyncIterator[Piece], progress: Progress | None) -> AsyncIterator[Piece]:
     async for chunk in chunks:
         if progress is not None:
             progress(len(chunk))

@@ -15,8 +15,10 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,6 +34,7 @@ from towpath_server.adapters.objectstore.files import Writer, disk
 from towpath_server.adapters.objectstore.store import (
     CHUNK,
     MAX_FILE_BYTES,
+    Piece,
     Progress,
     StoredBlob,
     StoredFile,
@@ -72,7 +75,7 @@ class FolderStore:
         blob = self._blob(digest)
         return await asyncio.to_thread(disks.size, blob)
 
-    async def put(self, digest: str, chunks: AsyncIterator[bytes]) -> int:
+    async def put(self, digest: str, chunks: AsyncIterator[Piece]) -> int:
         """
         Store a stream under its digest; return its size.
 
@@ -286,7 +289,7 @@ class FolderStore:
             if f"sha256:{tree.name}" not in keep and time.time() - touched > idle_s:
                 self.drop(tree)
 
-    async def _take(self, chunks: AsyncIterator[bytes], digest: str | None) -> StoredBlob:
+    async def _take(self, chunks: AsyncIterator[Piece], digest: str | None) -> StoredBlob:
         writer = await asyncio.to_thread(Writer, self._temporary())
         try:
             await self._fill(writer, chunks)
@@ -294,11 +297,11 @@ class FolderStore:
         finally:
             await asyncio.to_thread(writer.discard)
 
-    async def _fill(self, writer: Writer, chunks: AsyncIterator[bytes]) -> None:
+    async def _fill(self, writer: Writer, chunks: AsyncIterator[Piece]) -> None:
         async for held in gathered(chunks):
             if writer.size + sum(map(len, held)) > self._max_file_bytes:
                 raise ArtifactTooLarge(self._max_file_bytes)
-            await asyncio.to_thread(writer.write, held)
+            await _side_by_side(partial(writer.write, held), partial(writer.hash, held))
 
     def _finish(self, writer: Writer, digest: str | None) -> StoredBlob:
         actual = digest or writer.digest
@@ -317,8 +320,12 @@ class FolderStore:
                 size = sum(map(len, held))
                 if offset + size > self._max_file_bytes:
                     raise ArtifactTooLarge(self._max_file_bytes)
+                hashing, known = known, False  # a piece that fails was hashed, and is not there
                 with disk():
-                    await asyncio.to_thread(_add, file, held, hashed if known else None)
+                    await _side_by_side(
+                        partial(_add, file, held), partial(_hash, hashed, held if hashing else ())
+                    )
+                known = hashing
                 offset += size
         finally:
             await asyncio.to_thread(file.close)
@@ -424,20 +431,29 @@ def _opened(path: Path, offset: int) -> BinaryIO:
     return file
 
 
-def _appending(path: Path) -> BinaryIO:
+def _appending(path: Path) -> RawIOBase:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Unbuffered: what was written counts, even where the next piece finds no room.
     return path.open("ab", buffering=0)
 
 
-def _add(file: BinaryIO, chunks: Sequence[bytes], hashed: Any | None) -> None:
+def _add(file: RawIOBase, chunks: Sequence[Piece]) -> None:
     for chunk in chunks:
-        rest = memoryview(chunk)
-        while rest:
-            written = file.write(rest)
-            rest = rest[written:]
-        if hashed is not None:
-            hashed.update(chunk)
+        disks.write(file, chunk)
+
+
+def _hash(hashed: Any, chunks: Sequence[Piece]) -> None:
+    for chunk in chunks:
+        hashed.update(chunk)
+
+
+async def _side_by_side(work: Callable[[], None], beside: Callable[[], None]) -> None:
+    """Run both in threads; both let go of the interpreter, so that two cores share them."""
+    other = asyncio.create_task(asyncio.to_thread(beside))
+    try:
+        await asyncio.to_thread(work)
+    finally:
+        await other
 
 
 def _touch(tree: Path) -> bool:

@@ -28,6 +28,7 @@ from towpath_server.adapters.objectstore.errors import (
 )
 from towpath_server.adapters.objectstore.store import (
     MAX_FILE_BYTES,
+    Piece,
     Progress,
     StoredBlob,
     StoredFile,
@@ -76,7 +77,7 @@ class S3Store:
         except ArtifactMissing:
             return None
 
-    async def put(self, digest: str, chunks: AsyncIterator[bytes]) -> int:
+    async def put(self, digest: str, chunks: AsyncIterator[Piece]) -> int:
         """
         Store a stream under its digest; return its size.
 
@@ -132,9 +133,9 @@ class S3Store:
         pieces = self._ranges(_blob(digest), offset, end)
         whole = (offset, end) == (0, size)
         async for piece in verified(pieces, digest) if whole else pieces:
-            yield piece
+            yield bytes(piece)
 
-    async def _unverified(self, digest: str) -> AsyncIterator[bytes]:
+    async def _unverified(self, digest: str) -> AsyncIterator[Piece]:
         """Read a stored file for the cache, which checks what it takes itself."""
         async for piece in self._ranges(_blob(digest), 0, await self._known_size(digest)):
             yield piece
@@ -208,7 +209,7 @@ class S3Store:
         """
         parts = await self._parts(upload)
 
-        async def content() -> AsyncIterator[bytes]:
+        async def content() -> AsyncIterator[Piece]:
             calls = [call(self._whole, _part(upload, offset)) for offset, _ in parts]
             async for piece in ahead(calls):
                 yield piece
@@ -254,23 +255,23 @@ class S3Store:
         """Remove cached folders that nobody asked for in a while."""
         await self._cache.forget(keep, idle_s=idle_s)
 
-    async def _ranges(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+    async def _ranges(self, name: str, start: int, end: int) -> AsyncIterator[Piece]:
         calls = [
             call(self._range, name, at, min(at + RANGE, end)) for at in range(start, end, RANGE)
         ]
         async for piece in ahead(calls):
             yield piece
 
-    async def _range(self, name: str, start: int, end: int) -> bytes:
+    async def _range(self, name: str, start: int, end: int) -> Piece:
         with self._remote(name):
             found = await obstore.get_range_async(self._bucket, name, start=start, end=end)
         if len(found) != end - start:
             raise StorageFailed(cause=f"{name}: {len(found)} bytes came", where=self._where)
-        return bytes(found)
+        return memoryview(found)
 
-    async def _whole(self, name: str) -> bytes:
+    async def _whole(self, name: str) -> Piece:
         with self._remote(name):
-            return bytes(await (await obstore.get_async(self._bucket, name)).bytes_async())
+            return memoryview(await (await obstore.get_async(self._bucket, name)).bytes_async())
 
     async def _put_part(self, upload: str, offset: int, content: bytes) -> None:
         with self._remote(upload):

@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from towpath_server.adapters.objectstore.errors import DigestMismatch
 
@@ -20,6 +20,9 @@ MAX_FILE_BYTES = 256 << 30  # above the largest published weight shards; bounds 
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
+Piece = bytes | memoryview
+"""Bytes on their way into a store; a view, where a copy would cost as much as the way itself."""
+P = TypeVar("P", bound=Piece)
 Progress = Callable[[int], None]
 """Hears of bytes as they are moved; each number adds to the former ones."""
 
@@ -52,7 +55,7 @@ class ArtifactStore(Protocol):
         """Return how many bytes are stored under `digest`; none when it is not there."""
         ...
 
-    async def put(self, digest: str, chunks: AsyncIterator[bytes]) -> int:
+    async def put(self, digest: str, chunks: AsyncIterator[Piece]) -> int:
         """
         Store a stream under its digest; return its size.
 
@@ -160,9 +163,9 @@ class ArtifactStore(Protocol):
         ...
 
 
-async def gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes]]:
+async def gathered(chunks: AsyncIterator[Piece]) -> AsyncIterator[Sequence[Piece]]:
     """Give small pieces on together, also those that came before a stream broke off."""
-    held: list[bytes] = []
+    held: list[Piece] = []
     waiting = 0
     try:
         async for chunk in chunks:
@@ -177,23 +180,23 @@ async def gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[Sequence[bytes
     yield held
 
 
-async def verified(chunks: AsyncIterator[bytes], digest: str) -> AsyncIterator[bytes]:
+async def verified(chunks: AsyncIterator[P], digest: str) -> AsyncIterator[P]:
     """
     Give a whole content on, its last piece only when all of it has the digest.
 
     Raises:
         DigestMismatch: It was altered.
     """
-    hashed, held = hashlib.sha256(), b""
+    hashed, held = hashlib.sha256(), None
     async for chunk in chunks:
-        if held:
+        if held is not None:
             yield held
         await asyncio.to_thread(hashed.update, chunk)
         held = chunk
     actual = f"sha256:{hashed.hexdigest()}"
     if actual != digest:
         raise DigestMismatch(digest, actual)
-    if held:
+    if held is not None:
         yield held
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from towpath_server.adapters.objectstore.errors import ArtifactTooLarge, DigestMismatch
-from towpath_server.adapters.objectstore.store import CHUNK
+from towpath_server.adapters.objectstore.store import CHUNK, Piece
 
 PART = 16 << 20  # S3 takes 10,000 parts: room for 156 GiB
 IN_FLIGHT = 4  # fill a 10 Gbit/s line within a data centre
@@ -16,7 +16,7 @@ _SMALL = 1 << 20  # up to here one call is cheaper than a multipart upload's thr
 class Checked:
     """A stream on its way to the bucket: bounded, and refused at its end if it is wrong."""
 
-    def __init__(self, chunks: AsyncIterator[bytes], digest: str, most: int) -> None:
+    def __init__(self, chunks: AsyncIterator[Piece], digest: str, most: int) -> None:
         self._chunks = chunks
         self._digest = digest
         self._most = most
@@ -27,7 +27,7 @@ class Checked:
 
     async def first(self) -> bytes:
         """Return the beginning; `ended` says whether that was all, and then it is right."""
-        held: list[bytes] = []
+        held: list[Piece] = []
         while self.size <= _SMALL:
             chunk = await self._next()
             if chunk is None:
@@ -37,7 +37,7 @@ class Checked:
             held.append(chunk)
         return b"".join(held)
 
-    async def rest(self, first: bytes) -> AsyncIterator[bytes]:
+    async def rest(self, first: bytes) -> AsyncIterator[Piece]:
         """
         Give the beginning, and what follows.
 
@@ -52,7 +52,7 @@ class Checked:
             self.failure = error
             raise
 
-    async def _next(self) -> bytes | None:
+    async def _next(self) -> Piece | None:
         async for chunk in self._chunks:
             if not chunk:
                 continue
@@ -115,17 +115,17 @@ class Parts:
         self._held, self._waiting = [], 0
 
 
-Call = Callable[[], Awaitable[bytes]]
+Call = Callable[[], Awaitable[Piece]]
 
 
-def call(function: Callable[..., Awaitable[bytes]], *arguments: Any) -> Call:
+def call(function: Callable[..., Awaitable[Piece]], *arguments: Any) -> Call:
     """Bind a call that is made later."""
     return lambda: function(*arguments)
 
 
-async def ahead(calls: Sequence[Call]) -> AsyncIterator[bytes]:
+async def ahead(calls: Sequence[Call]) -> AsyncIterator[Piece]:
     """Make calls in order, several at a time, and give their answers in order."""
-    running: list[asyncio.Task[bytes]] = []
+    running: list[asyncio.Task[Piece]] = []
     try:
         for call in calls:
             running.append(asyncio.create_task(_awaited(call())))
