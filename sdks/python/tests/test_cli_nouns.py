@@ -161,7 +161,11 @@ LISTS = {
             "name": "here",
             "cores": 2,
             "memory_bytes": 25_769_803_776,
+            "threads": 1,
             "disk_bytes": 68_719_476_736,
+            "disk_free_bytes": 34_359_738_368,
+            "artifact_bytes": 1_073_741_824,
+            "artifact_max_bytes": 10_737_418_240,
             "gpus": [
                 {
                     "uuid": "GPU-1",
@@ -313,8 +317,8 @@ Why one is not ready: `towpath deployments show ID`; its log: `towpath logs NAME
             "nodes": (
                 0,
                 """\
-node  cores    memory  gpus           isolation       seen        id
-here      2  24.0 GiB  1 × h100-80gb  without cgroup  2026-01-05  nod_1
+node  cores    memory  gpus free         disk free  isolation       seen
+here      2  24.0 GiB  1 of 1 h100-80gb   32.0 GiB  without cgroup  2026-01-05
 """,
                 """\
 

@@ -150,6 +150,21 @@ class GpuUse:
     """Taken by anybody, programs that the platform did not start included."""
     replica: str | None = None
     """Whose own it is."""
+    utilisation_percent: int | None = None
+    """Part of the last moments in which it computed; none: it does not say, as parts do not."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a machine is used for at the moment."""
+
+    gpus: Mapping[str, GpuUse] = field(default_factory=dict)
+    """By UUID."""
+    disk_free_bytes: int = 0
+    artifact_bytes: int = 0
+    """Files of models that it keeps."""
+    artifact_max_bytes: int | None = None
+    """More of them make room; none: they are the registry's own, and stay."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +192,8 @@ class Capacity:
     """Size of the disk that the data folder is on."""
     gpus: tuple[Gpu, ...] = ()
     isolation: Isolation = field(default_factory=lambda: Isolation("off"))
-    gpu_use: Mapping[str, GpuUse] = field(default_factory=dict, compare=False)
-    """By UUID; it changes all the time, and makes no other machine of it."""
+    use: Use = field(default_factory=Use, compare=False)
+    """It changes all the time, and makes no other machine of it."""
 
 
 class Compute(Protocol):

@@ -49,13 +49,14 @@ class Facilities:
     def of(cls, settings: Settings) -> "Facilities":
         """Compose from the settings; nothing is opened yet."""
         folder = DataFolder.at(settings.data)
+        artifacts = open_store(
+            settings.artifacts, folder.artifacts, max_file_bytes=settings.api.upload_bytes
+        )
         return cls(
             folder=folder,
-            artifacts=open_store(
-                settings.artifacts, folder.artifacts, max_file_bytes=settings.api.upload_bytes
-            ),
+            artifacts=artifacts,
             compute=settings.compute,
-            servers=LocalReplicas(folder, _limits(settings.compute)),
+            servers=LocalReplicas(folder, _limits(settings.compute), artifacts.kept),
             files=open_store(settings.artifacts, folder.files),
             bodies=open_store(settings.artifacts, folder.bodies),
             batches=settings.batches,

@@ -49,6 +49,7 @@ class Library:
             "nvmlDeviceGetName": lambda one, out, _size: self._text(one, "name", out),
             "nvmlDeviceGetUUID": lambda one, out, _size: self._text(one, "uuid", out),
             "nvmlDeviceGetMemoryInfo": self._memory,
+            "nvmlDeviceGetUtilizationRates": self._busy,
             "nvmlDeviceGetMigMode": self._mig,
             "nvmlDeviceGetMaxMigDeviceCount": lambda _one, out: self._set(out, 7),
             "nvmlDeviceGetMigDeviceHandleByIndex": self._part,
@@ -85,6 +86,13 @@ class Library:
     def _memory(self, handle: Any, out: Any) -> int:
         device = self._handles[self._index(handle)]
         out._obj.total, out._obj.used = device["memory"], device.get("used", 0)
+        return 0
+
+    def _busy(self, handle: Any, out: Any) -> int:
+        busy = self._handles[self._index(handle)].get("busy")
+        if busy is None:
+            return NOT_SUPPORTED
+        out._obj.gpu = busy
         return 0
 
     def _mig(self, handle: Any, now: Any, _later: Any) -> int:
@@ -153,7 +161,7 @@ def test_a_gpu_has_one_owner_until_it_is_released() -> None:
 def test_the_emptiest_of_the_free_gpus_is_given_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that the platform did not start may have some of their memory."""
     busy = {**H100, "used": 70 * GIB}
-    other = {**H100, "uuid": b"GPU-eeee", "used": GIB}
+    other = {**H100, "uuid": b"GPU-eeee", "used": GIB, "busy": 42}
     monkeypatch.setattr(pynvml, "nvmlLib", Library(busy, other))
     pynvml._nvmlGetFunctionPointer_cache.clear()
     here = Gpus(gpus.look(None))
@@ -165,7 +173,7 @@ def test_the_emptiest_of_the_free_gpus_is_given_first(monkeypatch: pytest.Monkey
 
     assert before["GPU-aaaa"] == GpuUse(70 * GIB)
     assert given == ("GPU-eeee",)
-    assert after["GPU-eeee"] == GpuUse(GIB, replica="rep_1")
+    assert after["GPU-eeee"] == GpuUse(GIB, replica="rep_1", utilisation_percent=42)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """From a manifest to processes and back: every step twice, and with a crash between any two."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from worlds import World, condition
 
 from towpath_server.core.money import Amounts
 from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.deployments.reconcile import loop
 from towpath_server.domains.prices import service as prices
 
 MODES = ["once", "twice", "crash"]
@@ -46,6 +48,26 @@ async def test_a_manifest_becomes_a_ready_deployment(world: World, mode: str) ->
         "digest": done["model"]["digest"],
     }
     assert target.operations == ("predict",)
+
+
+async def test_a_node_says_which_deployment_has_its_gpus(world: World) -> None:
+    made = await world.deploy(resources={"limits": {"nvidia.com/gpu": 1}})
+    done = await world.until(made["id"], _ready)
+    beating = loop(world.db, replace(world.facilities, servers=world.machine.replicas), holder="a")
+
+    await beating.round()
+
+    node = (await world.api.get("/nodes"))["items"][0]
+    held = {one["uuid"]: one["held_by"] for one in node["gpus"] if one["held_by"]}
+    assert held == {
+        done["replicas"][0]["gpus"][0]: {
+            "replica": done["replicas"][0]["id"],
+            "deployment": made["id"],
+            "name": "triage",
+            "environment": "sandbox",
+        }
+    }
+    assert node["disk_free_bytes"] > 0
 
 
 @pytest.mark.parametrize("mode", MODES)

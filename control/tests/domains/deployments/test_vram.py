@@ -11,7 +11,7 @@ import yaml
 from fastapi import FastAPI
 from platform_api import Api
 
-from towpath_server.adapters.compute import Capacity, Gpu, GpuUse
+from towpath_server.adapters.compute import Capacity, Gpu, GpuUse, Use
 from towpath_server.core.config import Settings
 from towpath_server.domains.deployments.service.check.estimate import Estimate, Spread, divide
 from towpath_server.domains.runtimes.models import GpuRule
@@ -104,7 +104,7 @@ class Node:
             Gpu(f"MIG-{number}", f"NVIDIA MIG {mig}", size * GIB, f"{whole}-mig-{mig}", mig)
             for number, (whole, mig, size) in enumerate(self.parts)
         )
-        return Capacity("gpu-7", 8, 8, 64 * GIB, gpus=gpus, gpu_use=self.use)
+        return Capacity("gpu-7", 8, 8, 64 * GIB, gpus=gpus, use=Use(self.use))
 
 
 @pytest.fixture

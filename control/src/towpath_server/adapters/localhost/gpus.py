@@ -8,7 +8,7 @@ are known by their index alone, as `CUDA_VISIBLE_DEVICES` takes it too.
 import contextlib
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ _MAKER = {"nvidia", "tesla", "geforce", "quadro"}
 _MIG = re.compile(r"MIG (\S+)")
 _CONTROL = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia-modeset")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+_UNUSED = GpuUse(0)
 
 
 class NoGpu(Exception):
@@ -43,8 +44,8 @@ class Gpus:
 
     devices: tuple[Device, ...] = ()
     _owners: dict[str, str] = field(default_factory=dict)
-    _used: dict[str, int] = field(default_factory=dict)
-    """Bytes that were taken at the last look."""
+    _used: Mapping[str, GpuUse] = field(default_factory=dict)
+    """As it was at the last look, without owners."""
 
     def assign(self, replica: str, count: int, *, gpu_class: str | None = None) -> tuple[str, ...]:
         """
@@ -56,7 +57,7 @@ class Gpus:
         fitting = [d.gpu for d in self.devices if gpu_class is None or d.gpu.called(gpu_class)]
         mine = [gpu for gpu in fitting if self._owners.get(gpu.uuid) == replica]
         free = [gpu for gpu in fitting if gpu.uuid not in self._owners]
-        free.sort(key=lambda gpu: self._used.get(gpu.uuid, 0))
+        free.sort(key=lambda gpu: self._used.get(gpu.uuid, _UNUSED).memory_bytes)
         chosen = (mine + free)[:count]
         if len(chosen) < count:
             what = f" of class `{gpu_class}`" if gpu_class else ""
@@ -79,11 +80,10 @@ class Gpus:
     def use(self) -> Mapping[str, GpuUse]:
         """Look at what each GPU is used for; it may take a moment, and is safe in a thread."""
         self._used = _used([device.gpu.uuid for device in self.devices])
+        owners = self._owners
         return {
-            device.gpu.uuid: GpuUse(
-                self._used.get(device.gpu.uuid, 0), self._owners.get(device.gpu.uuid)
-            )
-            for device in self.devices
+            uuid: replace(self._used.get(uuid, _UNUSED), replica=owners.get(uuid))
+            for uuid in (device.gpu.uuid for device in self.devices)
         }
 
     def files(self, uuids: Collection[str]) -> list[str]:
@@ -144,15 +144,23 @@ def _nvml() -> list[Device]:
     return found
 
 
-def _used(uuids: Collection[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _used(uuids: Collection[str]) -> dict[str, GpuUse]:
+    found: dict[str, GpuUse] = {}
     if not uuids:
         return found
     with _asked() as there:
         for uuid in uuids if there else ():
             handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-            found[uuid] = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            used = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+            found[uuid] = GpuUse(used, utilisation_percent=_utilisation(handle))
     return found
+
+
+def _utilisation(handle: Any) -> int | None:
+    try:
+        return int(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+    except pynvml.NVMLError:  # parts of a divided GPU, and old ones, have no such figure
+        return None
 
 
 def _device(handle: Any) -> Iterator[Device]:

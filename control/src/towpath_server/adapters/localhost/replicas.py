@@ -10,7 +10,9 @@ import asyncio
 import os
 import re
 import socket
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -20,6 +22,7 @@ from towpath_server.adapters.compute import (
     Observation,
     ReplicaSpec,
     State,
+    Use,
 )
 from towpath_server.adapters.localhost import gpus, keeper, logs, state
 from towpath_server.adapters.localhost.isolation import Isolator, Started
@@ -32,24 +35,40 @@ from towpath_server.adapters.localhost.keeper import (
 )
 from towpath_server.adapters.localhost.process import Process, start_of
 from towpath_server.adapters.localhost.spec import Limits
+from towpath_server.adapters.objectstore.store import Kept
 from towpath_server.core import log as logging
+from towpath_server.core.errors import TowpathError
 from towpath_server.core.folder import DataFolder
 
 log = logging.get(__name__)
 
+_MEASURE_S = 60.0
 _ID = re.compile(r"[a-z0-9_]{1,64}")
 
 
 class LocalReplicas:
     """Every model server process under one data folder."""
 
-    def __init__(self, folder: DataFolder, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        folder: DataFolder,
+        limits: Limits | None = None,
+        kept: Callable[[], Kept] = lambda: Kept(0, None),
+    ) -> None:
+        """
+        Start nothing yet.
+
+        Args:
+            kept: Measures what this machine keeps of models; asked once a minute at most.
+        """
         self._root = folder.replicas.absolute()
         self._sockets = folder.sockets.absolute()
         self._limits = limits or Limits()
         self._gpus = gpus.Gpus()
         self._isolator = Isolator(folder, self._limits.isolation, self._limits.processes)
         self._machine = Machine(self._limits, self._isolator, self._gpus, self._tell)
+        self._kept = kept
+        self._measured: tuple[float, Kept] | None = None
         self._keepers: dict[str, Keeper] = {}
         self._parked: dict[str, tuple[Process, state.Running]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -170,8 +189,18 @@ class LocalReplicas:
             disk_bytes=psutil.disk_usage(str(there)).total,
             gpus=tuple(device.gpu for device in self._gpus.devices),
             isolation=self._isolator.isolation,
-            gpu_use=await asyncio.to_thread(self._gpus.use),
+            use=await asyncio.to_thread(self._use, there),
         )
+
+    def _use(self, there: Path) -> Use:
+        now = time.monotonic()
+        if self._measured is None or now - self._measured[0] > _MEASURE_S:
+            try:
+                self._measured = now, self._kept()
+            except TowpathError as error:
+                log.warning("artifacts.unmeasured", error=error.detail)
+        kept = self._measured[1] if self._measured else Kept(0, None)
+        return Use(self._gpus.use(), psutil.disk_usage(str(there)).free, kept.size, kept.most)
 
     async def _end(self, replica: str, grace_s: float) -> None:
         kept = self._keepers.get(replica)

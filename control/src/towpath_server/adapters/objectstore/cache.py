@@ -16,6 +16,7 @@ from towpath_server.adapters.objectstore.errors import StorageFull
 from towpath_server.adapters.objectstore.folder import FolderStore
 from towpath_server.adapters.objectstore.store import (
     CHUNK,
+    Kept,
     Piece,
     Progress,
     StoredBlob,
@@ -97,6 +98,10 @@ class Cache:
         """Remove folders that nobody asked for in a while, and the bytes that only they had."""
         await self._local.forget_trees(keep, idle_s=idle_s)
         await asyncio.to_thread(self._drop_loose, set(), idle_s)
+
+    def kept(self) -> Kept:
+        """Measure what is here."""
+        return Kept(self._used(), self._max_bytes)
 
     async def _fetch(
         self,

@@ -34,6 +34,7 @@ from towpath_server.adapters.objectstore.files import Writer, disk
 from towpath_server.adapters.objectstore.store import (
     CHUNK,
     MAX_FILE_BYTES,
+    Kept,
     Piece,
     Progress,
     StoredBlob,
@@ -236,6 +237,10 @@ class FolderStore:
     async def forget_trees(self, keep: Collection[str], *, idle_s: float) -> None:
         """Remove folders that nobody asked for in a while; their bytes stay where they are."""
         await asyncio.to_thread(self._forget_trees, set(keep), idle_s)
+
+    def kept(self) -> Kept:
+        """Measure what is stored here: all of it."""
+        return Kept(sum(stat.st_size for stat, _ in self.blobs()), None)
 
     def planted(self, files: Sequence[StoredFile]) -> Path | None:
         """Find the folder of these files, and note that it was asked for."""

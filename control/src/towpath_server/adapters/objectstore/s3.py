@@ -28,6 +28,7 @@ from towpath_server.adapters.objectstore.errors import (
 )
 from towpath_server.adapters.objectstore.store import (
     MAX_FILE_BYTES,
+    Kept,
     Piece,
     Progress,
     StoredBlob,
@@ -254,6 +255,10 @@ class S3Store:
     async def forget_trees(self, keep: Collection[str], *, idle_s: float) -> None:
         """Remove cached folders that nobody asked for in a while."""
         await self._cache.forget(keep, idle_s=idle_s)
+
+    def kept(self) -> Kept:
+        """Measure what this machine has fetched of it."""
+        return self._cache.kept()
 
     async def _ranges(self, name: str, start: int, end: int) -> AsyncIterator[Piece]:
         calls = [

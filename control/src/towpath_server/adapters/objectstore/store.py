@@ -23,6 +23,18 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 Piece = bytes | memoryview
 """Bytes on their way into a store; a view, where a copy would cost as much as the way itself."""
 P = TypeVar("P", bound=Piece)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a machine keeps of a store."""
+
+    size: int
+    """Bytes."""
+    most: int | None
+    """Bound of them; none: they are the store's own."""
+
+
 Progress = Callable[[int], None]
 """Hears of bytes as they are moved; each number adds to the former ones."""
 
@@ -121,6 +133,10 @@ class ArtifactStore(Protocol):
         Args:
             keep: Folders that stay whatever is asked for, by the digests of their lists.
         """
+        ...
+
+    def kept(self) -> Kept:
+        """Measure what this machine keeps of it, file by file: it belongs in a thread."""
         ...
 
     async def append(self, upload: str, offset: int, chunks: AsyncIterator[bytes]) -> int:

@@ -1,11 +1,22 @@
 """What a node is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from towpath_server.adapters.compute import Capacity, Gpu, Isolation
+from towpath_server.adapters.compute import Capacity, Gpu, Isolation, Use
 
 SILENT_MS = 45_000
 """A node that was not heard of for this long, three heartbeats, counts as gone."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The deployment that a replica is of."""
+
+    deployment: str
+    """Its id."""
+    name: str
+    environment: str
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,10 @@ class Node:
     gpus: tuple[Gpu, ...] = ()
     isolation: Isolation = field(default_factory=lambda: Isolation("off"))
     """How its model servers are shut in."""
+    use: Use = field(default_factory=Use)
+    """As it was when the node was heard of last."""
+    holders: Mapping[str, Holder] = field(default_factory=dict)
+    """Whose the replicas are that have GPUs, by their ids."""
 
     def alive(self, now_ms: int) -> bool:
         """Tell whether it was heard of lately."""

@@ -10,6 +10,15 @@ from towpath_server.domains.nodes.models import Node
 from towpath_server.web.schemas import Out, Resource, at
 
 
+class HolderOut(Out):
+    """Who has a GPU: a replica, and the deployment that it is of."""
+
+    replica: str
+    deployment: str | None
+    name: str | None
+    environment: str | None
+
+
 class GpuOut(Out):
     """One GPU, or one part of a divided one."""
 
@@ -19,10 +28,31 @@ class GpuOut(Out):
     gpu_class: str = Field(description="Such as `h100-80gb`.")
     mig: str | None = Field(None, description="Profile of a part (MIG), such as `1g.10gb`.")
 
+    used_bytes: int | None = Field(
+        None, description="Memory that anybody has of it, other programs included."
+    )
+    utilisation_percent: int | None = Field(
+        None, description="Part of the last moments in which it computed; parts do not say it."
+    )
+    held_by: HolderOut | None = Field(None, description="Whose own it is; none: it is free.")
+
     @classmethod
-    def of(cls, gpu: Gpu) -> "GpuOut":
+    def of(cls, gpu: Gpu, node: Node) -> "GpuOut":
         """Write a GPU."""
-        return cls(**asdict(gpu))
+        use = node.use.gpus.get(gpu.uuid)
+        if use is None:
+            return cls(**asdict(gpu))
+        holder = None
+        if use.replica is not None:
+            of = node.holders.get(use.replica)
+            found = asdict(of) if of else dict.fromkeys(("deployment", "name", "environment"))
+            holder = HolderOut(replica=use.replica, **found)
+        return cls(
+            **asdict(gpu),
+            used_bytes=use.memory_bytes,
+            utilisation_percent=use.utilisation_percent,
+            held_by=holder,
+        )
 
 
 class IsolationOut(Out):
@@ -44,6 +74,12 @@ class NodeOut(Resource):
     threads: int
     memory_bytes: int
     disk_bytes: int = Field(description="Size of the disk that the data folder is on.")
+    disk_free_bytes: int
+    artifact_bytes: int = Field(description="Files of models that it keeps.")
+    artifact_max_bytes: int | None = Field(
+        description="More of them make room (`artifacts.cache_bytes`); none: they are the "
+        "registry's own, and stay."
+    )
     gpus: list[GpuOut]
     isolation: IsolationOut
     seen_at: datetime
@@ -62,7 +98,10 @@ class NodeOut(Resource):
             threads=node.threads,
             memory_bytes=node.memory_bytes,
             disk_bytes=node.disk_bytes,
-            gpus=[GpuOut.of(gpu) for gpu in node.gpus],
+            disk_free_bytes=node.use.disk_free_bytes,
+            artifact_bytes=node.use.artifact_bytes,
+            artifact_max_bytes=node.use.artifact_max_bytes,
+            gpus=[GpuOut.of(gpu, node) for gpu in node.gpus],
             isolation=IsolationOut(**asdict(node.isolation)),
             seen_at=at(node.seen_at_ms),
             alive=node.alive(now_ms),

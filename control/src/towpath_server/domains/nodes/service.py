@@ -1,6 +1,7 @@
 """Rules of nodes."""
 
 import socket
+from collections.abc import Mapping
 
 import psutil
 
@@ -12,7 +13,7 @@ from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.nodes import store
-from towpath_server.domains.nodes.models import Node
+from towpath_server.domains.nodes.models import Holder, Node
 
 
 def this_machine(threads: int) -> Capacity:
@@ -25,8 +26,13 @@ def this_machine(threads: int) -> Capacity:
     )
 
 
-async def heartbeat(tx: Tx, machine: Capacity) -> Node:
-    """Say that a machine is there; the first time makes its node."""
+async def heartbeat(tx: Tx, machine: Capacity, holders: Mapping[str, Holder] | None = None) -> Node:
+    """
+    Say that a machine is there, and what it is used for; the first time makes its node.
+
+    Args:
+        holders: The deployments of the replicas that have GPUs, by the replicas' ids.
+    """
     node = await store.find(tx, machine.name)
     if node is None:
         now = tx.now_ms
@@ -49,8 +55,7 @@ async def heartbeat(tx: Tx, machine: Capacity) -> Node:
     elif machine != node.capacity:
         await store.change(tx, node, machine)
         await _note(tx, node, "changed")
-    else:
-        await store.seen(tx, node)
+    await store.seen(tx, node, machine.use, holders or {})
     return node
 
 

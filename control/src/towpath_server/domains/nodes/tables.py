@@ -17,5 +17,7 @@ nodes = Table(
     Column("disk_bytes", BigInteger, nullable=False, server_default="0"),
     Column("gpus", JSON),
     Column("isolation", JSON),
+    Column("use", JSON),
+    Column("holders", JSON),
     UniqueConstraint("name"),
 )

@@ -354,14 +354,26 @@ class Runtime(Model):
     code_formats: list[str]
 
 
+class GpuHolder(Model):
+    """Whose own a GPU is: a replica, and the deployment that it is of."""
+
+    replica: str
+    deployment: str | None
+    name: str | None
+    environment: str | None
+
+
 class Gpu(Model):
-    """One GPU of a node, or one part of a divided one (`mig`)."""
+    """One GPU of a node, or one part of a divided one (`mig`), and what it is used for."""
 
     uuid: str
     name: str
     memory_bytes: int
     gpu_class: str
     mig: str | None
+    used_bytes: int | None
+    utilisation_percent: int | None
+    held_by: GpuHolder | None
 
 
 class Isolation(Model):
@@ -380,6 +392,9 @@ class Node(Resource):
     threads: int
     memory_bytes: int
     disk_bytes: int
+    disk_free_bytes: int
+    artifact_bytes: int
+    artifact_max_bytes: int | None
     gpus: list[Gpu]
     isolation: Isolation
     seen_at: datetime

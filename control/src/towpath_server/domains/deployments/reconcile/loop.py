@@ -28,7 +28,8 @@ class _Heart:
     async def beat(self, _name: str) -> bool:
         capacity = await self._compute.capacity()
         async with self._db.write() as tx:
-            await nodes.heartbeat(tx, capacity)
+            used = {one.replica for one in capacity.use.gpus.values() if one.replica}
+            await nodes.heartbeat(tx, capacity, await deployments.holders(tx, used))
             await deployments.forget_events(tx)
             self._next_ms = tx.now_ms + _HEARTBEAT_MS
         return False

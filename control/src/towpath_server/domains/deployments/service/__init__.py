@@ -28,6 +28,7 @@ from towpath_server.domains.deployments.service.promote import check_promotion a
 from towpath_server.domains.deployments.service.promote import promote as promote
 from towpath_server.domains.deployments.service.promote import promote_approved as promote_approved
 from towpath_server.domains.deployments.service.read import get as get
+from towpath_server.domains.deployments.service.read import holders as holders
 from towpath_server.domains.deployments.service.read import list as list  # noqa: A004
 from towpath_server.domains.deployments.service.read import load as load
 from towpath_server.domains.deployments.service.read import loads as loads
@@ -83,6 +84,7 @@ __all__ = [
     "get",
     "held",
     "hold_trial",
+    "holders",
     "judged",
     "known_replicas",
     "list",

@@ -1,6 +1,6 @@
 """Finding deployments, for those who may see them and for the loop."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from towpath_server.core import suggest
@@ -12,6 +12,7 @@ from towpath_server.domains.deployments.models import Deployment, View
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
 from towpath_server.domains.deployments.store import trials as trial_store
+from towpath_server.domains.nodes.models import Holder
 from towpath_server.domains.prices import service as prices
 from towpath_server.domains.projects import service as projects
 
@@ -102,6 +103,12 @@ async def pending(tx: Tx) -> Sequence[str]:
 async def moving(tx: Tx) -> Sequence[str]:
     """Return the ids of deployments that are not as they should be."""
     return await store.moving_ids(tx)
+
+
+async def holders(tx: Tx, replica_ids: Collection[str]) -> dict[str, Holder]:
+    """Say of which deployments these replicas are."""
+    found = await replica_store.owners(tx, replica_ids)
+    return {replica: Holder(*owner) for replica, owner in found.items()}
 
 
 async def was_ready(tx: Tx, ids: Sequence[str]) -> set[str]:

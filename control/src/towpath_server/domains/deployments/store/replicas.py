@@ -8,7 +8,7 @@ from sqlalchemy import delete, select, update
 
 from towpath_server.core.db import Tx
 from towpath_server.domains.deployments.models import Replica, ReplicaState
-from towpath_server.domains.deployments.tables import replicas
+from towpath_server.domains.deployments.tables import deployments, replicas
 from towpath_server.domains.providers.models import Credential
 
 _SHOWN = [column for column in replicas.c if column.name != "credential_sealed"]
@@ -43,6 +43,24 @@ async def of(tx: Tx, deployment_ids: Collection[str]) -> dict[str, list[Replica]
             fields[name] = tuple(fields[name] or ())
         found[row.deployment_id].append(Replica(**fields))
     return found
+
+
+async def owners(tx: Tx, replica_ids: Collection[str]) -> dict[str, tuple[str, str, str]]:
+    """Return id, name and environment of the deployments of replicas, by the replicas' ids."""
+    if not replica_ids:
+        return {}
+    query = (
+        select(
+            replicas.c.id.label("replica"),
+            deployments.c.id,
+            deployments.c.name,
+            deployments.c.environment,
+        )
+        .join_from(replicas, deployments, deployments.c.id == replicas.c.deployment_id)
+        .where(replicas.c.id.in_(sorted(replica_ids)))
+    )
+    rows = await tx.execute(query)
+    return {row.replica: (row.id, row.name, row.environment) for row in rows}
 
 
 async def all_ids(tx: Tx) -> set[str]:

@@ -119,7 +119,7 @@ async def _cards(inquiry: Inquiry, rule: GpuRule, gpu_class: str | None) -> list
     for gpu in machine.gpus:
         if not gpu.memory_bytes or (gpu_class is not None and gpu.gpu_class != gpu_class):
             continue
-        use = machine.gpu_use.get(gpu.uuid)
+        use = machine.use.gpus.get(gpu.uuid)
         free = gpu.memory_bytes
         if use is not None and use.replica not in mine:
             free = 0 if use.replica else max(0, gpu.memory_bytes - use.memory_bytes)
