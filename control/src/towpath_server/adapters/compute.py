@@ -39,7 +39,7 @@ class ReplicaSpec:
 
     id: str
     command: tuple[str, ...]
-    """Program and arguments; `{listen}` stands for the address."""
+    """Program and arguments; `{listen}` stands for the address, `{socket}` for a socket's path."""
     listen: Listen
     secret: Secret
     startup: Probe

@@ -126,6 +126,13 @@ async def test_a_server_that_never_gets_healthy_is_ended(machine: Machine) -> No
     assert "did not become healthy within 0.1 s" in (seen.message or "")
 
 
+async def test_a_server_may_be_given_its_sockets_path_alone(machine: Machine) -> None:
+    command = (sys.executable, str(SERVER), "--listen", "unix:{socket}")
+    await machine.replicas.place(spec(command=command))
+
+    assert (await machine.until(lambda o: o.state is State.READY)).state is State.READY
+
+
 async def test_a_program_that_is_not_there_is_reported(machine: Machine) -> None:
     await machine.replicas.place(spec(command=("/nowhere/engine", "{listen}")))
 

@@ -54,6 +54,10 @@ def test_the_newest_version_is_found_first(tmp_path: Path) -> None:
         ({"comand": []}, "spec/comand"),
         ({"command": ["/usr/bin/mine", "{modle}"]}, "{modle}"),
         ({"command": ["/usr/bin/mine", "{model}"]}, "lacks `{listen}`"),
+        (
+            {"command": ["/usr/bin/mine", "{model}", "{socket}"], "listen": "port"},
+            "`listen` is not `unix`",
+        ),
         ({"dialect": "grpc"}, "spec/dialect"),
         ({"args": {"n": {"minimum": 3, "maximum": 1}}}, "`minimum` is above `maximum`"),
     ],

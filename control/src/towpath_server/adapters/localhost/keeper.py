@@ -199,7 +199,8 @@ class Keeper:
         place.socket.unlink(missing_ok=True)
         relayed = self._machine.isolator.relayed(spec)
         listen, address = self._listen()
-        command = [part.replace("{listen}", listen) for part in spec.command]
+        named = [part.replace("{socket}", str(place.socket)) for part in spec.command]
+        command = [part.replace("{listen}", listen) for part in named]
         if relayed:
             port = int(listen.rpartition(":")[2])
             address = f"unix:{place.socket}"

@@ -30,7 +30,7 @@ from towpath_server.domains.runtimes.models import (
 
 _PACKAGE = "towpath_runtimes.descriptions"
 _MAX_BYTES = 1 << 20  # a description is a page; anything larger is a mistake
-_PLACEHOLDERS = {"python", "model", "name", "listen"}
+_PLACEHOLDERS = {"python", "model", "name", "listen", "socket"}
 _Path = Annotated[str, Field(pattern=r"^/[!-~]{0,200}$")]
 
 
@@ -124,7 +124,10 @@ class _Spec(_Part):
         used = {name for part in self.command for name in re.findall(r"\{(\w+)\}", part)}
         for name in sorted(used - _PLACEHOLDERS):
             raise ValueError(f"`command` uses `{{{name}}}`, which stands for nothing")
-        for name in sorted({"model", "listen"} - used):
+        if "socket" in used and self.listen != "unix":
+            raise ValueError("`command` uses `{socket}`, and `listen` is not `unix`")
+        where = set() if "socket" in used else {"listen"}
+        for name in sorted({"model"} - used | where - used):
             raise ValueError(f"`command` lacks `{{{name}}}`")
         return self
 
