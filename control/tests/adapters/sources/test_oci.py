@@ -4,10 +4,12 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import zstandard
 from container_registry import INDEX, MANIFEST, PASSWORD, USER, Pushed
 from far_server import Asked, Reply, file, redirect
 from sources_read import contents, refusal, whole
@@ -276,11 +278,45 @@ async def test_layers_without_names_are_no_model(at, registry):
 
 
 async def test_a_layer_packed_otherwise_is_named(at, registry):
-    registry.push("zstd", [Pushed(f"{IMAGE}+zstd", b"x", {})])
+    registry.push("lz4", [Pushed(f"{IMAGE}+lz4", b"x", {})])
 
-    said = await refusal(await at("zstd"))
+    said = await refusal(await at("lz4"))
 
-    assert (said.reason, f"{IMAGE}+zstd" in said.detail) == ("Unsupported", True)
+    assert (said.reason, f"{IMAGE}+lz4" in said.detail) == ("Unsupported", True)
+
+
+def framed(*parts: bytes) -> bytes:
+    """Pack parts with Zstandard, each as a frame of its own."""
+    return b"".join(zstandard.ZstdCompressor().compress(one) for one in parts)
+
+
+@pytest.mark.parametrize("kind", [f"{IMAGE}+zstd", f"{WEIGHTS}.tar+zstd"])
+async def test_a_layer_packed_with_zstd_is_read_frame_by_frame(at, registry, kind):
+    whole = tar({"models/m.gguf": GGUF, "models/big.bin": bytes(3 << 20)})
+    registry.push("zstd", [Pushed(kind, framed(whole[:5_000], whole[5_000:]), {})])
+    below = "" if kind.startswith(IMAGE) else "models/"
+
+    found = await contents(await at("zstd"))
+
+    assert found[f"{below}m.gguf"] == GGUF
+
+
+@pytest.mark.parametrize(
+    ("packed", "words"),
+    [
+        (framed(tar({"models/x": bytes(80 << 20)})), "grow to"),
+        (bytes.fromhex("28b52ffd 00 a0 010000"), "too much memory"),
+        (b"no frame of Zstandard", "is damaged"),
+        (framed(tar({"models/m.gguf": os.urandom(50_000)}))[:30_000], "ends early"),
+    ],
+    ids=["a bomb", "a window of 1 GiB", "no frame", "cut"],
+)
+async def test_a_hostile_layer_packed_with_zstd_is_given_up(at, registry, packed, words):
+    registry.push("hostile/zstd", [Pushed(f"{IMAGE}+zstd", packed, {})])
+
+    said = await refusal(await at("hostile/zstd"))
+
+    assert (said.reason, words in said.detail) == ("Unreadable", True), said.detail
 
 
 # A registry that asks for tokens, has its files elsewhere, and lies when it is told to.

@@ -6,6 +6,7 @@ What stands in a member is examined as if it had been pushed by itself, a bounde
 
 import bz2
 import gzip
+import importlib
 import io
 import lzma
 import stat
@@ -184,6 +185,9 @@ def _opened(source: BinaryIO, kind: str) -> BinaryIO:
         return cast(BinaryIO, bz2.BZ2File(source))
     if kind == "xz":
         return cast(BinaryIO, lzma.LZMAFile(source))
+    if kind == "zstd":  # loaded only where a layer is packed with it
+        zstd = importlib.import_module("towpath_server.adapters.modelfiles.zstd")
+        return cast(BinaryIO, zstd.Stream(source))
     return cast(BinaryIO, _Zlib(source))
 
 

@@ -19,7 +19,13 @@ _DOCKER_GGUF = "application/vnd.docker.ai.gguf.v3"
 _DOCKER_LICENCE = "application/vnd.docker.ai.license"
 _IN_IMAGE = "models/"
 """Where an image has its model, by the convention of KServe's modelcars."""
-_PACKED = {"tar": False, "tar.gzip": True, "tar+gzip": True}
+_PACKED = {
+    "tar": None,
+    "tar.gzip": "gzip",
+    "tar+gzip": "gzip",
+    "tar.zstd": "zstd",
+    "tar+zstd": "zstd",
+}
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class Archive:
     """A layer that is a tar archive."""
 
     layer: Layer
-    gzipped: bool
+    packing: str | None
+    """What it is packed with: `gzip` or `zstd`; none: with nothing."""
     below: str
     """The folder of the archive that is the model's: empty, or with `/` at its end."""
 
@@ -120,7 +127,7 @@ def _archive(layer: Layer, *, alone: bool) -> Archive | None:
         raise SourceFailed(
             "Unsupported",
             f"A layer is packed as `{layer.media_type[:100]}`, which is not read.",
-            fix="Push it as `tar+gzip`, as `tar`, or file by file.",
+            fix="Push it as `tar+gzip`, `tar+zstd` or `tar`, or file by file.",
         )
     below = _IN_IMAGE if _IMAGE.fullmatch(layer.media_type) else ""
     if layer.annotations.get(_UNPACK) == "true":

@@ -232,7 +232,7 @@ class OciSource:
         stop = threading.Event()
         unpacker = Unpacker(folder, stop, self._numbers)
         work = asyncio.create_task(
-            asyncio.to_thread(unpacker.files, packed, gzipped=archive.gzipped, below=archive.below)
+            asyncio.to_thread(unpacker.files, packed, packing=archive.packing, below=archive.below)
         )
         try:
             return await asyncio.shield(work)

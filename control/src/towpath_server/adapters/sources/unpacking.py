@@ -56,7 +56,7 @@ class Unpacker:
     stop: threading.Event
     numbers: Iterator[int] = field(default_factory=count)
 
-    def files(self, archive: Path, *, gzipped: bool, below: str) -> list[Unpacked]:
+    def files(self, archive: Path, *, packing: str | None, below: str) -> list[Unpacked]:
         """
         Take out the files below a folder of the archive.
 
@@ -67,8 +67,8 @@ class Unpacker:
         try:
             with archive.open("rb") as packed:
                 stream: BinaryIO = packed
-                if gzipped:
-                    growing = Growing(packed, "gzip", archive.stat().st_size)
+                if packing is not None:
+                    growing = Growing(packed, packing, archive.stat().st_size)
                     stream = cast(BinaryIO, growing)
                 with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Bounded) as tar:
                     return list(self._all(tar, below))
