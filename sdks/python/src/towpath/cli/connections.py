@@ -1,6 +1,8 @@
 """`towpath connections`."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,6 +11,39 @@ from towpath.cli.group import Misuse, Noun
 from towpath.cli.output import Column
 from towpath.cli.providers import read_credential
 from towpath.cli.session import Session, json_option, limit_option, session
+
+
+def _reached(credential: str) -> Callable[[Any], Any]:
+    """Add the options that say how a place is reached."""
+    options = (
+        click.option(
+            "--endpoint", metavar="URL", help="Of the S3 server, or of a mirror of the Hub."
+        ),
+        click.option("--region", help="Of S3."),
+        click.option("--username", help="Access key id of S3, user of a registry."),
+        click.option("--credential-stdin", is_flag=True, help=credential),
+        click.option(
+            "--ca",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            help="Certificates (PEM) that are trusted there.",
+        ),
+    )
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _fields(*, credential_stdin: bool, ca: Path | None, **more: str | None) -> dict[str, Any]:
+    """Read what was given, as the API has it."""
+    return listing.changes(
+        credential=read_credential() if credential_stdin else None,
+        ca_pem=ca.read_text("utf-8") if ca else None,
+        **more,
+    )
 
 
 @click.group(cls=Noun, short_help="Show and change how models outside are reached.")
@@ -62,15 +97,7 @@ def show(current: Session, connection: str, as_json: bool) -> None:
     help="What it is for: hf://acme/, s3://bucket/team-a/, oci://ghcr.io/acme/.",
 )
 @click.option("--team", help="Whose it is; the organisation's otherwise.")
-@click.option("--endpoint", metavar="URL", help="Of the S3 server, or of a mirror of the Hub.")
-@click.option("--region", help="Of S3.")
-@click.option("--username", help="Access key id of S3, user of a registry.")
-@click.option("--credential-stdin", is_flag=True, help="Read key, token or password from stdin.")
-@click.option(
-    "--ca",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Certificates (PEM) that are trusted there.",
-)
+@_reached("Read key, token or password from stdin.")
 @json_option
 @session
 def create(
@@ -84,11 +111,7 @@ def create(
     **more: str | None,
 ) -> None:
     """Add a connection. Its credential is sealed, and never shown or logged."""
-    fields = listing.changes(
-        credential=read_credential() if credential_stdin else None,
-        ca_pem=ca.read_text("utf-8") if ca else None,
-        **more,
-    )
+    fields = _fields(credential_stdin=credential_stdin, ca=ca, **more)
     made = current.client().connections.create(name=name, location=location, **fields)
     then = f"Next: `towpath models import {made.location}… --project TEAM/PROJECT`"
     listing.resource(made, as_json=as_json, then=then)
@@ -97,15 +120,7 @@ def create(
 @command.command()
 @click.argument("connection")
 @click.option("--location", metavar="URI", help="What it is for.")
-@click.option("--endpoint", metavar="URL", help="Of the S3 server, or of a mirror of the Hub.")
-@click.option("--region", help="Of S3.")
-@click.option("--username", help="Access key id of S3, user of a registry.")
-@click.option("--credential-stdin", is_flag=True, help="Replace its credential; from stdin.")
-@click.option(
-    "--ca",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Certificates (PEM) that are trusted there.",
-)
+@_reached("Replace its credential; from stdin.")
 @json_option
 @session
 def update(
@@ -118,11 +133,7 @@ def update(
     **more: str | None,
 ) -> None:
     """Change a connection, or rotate its credential."""
-    fields = listing.changes(
-        credential=read_credential() if credential_stdin else None,
-        ca_pem=ca.read_text("utf-8") if ca else None,
-        **more,
-    )
+    fields = _fields(credential_stdin=credential_stdin, ca=ca, **more)
     if not fields:
         raise Misuse(
             "nothing to change", fix=f"`towpath connections update {connection} --credential-stdin`"
