@@ -140,12 +140,12 @@ def api(document: dict) -> str:
 
 
 def findings() -> str:
-    """What a refused manifest may be answered with, and the mistakes that show it."""
+    """What a refused manifest or promotion may be answered with, and the mistakes that show it."""
     lines = [
         NOTE,
         "# Findings",
         "",
-        "A manifest that is refused is answered with everything that is wrong in it.",
+        "A manifest or promotion that is refused is answered with everything that is wrong in it.",
         "Each finding has a `path` (a JSON pointer), `reason`, `message` and `fix`, and a `line`",
         "where the manifest came as YAML.",
         "Nothing was changed then.",

@@ -1,5 +1,5 @@
 """
-Mistakes that people make in manifests, and what each must be answered with.
+Mistakes that people make in manifests and promotions, and what each must be answered with.
 
 One list for the test that makes each of them, and for the page that says what each reason means.
 """
@@ -14,7 +14,17 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent
-FILES = ("schema", "model", "runtime", "resources", "quota", "access", "proving", "overrides")
+FILES = (
+    "schema",
+    "model",
+    "runtime",
+    "resources",
+    "quota",
+    "access",
+    "proving",
+    "overrides",
+    "promotion",
+)
 ANYTHING = "…"  # in a fix: what differs from machine to machine
 
 
@@ -32,6 +42,12 @@ class Mistake:
     caller: str = "developer"
     quota: Mapping[str, Any] | None = None
     """The team's quota in that environment, where it has one."""
+    promote: Mapping[str, Any] | None = None
+    """A promotion that is sent in place of a manifest…"""
+    deployment: str = "served"
+    """…of this one, from staging: `served` is Ready, `waiting` is not."""
+    policies: Mapping[str, str] = field(default_factory=dict)
+    """Policies that come with the platform and are in force, with their mode."""
     status: int = 422
     also: tuple[str, ...] = ()
     """Places of further findings that come with it."""
@@ -40,6 +56,11 @@ class Mistake:
         """Tell whether a fix is the one that is expected."""
         parts = [re.escape(part) for part in self.fix.split(ANYTHING)]
         return re.fullmatch(".*".join(parts), fix) is not None
+
+    @property
+    def to(self) -> str:
+        """Return the environment that it would change."""
+        return self.environment if self.promote is None else str(self.promote["to"])
 
     def document(self) -> dict[str, Any]:
         """Return the manifest with the mistake in it."""

@@ -4,6 +4,7 @@ Errors as problem documents (RFC 9457): the only table from kinds to status code
 Below `/v1/` callers are OpenAI's clients, so errors leave in their shape there, with our code.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -40,7 +41,12 @@ _OPENAI_TYPES = {
     429: "rate_limit_error",
 }
 _RETRY_AFTER_S = 2  # for what is unavailable and does not know better
-REASONS = {"missing": "Missing", "extra_forbidden": "UnknownField"}
+REASONS = {
+    "missing": "Missing",
+    "extra_forbidden": "UnknownField",
+    "literal_error": "UnknownValue",
+}
+_VALUE = re.compile(r"'([^']+)'")  # in what pydantic says was expected
 _MAX_FINDINGS = 100  # an answer stays readable, whatever was sent
 
 _log = log.get()
@@ -259,6 +265,12 @@ def _finding(entry: Any, model: type[BaseModel] | None) -> Finding:
         if entry["type"] == "extra_forbidden":
             detail = f"`{path[-1]}` is not a field here."
             fix = suggest.did_you_mean(str(path[-1]), _fields(model, path[:-1]))
+        elif entry["type"] == "literal_error":
+            known = _VALUE.findall(entry["ctx"]["expected"])
+            detail = f"It must be one of {', '.join(f'`{one}`' for one in known)}."
+            fix = (
+                suggest.did_you_mean(str(entry["input"]), known) or f"Use `{known[0]}`, or another."
+            )
         pointer = "#" + "".join(f"/{_escaped(part)}" for part in path)
         return Finding(pointer, detail, fix, reason=reason)
     name = str(path[-1]) if path else ""

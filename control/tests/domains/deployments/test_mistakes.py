@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,12 +29,17 @@ from towpath_server.core.clock import FixedClock
 from towpath_server.core.config import ComputeSettings, Settings
 from towpath_server.core.db import Database
 from towpath_server.core.secret import Secret
+from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.deployments.models import Phase
 from towpath_server.domains.imports.reconcile import Runner
+from towpath_server.domains.policies import service as policies
 from towpath_server.domains.users import service as users
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MISTAKES = catalogue()
+MANIFESTS = [mistake for mistake in MISTAKES if mistake.promote is None]
+PROMOTIONS = [mistake for mistake in MISTAKES if mistake.promote is not None]
 DOMAINS = Path(towpath_server.__file__).parent / "domains"
 # Every table in which a deployment leaves something, and what gateways hear.
 TABLES = (
@@ -101,6 +106,35 @@ class Place:
         found: list[dict[str, Any]] = answer.json()["findings"]
         return found
 
+    async def not_promoted(self, mistake: Mistake, *, dry_run: bool) -> list[dict[str, Any]]:
+        """Send a promotion, and return the findings."""
+        answer = await self.callers[mistake.caller].call(
+            "POST",
+            f"/deployments/{mistake.deployment}/promote?environment=staging"
+            f"&dry_run={str(dry_run).lower()}",
+            dict(mistake.promote or {}),
+            status=mistake.status,
+        )
+        found: list[dict[str, Any]] = answer.json()["findings"]
+        return found
+
+    @asynccontextmanager
+    async def ruled(self, mistake: Mistake) -> AsyncIterator[None]:
+        """Let the team have the quota, and everybody the policies, that a mistake runs into."""
+        quota = None
+        if mistake.quota is not None:
+            body = {"team": "care", "environment": mistake.to, **mistake.quota}
+            quota = await self.api.create("/quotas", **body)
+        for name, mode in mistake.policies.items():
+            document = copy.deepcopy(policies.default(name).document)
+            document["spec"]["mode"] = mode
+            await self.api.create("/policies", **document)
+        yield
+        for name in mistake.policies:
+            await self.api.call("DELETE", f"/policies/{name}", status=204)
+        if quota is not None:
+            await self.api.call("DELETE", f"/quotas/{quota['id']}", status=204)
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shared_engine(request: pytest.FixtureRequest) -> str:
@@ -117,7 +151,41 @@ async def place(
     """A team with a model, a project beside it that has names, and nothing deployed."""
     if shared_engine == "postgresql":
         templates.postgres = request.getfixturevalue("postgresql")
-    folder = tmp_path_factory.mktemp("place")
+    async with _place(shared_engine, templates, tmp_path_factory.mktemp("place")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def promoting(
+    shared_engine: str,
+    templates: Templates,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[Place]:
+    """The same with two deployments in staging: `served`, and `waiting`, which is not Ready."""
+    if shared_engine == "postgresql":
+        templates.postgres = request.getfixturevalue("postgresql")
+    async with _place(shared_engine, templates, tmp_path_factory.mktemp("promoting")) as made:
+        served = await _deployed(made.api, "served")
+        await _deployed(made.api, "waiting")
+        async with made.db.write() as tx:
+            view = await deployments.load(tx, served)
+            assert view is not None
+            await deployments.expose(tx, view)
+            view = await deployments.load(tx, served)
+            assert view is not None
+            await deployments.conclude(tx, view, Phase.READY, view.deployment.conditions, None)
+        yield made
+
+
+async def _deployed(api: Api, name: str) -> str:
+    document = {**copy.deepcopy(BASE), "metadata": {"name": name, "project": "care/triage"}}
+    made = await api.call("POST", "/deployments?environment=staging", document, status=201)
+    return str(made.json()["id"])
+
+
+@asynccontextmanager
+async def _place(engine: str, templates: Templates, folder: Path) -> AsyncIterator[Place]:
     settings = Settings(
         data=folder,
         secret_key=SECRET_KEY,
@@ -127,7 +195,7 @@ async def place(
     )
     clock = FixedClock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
     async with AsyncExitStack() as stack:
-        database = templates.database(shared_engine, folder / "control", clock)
+        database = templates.database(engine, folder / "control", clock)
         db = await stack.enter_async_context(database)
         async with db.write() as tx:
             await users.ensure_admin_key(tx, settings.admin_key)
@@ -221,25 +289,20 @@ async def test_every_reason_is_explained_and_shown_by_a_mistake() -> None:
     assert {mistake.reason for mistake in MISTAKES} == set(reasons()) - elsewhere
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.mistake)
+@pytest.mark.parametrize("mistake", MANIFESTS, ids=lambda mistake: mistake.mistake)
 async def test_a_mistake_is_answered_with_its_fix_and_takes_nothing(
     mistake: Mistake, place: Place
 ) -> None:
     """In a dry run and for good, as YAML and as JSON."""
-    quota = None
-    if mistake.quota is not None:
-        body = {"team": "care", "environment": mistake.environment, **mistake.quota}
-        quota = await place.api.create("/quotas", **body)
-    before = await place.taken()
     document = mistake.document()
+    async with place.ruled(mistake):
+        before = await place.taken()
 
-    tried = await place.refused(mistake, document, dry_run=True, as_yaml=True)
-    meant = await place.refused(mistake, document, dry_run=False, as_yaml=True)
-    as_json = await place.refused(mistake, document, dry_run=False, as_yaml=False)
+        tried = await place.refused(mistake, document, dry_run=True, as_yaml=True)
+        meant = await place.refused(mistake, document, dry_run=False, as_yaml=True)
+        as_json = await place.refused(mistake, document, dry_run=False, as_yaml=False)
 
-    after = await place.taken()
-    if quota is not None:
-        await place.api.call("DELETE", f"/quotas/{quota['id']}", status=204)
+        after = await place.taken()
     (found,) = [one for one in meant if one["path"] == mistake.at]
     assert found["reason"] == mistake.reason
     assert mistake.fixed_by(found["fix"]), found
@@ -248,6 +311,30 @@ async def test_a_mistake_is_answered_with_its_fix_and_takes_nothing(
     assert as_json == [{k: v for k, v in one.items() if k != "line"} for one in meant]
     for one in meant:
         assert one["line"] > 0
+        assert one["reason"]
+        assert one["message"].endswith(".")
+        assert one["fix"]
+    assert after == before
+
+
+@pytest.mark.parametrize("mistake", PROMOTIONS, ids=lambda mistake: mistake.mistake)
+async def test_a_mistaken_promotion_is_answered_with_its_fix_and_takes_nothing(
+    mistake: Mistake, promoting: Place
+) -> None:
+    """In a dry run and for good."""
+    async with promoting.ruled(mistake):
+        before = await promoting.taken()
+
+        tried = await promoting.not_promoted(mistake, dry_run=True)
+        meant = await promoting.not_promoted(mistake, dry_run=False)
+
+        after = await promoting.taken()
+    (found,) = [one for one in meant if one["path"] == mistake.at]
+    assert found["reason"] == mistake.reason
+    assert mistake.fixed_by(found["fix"]), found
+    assert {one["path"] for one in meant} == {mistake.at, *mistake.also}
+    assert tried == meant
+    for one in meant:
         assert one["reason"]
         assert one["message"].endswith(".")
         assert one["fix"]

@@ -317,3 +317,15 @@ async def test_one_loaded_model_serves_other_environments_and_is_promoted_as_suc
     assert endpoint["access"]["callers"] == ["sandbox", "production"]
     assert other["access"]["callers"] == ["staging"]
     assert refused.json()["findings"][0]["path"] == "#/spec/access/callers"
+
+
+async def test_the_same_content_again_goes_on_in_the_same_model_servers(team: Team) -> None:
+    await team.serve("staging")
+    made = (await promote(team.admin, "production", status=201, reason="it is late")).json()
+    before = await team.ready("production", made["id"])
+
+    again = (await promote(team.admin, "production", status=200, reason="it is late")).json()
+    after = await team.ready("production", again["id"])
+
+    assert (again["id"], after["serving_revision"]) == (made["id"], 2)
+    assert [one["id"] for one in after["replicas"]] == [one["id"] for one in before["replicas"]]
