@@ -72,11 +72,11 @@ class ArtifactSettings(BucketSettings):
         description="`s3://bucket/prefix`: keep models, callers' files and logged bodies there; "
         "default: in the data folder.",
     )
-    cache_bytes: int = Field(
-        200 * 2**30,
+    cache_bytes: int | None = Field(
+        None,
         ge=2**20,
         description="How much of a bucket's models this machine keeps for its model servers; what "
-        "was not used for the longest makes room.",
+        "was not used for the longest makes room. Default: half of the disk that they are on.",
     )
     grace_s: int = Field(
         24 * 3600,

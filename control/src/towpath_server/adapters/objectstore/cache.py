@@ -7,7 +7,8 @@ again, and so never does.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -33,11 +34,18 @@ class Cache:
     def __init__(self, local: FolderStore, *, max_bytes: int) -> None:
         self._local = local
         self._max_bytes = max_bytes
+        self._wanted = Counter[str]()
+        """Bytes of folders that are being made: nothing may link to them yet."""
+        self._started = time.time()
+        self._left_at: float | None = None
+        """When the program before this one last asked for anything."""
         self._fetching: dict[str, asyncio.Task[int]] = {}
 
     def prepare(self) -> None:
         """Make the folders, and remove what interrupted work left."""
         self._local.prepare()
+        trees = self._local.trees()
+        self._started, self._left_at = time.time(), trees[-1][0] if trees else None
 
     async def tree(
         self,
@@ -55,16 +63,30 @@ class Cache:
         if found is not None:
             return found
         wanted = {file.digest: file.size for file in files}
+        self._wanted.update(wanted.keys())
+        try:
+            return await self._made(files, wanted, fetch, progress)
+        finally:
+            self._wanted.subtract(wanted.keys())
+            self._wanted = +self._wanted
+
+    async def _made(
+        self,
+        files: Sequence[StoredFile],
+        wanted: Mapping[str, int],
+        fetch: Callable[[str], AsyncIterator[Piece]],
+        progress: Progress | None,
+    ) -> Path:
         missing = {
             digest: size
             for digest, size in wanted.items()
             if await self._local.size(digest) != size
         }
-        await asyncio.to_thread(self._make_room, sum(missing.values()), set(wanted))
+        await asyncio.to_thread(self._make_room, sum(missing.values()))
         try:
             await self._fetch(list(missing), fetch, progress)
         except StorageFull:
-            await asyncio.to_thread(self._make_room, self._max_bytes, set(wanted))
+            await asyncio.to_thread(self._make_room, self._max_bytes)
             await self._fetch(list(missing), fetch, progress)
         return await self._local.tree(files, verified=missing)
 
@@ -97,7 +119,7 @@ class Cache:
     async def forget(self, keep: Collection[str], *, idle_s: float) -> None:
         """Remove folders that nobody asked for in a while, and the bytes that only they had."""
         await self._local.forget_trees(keep, idle_s=idle_s)
-        await asyncio.to_thread(self._drop_loose, set(), idle_s)
+        await asyncio.to_thread(self._drop_loose, idle_s)
 
     def kept(self) -> Kept:
         """Measure what is here."""
@@ -128,26 +150,39 @@ class Cache:
             if isinstance(failed, BaseException):
                 raise failed
 
-    def _make_room(self, needed: int, keep: set[str]) -> None:
+    def _make_room(self, needed: int) -> None:
         """Drop what was asked for the longest ago until so many bytes fit below the bound."""
         trees = self._local.trees()
         while trees and self._used() + needed > self._max_bytes:
             touched, tree = trees.pop(0)
-            if time.time() - touched < IN_USE_S:
+            if self._in_use(touched):
                 break
             self._local.drop(tree)
-            self._drop_loose(keep, 0.0)
+            self._drop_loose(0.0)
         if self._used() + needed > self._max_bytes:
-            self._drop_loose(keep, 0.0)
+            self._drop_loose(0.0)
+
+    def _in_use(self, touched: float) -> bool:
+        """
+        Tell whether somebody uses a folder, by when it was last asked for.
+
+        Model servers outlive the program that asks for them. What was in use when the former one
+        ended counts as such until this one has had the time to ask for it.
+        """
+        now = time.time()
+        if now - touched < IN_USE_S:
+            return True
+        starting = self._left_at is not None and now - self._started < IN_USE_S
+        return starting and touched > (self._left_at or 0.0) - IN_USE_S
 
     def _used(self) -> int:
         return sum(stat.st_size for stat, _ in self._local.blobs())
 
-    def _drop_loose(self, keep: set[str], idle_s: float) -> None:
+    def _drop_loose(self, idle_s: float) -> None:
         """Remove bytes that no folder links to."""
         for stat, path in self._local.blobs():
             loose = stat.st_nlink == 1 and time.time() - stat.st_mtime > idle_s
-            if loose and f"sha256:{path.name}" not in keep:
+            if loose and not self._wanted[f"sha256:{path.name}"]:
                 path.unlink(missing_ok=True)
 
 

@@ -6,6 +6,7 @@ second.
 """
 
 import importlib
+import shutil
 from pathlib import Path
 
 from towpath_server.adapters.objectstore.address import BucketAddress
@@ -31,9 +32,14 @@ def open_store(
         return local
     bucket, _, prefix = settings.url.removeprefix("s3://").partition("/")
     below = "/".join(part for part in (prefix.strip("/"), folder.name) if part)
-    cache = Cache(local, max_bytes=settings.cache_bytes)
+    cache = Cache(local, max_bytes=settings.cache_bytes or _half_of_the_disk(folder))
     s3 = importlib.import_module("towpath_server.adapters.objectstore.s3")
     return s3.S3Store(address_of(settings, bucket), below, cache, max_file_bytes=max_file_bytes)
+
+
+def _half_of_the_disk(folder: Path) -> int:
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    return shutil.disk_usage(there).total // 2
 
 
 def address_of(settings: BucketSettings, bucket: str) -> BucketAddress:
