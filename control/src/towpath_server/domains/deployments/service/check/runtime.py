@@ -24,8 +24,8 @@ def find(inquiry: Inquiry) -> Runtime | None:
             "#/spec/model/uri",
             "SignatureMissing",
             f"`{version.uri}` has no signature, and `{runtime.name}` is called through one.",
-            "Register the version with `signature`: names, types and shapes of its inputs and "
-            "outputs.",
+            "Push a `signature.json` among its files, or register it with `signature`: names, "
+            "types and shapes of its inputs and outputs.",
         )
     _arguments(inquiry, wanted, runtime)
     return runtime
