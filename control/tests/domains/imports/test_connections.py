@@ -114,3 +114,44 @@ async def test_a_teams_connections_go_with_it(world: ImportWorld) -> None:
     await world.admin.call("DELETE", f"/teams/{team['id']}", status=204)
 
     await world.admin.get("/connections/hub", status=404)
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("s3.example.com", 422),
+        ("8.8.8.8:9000", 422),
+        ("localhost.example.com", 422),
+        ("127.0.0.1:9000", 201),
+        ("[::1]:9000", 201),
+        ("10.1.2.3", 201),
+        ("minio", 201),
+        ("s3.internal", 201),
+    ],
+)
+async def test_a_credential_is_not_sent_in_clear_but_nearby(
+    world: ImportWorld, host: str, status: int
+) -> None:
+    body = {"name": "far", "location": "s3://models/", "endpoint": f"http://{host}"}
+
+    answer = await world.admin.call(
+        "POST", "/connections", {**body, "credential": "a-secret-key"}, status=status
+    )
+
+    if status == 422:
+        (finding,) = answer.json()["findings"]
+        assert (finding["path"], finding["reason"]) == ("#/endpoint", "SentInClear")
+        await world.admin.create("/connections", **body)
+
+
+async def test_a_credential_does_not_come_to_plain_http_later(world: ImportWorld) -> None:
+    far = await world.admin.create(
+        "/connections", name="far", location="s3://models/", endpoint="http://s3.example.com"
+    )
+    path = f"/connections/{far['id']}"
+
+    await world.admin.call("PATCH", path, {"credential": "a-secret-key"}, status=422)
+    changes = {"credential": "a-secret-key", "endpoint": "https://s3.example.com"}
+    await world.admin.call("PATCH", path, changes, status=200)
+    back = {"credential": "a-secret-key", "endpoint": "http://s3.example.com"}
+    await world.admin.call("PATCH", path, back, status=422)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from towpath_server.core import ids, revision, suggest, uses
+from towpath_server.core import clear, ids, revision, suggest, uses
 from towpath_server.core.access import SYSTEM, Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, Forbidden, InvalidRequest, NameTaken, NotFound
@@ -34,6 +34,7 @@ async def create(
         NotFound: There is no such team that the caller may see.
         Forbidden: The caller does not administer the team, or it is everybody's.
         NameTaken: There is a connection of this name.
+        InvalidRequest: Its credential would be sent in clear.
     """
     team = await teams.get(tx, caller, draft.team) if draft.team else None
     if team is not None:
@@ -45,6 +46,7 @@ async def create(
         )
     if await store.find(tx, draft.name) is not None:
         raise NameTaken("connection", draft.name)
+    _unread(draft.endpoint, credential=credential is not None)
     credential_id = ids.new("crd") if credential else None
     connection = Connection(
         id=ids.new("con"),
@@ -109,7 +111,7 @@ async def update(
         NotFound: There is none that the caller may see.
         Forbidden: The caller does not administer whose it is.
         RevisionConflict: It is no longer at `if_match`.
-        InvalidRequest: Its credential would go elsewhere, and was not sent anew.
+        InvalidRequest: Its credential would go elsewhere, and was not sent anew, or in clear.
     """
     found = await _owned(tx, caller, ref, Verb.UPDATE)
     revision.match(if_match, found.revision)
@@ -121,6 +123,8 @@ async def update(
         raise InvalidRequest(
             detail, fix=fix, findings=[Finding("#/credential", detail, fix, reason="Missing")]
         )
+    kept = changes.get("credential", found.credential_id)
+    _unread(values.get("endpoint", found.endpoint), credential=kept is not None)
     shown = {**values}
     if "credential" in changes:
         credential: Secret | None = changes["credential"]
@@ -181,6 +185,22 @@ async def _owned(tx: Tx, caller: Principal, ref: str, verb: Verb) -> Connection:
             fix="Ask those who run the platform, or create one of your team's own.",
         )
     return found
+
+
+def _unread(endpoint: str | None, *, credential: bool) -> None:
+    """Refuse to send a credential where others could read it."""
+    if endpoint is None or not credential or not clear.leaks(endpoint):
+        return
+    detail = (
+        "The endpoint is plain `http:` and not nearby: whoever is on the way could read or replay "
+        "what the credential is sent with."
+    )
+    fix = (
+        "Use `https:`, with `ca_pem` for certificates of your own, or leave the credential out. "
+        "Plain `http:` is for loopback, private addresses and names such as `s3.internal`."
+    )
+    finding = Finding("#/endpoint", detail, fix, reason="SentInClear")
+    raise InvalidRequest(detail, fix=fix, findings=[finding])
 
 
 def _seal(tx: Tx, credential: Secret | None, credential_id: str | None) -> str | None:
