@@ -1,7 +1,7 @@
 //! Replicas and targets as calls meet them: load, health, who waits. One state per process, shared by its
 //! workers; it survives changes of the table for what did not change.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -41,6 +41,19 @@ pub struct TargetState {
     prefixes: Mutex<Prefixes>,
     /// For targets that take so many calls at a time.
     pub room: Arc<Room>,
+    /// Calls its replicas got, and for how long they had those that ended.
+    calls: AtomicU64,
+    busy_us: AtomicU64,
+    /// Estimated tokens of the calls in flight.
+    tokens: AtomicU64,
+}
+
+/// What one target has had to do since it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    pub calls: u64,
+    pub busy_ms: u64,
+    pub tokens: u64,
 }
 
 /// How long one call that would have gone to a sleeping target keeps asking for it: two signals.
@@ -57,6 +70,14 @@ impl TargetState {
     pub fn wanted(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
             || clock::steady_ms() - self.wanted_at_ms.load(Ordering::Relaxed) <= WANTED_MS
+    }
+
+    pub fn work(&self) -> Work {
+        Work {
+            calls: self.calls.load(Ordering::Relaxed),
+            busy_ms: self.busy_us.load(Ordering::Relaxed) / 1_000,
+            tokens: self.tokens.load(Ordering::Relaxed),
+        }
     }
 
     pub fn prefixes(&self) -> MutexGuard<'_, Prefixes> {
@@ -192,13 +213,17 @@ pub struct Visit {
     pub replica: Id,
     state: Arc<ReplicaState>,
     started: Instant,
+    /// Its estimated tokens.
+    tokens: u64,
     trial: bool,
     over: bool,
 }
 
 impl Visit {
-    pub fn begin(ready: &Arc<ReadyTarget>, replica: &ReadyReplica) -> Self {
+    pub fn begin(ready: &Arc<ReadyTarget>, replica: &ReadyReplica, tokens: u64) -> Self {
         let state = Arc::clone(&replica.state);
+        ready.state.calls.fetch_add(1, Ordering::Relaxed);
+        ready.state.tokens.fetch_add(tokens, Ordering::Relaxed);
         state.in_flight.fetch_add(1, Ordering::Relaxed);
         state.touched.store(true, Ordering::Relaxed);
         let mut trial = false;
@@ -213,6 +238,7 @@ impl Visit {
             replica: Id::clone(&replica.id),
             state,
             started: Instant::now(),
+            tokens,
             trial,
             over: false,
         }
@@ -263,6 +289,9 @@ impl Visit {
 impl Drop for Visit {
     fn drop(&mut self) {
         self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let target = &self.ready.state;
+        target.tokens.fetch_sub(self.tokens, Ordering::Relaxed);
+        target.busy_us.fetch_add(clock::us(self.started.elapsed()), Ordering::Relaxed);
         if !self.over && self.trial {
             self.state.change(|inner, now_ms| {
                 inner.health.abandoned(now_ms, true);

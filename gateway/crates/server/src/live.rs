@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use towpath_dialect::{BytesPerToken, Quirks};
@@ -29,6 +29,8 @@ pub struct Live {
 pub struct ReadyTarget {
     pub target: Arc<Target>,
     pub replicas: Vec<ReadyReplica>,
+    /// Replicas of former tables that may still have calls.
+    pub leaving: Vec<Leaving>,
     /// `POST` path of a V2 inference.
     pub infer_path: String,
     /// What callers are told of it.
@@ -38,6 +40,32 @@ pub struct ReadyTarget {
     pub quirks: Quirks,
     pub state: Arc<TargetState>,
     credentials: Vec<Arc<Credential>>,
+}
+
+/// A replica that gets no new calls: whoever ends it wants to know when its last one is over.
+#[derive(Clone, Debug)]
+pub struct Leaving {
+    pub id: Id,
+    pub state: Arc<ReplicaState>,
+    since: Instant,
+}
+
+/// How long a call that was routed by a former table may take to begin.
+const LEAVES_WITHIN: Duration = Duration::from_secs(10);
+
+impl Leaving {
+    /// Those of the former table, and what this one has not any more.
+    fn of(former: &ReadyTarget, now: &[ReadyReplica]) -> Vec<Self> {
+        let gone = former.replicas.iter().map(|replica| Self {
+            id: Id::clone(&replica.id),
+            state: Arc::clone(&replica.state),
+            since: Instant::now(),
+        });
+        let stays = |one: &Self| now.iter().any(|replica| Arc::ptr_eq(&replica.state, &one.state));
+        let over = |one: &Self| one.state.in_flight() == 0 && one.since.elapsed() > LEAVES_WITHIN;
+        let known = former.leaving.iter().cloned().filter(|one| !over(one));
+        known.chain(gone).filter(|one| !stays(one)).collect()
+    }
 }
 
 /// One listening server.
@@ -279,6 +307,7 @@ impl ReadyTarget {
         let bytes_per_token = former.map(|former| Arc::clone(&former.bytes_per_token));
         let made = Self {
             target: Arc::clone(&target),
+            leaving: former.map(|former| Leaving::of(former, &replicas)).unwrap_or_default(),
             replicas,
             infer_path,
             shown,

@@ -24,7 +24,7 @@ use towpath_dialect::kserve::Inference;
 use towpath_dialect::{Begun, Quirk, Request};
 use towpath_policy::Endpoint;
 use towpath_upstream::{Call, Expect, Reply};
-use towpath_wire::routing::{Dialect, Operation, Timeouts};
+use towpath_wire::routing::{Dialect, Operation, TargetKind, Timeouts};
 use towpath_wire::usage::Cache;
 
 use crate::account::Account;
@@ -279,6 +279,19 @@ fn salt(account: &Account, ready: &ReadyTarget) -> Option<String> {
     Some(account.exchange.worker.shared.secrets.pseudonym(&key.project))
 }
 
+/// The tokens that a call keeps one of our own servers busy with, as far as that is known before.
+fn tokens(account: &Account, job: &Job, ready: &ReadyTarget) -> u64 {
+    let Asked::Model(request) = &job.asked else { return 0 };
+    if ready.target.spec.kind != TargetKind::Deployment {
+        return 0;
+    }
+    let prompt = ready.bytes_per_token.estimate(request.input_bytes());
+    let key = account.exchange.key.as_ref().map(|key| &*key.id);
+    let shared = &account.exchange.worker.shared;
+    let answer = shared.admission.answer(key, &job.endpoint.id, request.operation());
+    prompt.saturating_add(answer)
+}
+
 enum Answered {
     Plain(plain::Plain),
     Stream(Box<stream::Started>),
@@ -310,7 +323,7 @@ async fn send(
     let Some(replica) = ready.replicas.get(index) else {
         return Err(Failure::unfit(Refusal::new(Code::NotReady, "The model has just moved.")));
     };
-    let mut visit = Visit::begin(ready, replica);
+    let mut visit = Visit::begin(ready, replica, tokens(account, job, ready));
     let start = Instant::now();
     let waited = account.waited();
     let limit_ms = job.endpoint.spec.timeouts.attempt_ms;

@@ -42,6 +42,16 @@ pub struct EndpointSignal {
 pub struct TargetSignal {
     pub in_flight: u32,
     pub queued: u32,
+    /// Calls that its replicas have got since this gateway knows it.
+    #[serde(default)]
+    pub calls: u64,
+    /// For how long its replicas had calls in that time, all calls that ended added up.
+    #[serde(default)]
+    pub busy_ms: u64,
+    /// Tokens of the calls in flight, as they were estimated: their prompts and what keys like theirs
+    /// usually get.
+    #[serde(default)]
+    pub tokens: u64,
     /// By replica id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replicas: BTreeMap<String, ReplicaSignal>,

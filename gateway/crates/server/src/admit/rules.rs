@@ -55,6 +55,11 @@ impl Admission {
         self.gateways.load(Ordering::Relaxed)
     }
 
+    /// Tokens that an answer of this kind probably stays below; nothing is learned of nobody.
+    pub fn answer(&self, key: Option<&str>, endpoint: &str, operation: Operation) -> u64 {
+        if generates(operation) { self.learned.estimate(key.unwrap_or(""), endpoint) } else { 0 }
+    }
+
     /// The control plane says how many gateways are connected; 0: it does not say.
     pub fn share_with(&self, gateways: u32) {
         if gateways > 0 {

@@ -166,18 +166,25 @@ async fn signal(shared: &Shared, link: &Link) {
 fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
     let live = shared.live.load();
     let telling = live.targets().filter_map(|ready| {
-        let replicas: BTreeMap<String, ReplicaSignal> = ready
+        let mut replicas: BTreeMap<String, ReplicaSignal> = ready
             .replicas
             .iter()
             .filter_map(|replica| Some((replica.id.to_string(), replica.state.signal()?)))
             .collect();
+        let in_flight = replicas.values().map(|replica| replica.in_flight).sum();
+        let leaving = ready.leaving.iter().filter(|one| one.state.in_flight() > 0);
+        replicas.extend(leaving.filter_map(|one| Some((one.id.to_string(), one.state.signal()?))));
         let waiting_for_wake = ready.asleep() && ready.state.wanted();
         let queued = ready.state.room.queued();
         if replicas.is_empty() && !waiting_for_wake && queued == 0 {
             return None;
         }
+        let work = ready.state.work();
         let signal = TargetSignal {
-            in_flight: replicas.values().map(|replica| replica.in_flight).sum(),
+            calls: work.calls,
+            busy_ms: work.busy_ms,
+            tokens: work.tokens,
+            in_flight,
             queued: queued.saturating_add(ready.state.waiting.load(Ordering::Relaxed)),
             replicas,
             waiting_for_wake,

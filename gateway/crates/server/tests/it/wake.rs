@@ -9,6 +9,7 @@ use towpath_wire::routing::{Batch, Envelope, TABLE_VERSION};
 use towpath_wire::usage::{Ended, UsageRecord};
 
 use crate::support::client::{Answer, Head};
+use crate::support::control::Control;
 use crate::support::{World, chat, streamed, tables};
 
 /// `m` on one target that sleeps, with these rules of its cold start and changes of its endpoint.
@@ -218,4 +219,65 @@ async fn a_model_that_wakes_and_fails_falls_back() {
 
     assert_eq!((answer.status.as_u16(), answer.header("x-towpath-target")), (200, "other"));
     assert_eq!(answer.header("x-towpath-attempts"), "2");
+}
+
+/// Between two signals a short call comes and goes: what it took shows all the same.
+#[tokio::test]
+async fn signals_say_how_much_there_was_to_do() {
+    let world = World::with(&[], |base| {
+        vec![
+            tables::target("m", base, &json!({"kind": "deployment"})),
+            tables::endpoint("m", &json!({})),
+        ]
+    })
+    .await;
+    let gates = [("token:1".to_owned(), "held".to_owned())].into();
+    world.upstream.script_next("m", Script { gates, ..Script::default() }, 1);
+    let mut open = world.gateway.stream(&streamed("m")).await;
+    open.chunk().await.unwrap();
+    let told = |signals: &towpath_wire::signals::Signals| signals.targets.get("dep_m").cloned();
+    let busy = |control: &Control| {
+        control.signals().iter().filter_map(told).any(|target| {
+            (target.calls, target.in_flight, target.busy_ms) == (1, 1, 0) && target.tokens > 0
+        })
+    };
+    world.control.wait_until(busy).await;
+    world.upstream.release("held");
+    open.rest().await;
+    let over = |control: &Control| {
+        let last = control.signals().iter().rev().find_map(told).unwrap();
+        (last.calls, last.in_flight, last.tokens) == (1, 0, 0) && last.busy_ms > 0
+    };
+    world.control.wait_until(over).await;
+}
+
+/// Whoever ends a replica waits for its last call: it is told of for as long as it has one.
+#[tokio::test]
+async fn signals_tell_of_a_replica_that_left_the_table_until_its_last_call_is_over() {
+    let world = World::with(&[], |base| {
+        vec![tables::target("m", base, &json!({})), tables::endpoint("m", &json!({}))]
+    })
+    .await;
+    let gates = [("token:1".to_owned(), "held".to_owned())].into();
+    world.upstream.script_next("m", Script { gates, ..Script::default() }, 1);
+    let mut open = world.gateway.stream(&streamed("m")).await;
+    open.chunk().await.unwrap();
+    let gone = tables::target("m", world.upstream.base_url(), &json!({"replicas": []}));
+    world.control.batch(batch(vec![gone]));
+    world.control.applied(2).await;
+    let applied = world.control.signals().len();
+    let busy = move |signals: &towpath_wire::signals::Signals| {
+        let target = signals.targets.get("dep_m");
+        target.is_some_and(|target| target.replicas.get("rep_m").is_some_and(|r| r.in_flight == 1))
+    };
+    let told = |control: &Control| control.signals().iter().skip(applied).any(busy);
+    world.control.wait_until(told).await;
+    world.upstream.release("held");
+    let over = world.control.signals().len();
+    assert!(open.rest().await.whole);
+    let quiet = |control: &Control| {
+        let after = control.signals();
+        after.len() > over + 1 && after.iter().skip(over + 1).any(|signals| !busy(signals))
+    };
+    world.control.wait_until(quiet).await;
 }
