@@ -65,6 +65,11 @@ bench-deployments: ## Time a deployment until it is Ready, and what 500 of them 
 	@$(PY) bench/deploying.py
 	@$(PY) bench/deployments.py
 
+.PHONY: bench-waking
+bench-waking: ## Time how long a sleeping model keeps its first caller waiting
+	@python3 tools/setup.py --testing
+	@$(PY) bench/waking.py
+
 .PHONY: profile
 profile: ## Count what a call costs the gateway in instructions and allocations
 	@python3 tools/setup.py --testing --measuring

@@ -45,12 +45,10 @@ def one(up: towpath_up.Up, number: int) -> dict[str, float]:
     """Deploy once; return seconds."""
     with up.api() as api:
         if number == 0:
-            api.post("/teams", json={"name": "care"})
-            api.post("/projects", json={"team": "care", "name": "mood"})
-            _upload(api)
+            upload(api)
         name = f"mood-{number}"
         began = time.monotonic()
-        made = api.post("/deployments?environment=sandbox", json=_manifest(name)).json()
+        made = api.post("/deployments?environment=sandbox", json=manifest(name)).json()
         while api.get(f"/deployments/{made['id']}").json()["phase"] != "Ready":
             time.sleep(0.01)
         whole = time.monotonic() - began
@@ -66,7 +64,10 @@ def one(up: towpath_up.Up, number: int) -> dict[str, float]:
     }
 
 
-def _upload(api: Any) -> None:
+def upload(api: Any) -> None:
+    """Register the sentiment classifier as version 1 of `mood`."""
+    api.post("/teams", json={"name": "care"})
+    api.post("/projects", json={"team": "care", "name": "mood"})
     files = []
     for path in sorted(one for one in (MODEL / "model").rglob("*") if one.is_file()):
         content = path.read_bytes()
@@ -83,7 +84,8 @@ def _upload(api: Any) -> None:
         raise SystemExit(answer.text)
 
 
-def _manifest(name: str) -> dict[str, Any]:
+def manifest(name: str, **spec: Any) -> dict[str, Any]:
+    """Write a manifest that serves it."""
     return {
         "apiVersion": "towpath.dev/v1alpha1",
         "kind": "ModelDeployment",
@@ -92,6 +94,7 @@ def _manifest(name: str) -> dict[str, Any]:
             "model": {"uri": "models:/mood/1"},
             "runtime": {"name": "onnx"},
             "smokeTests": [TEST],
+            **spec,
         },
     }
 

@@ -1,15 +1,13 @@
 """A folder is the truth: applied, applied again, changed, and pruned."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from towpath_up import ADMIN_KEY, ROOT, Up
+from command_line import towpath
+from towpath_up import ROOT, Up
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
 DECLARED = """
@@ -94,20 +92,6 @@ apiVersion: towpath.dev/v1alpha1
 kind: Alias
 spec: {model: apply-churn, alias: champion, version: 1, reason: The first one.}
 """
-
-
-def towpath(demo: Up, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    home = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH_")}  # noqa: TID251
-    return subprocess.run(
-        [Path(sys.prefix) / "bin" / "towpath", *arguments],
-        cwd=folder,
-        env={**home, "TOWPATH_ADDRESS": demo.address, "TOWPATH_API_KEY": ADMIN_KEY},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
 
 
 def planned(demo: Up, folder: Path, *more: str) -> list[dict[str, Any]]:

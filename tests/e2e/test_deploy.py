@@ -1,21 +1,19 @@
 """Models of several typed inputs, deployed by the CLI and called through their signature."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
 import skops.io
+from command_line import towpath
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from towpath_up import ADMIN_KEY, ROOT, Up
+from towpath_up import ROOT, Up
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
 MANIFEST = """
@@ -27,21 +25,6 @@ spec:
   runtime: {name: onnx}
   access: {visibility: organization}
 """
-
-
-def towpath(demo: Up, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the CLI as the platform's administrator."""
-    home = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH_")}  # noqa: TID251
-    return subprocess.run(
-        [Path(sys.prefix) / "bin" / "towpath", *arguments],
-        cwd=folder,
-        env={**home, "TOWPATH_ADDRESS": demo.address, "TOWPATH_API_KEY": ADMIN_KEY},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import command_line
 import httpx2
 import obstore
 import pytest
@@ -17,7 +17,7 @@ import seaweed
 import towpath_up
 from ports import free
 from seaweed import Seaweed
-from towpath_up import ADMIN_KEY, ROOT, Up
+from towpath_up import ROOT, Up
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
 SENTIMENT = ROOT / ".build" / "artifacts" / "sentiment-classifier"
@@ -36,17 +36,7 @@ spec:
 
 def towpath(demo: Up, folder: Path, *arguments: str, stdin: str = "") -> str:
     """Run the CLI as the platform's administrator, and return what it printed."""
-    home = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH_")}  # noqa: TID251
-    done = subprocess.run(
-        [Path(sys.prefix) / "bin" / "towpath", *arguments],
-        cwd=folder,
-        env={**home, "TOWPATH_ADDRESS": demo.address, "TOWPATH_API_KEY": ADMIN_KEY},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = command_line.towpath(demo, folder, *arguments, stdin=stdin)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

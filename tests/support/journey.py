@@ -1,15 +1,14 @@
 """A team with a real model in a folder, and the CLI as any of its people."""
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import psutil
 import yaml
+from command_line import towpath
 from towpath_up import ADMIN_KEY, ARTIFACTS, Up, eventually
 
 MODEL = ARTIFACTS / "sentiment-classifier"
@@ -76,17 +75,7 @@ class Journey:
 
     def cli(self, *arguments: str, key: str = ADMIN_KEY) -> subprocess.CompletedProcess[str]:
         """Run the CLI, as the platform's administrator where nothing else is said."""
-        home = {k: v for k, v in os.environ.items() if not k.startswith("TOWPATH_")}  # noqa: TID251
-        return subprocess.run(
-            [Path(sys.prefix) / "bin" / "towpath", *arguments],
-            cwd=self.folder,
-            env={**home, "TOWPATH_ADDRESS": self.up.address, "TOWPATH_API_KEY": key},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return towpath(self.up, self.folder, *arguments, key=key)
 
     def get(self, name: str = "mood", environment: str | None = None) -> Any:
         """Return the deployment, once the API can tell."""

@@ -132,11 +132,11 @@ async def loaded(db: Database, watch: Watch, say: Say, applied: Applied) -> None
             log.warning("models.not_watched", why=error.detail, **error.log)
             await asyncio.sleep(_RETRY_S)
             continue
-        missing = sorted(target.name for target in targets if not target.replicas)
+        missing = sorted(target.name for target in targets if not target.callable)
         say("loading", names=missing)
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0 or (not missing and await applied(seen)):
-            names = sorted(target.name for target in targets if target.replicas)
+            names = sorted(target.name for target in targets if target.callable)
             say("loaded", names=names, missing=missing)
             return
         with contextlib.suppress(TimeoutError):

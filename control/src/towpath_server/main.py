@@ -247,6 +247,10 @@ class ControlPlane:
                 loop = reconcile.loop(parts.db, parts.facilities, holder=holder)
                 parts.db.after_changes.append(partial(_wake, loop))
                 loops.create_task(loop.run())
+                scaler = reconcile.Scaler(parts.db, parts.facilities)
+                scaling = reconcile.ScalingLoop(scaler, Lease(parts.db, "deployments", holder))
+                parts.link.wake = scaling.wake
+                loops.create_task(scaling.run())
                 loops.create_task(self._load(loop.looked))
             else:
                 self._announcer.say("loaded", names=[], missing=[])

@@ -97,6 +97,8 @@ class Observation:
     """Why it is not ready, in one word: `Crashed`, `StartupTimeout`, `MemoryLimit`, …"""
     message: str | None = None
     retry_in_s: float | None = None
+    load_ms: int | None = None
+    """From the start of its process until it was healthy; none: it was not, or nobody saw it."""
     gpus: tuple[str, ...] = ()
     """GPUs that are its own, by UUID."""
     isolation: tuple[str, ...] = ()

@@ -70,6 +70,12 @@ class TargetReport:
     queued: int
     waiting_for_wake: bool
     replicas: Mapping[str, ReplicaReport]
+    calls: int = 0
+    """Calls that its replicas got since the gateway knows it."""
+    busy_ms: int = 0
+    """Durations of those that ended, added up."""
+    tokens: int = 0
+    """Estimated tokens of the calls in flight."""
 
     def quiet(self) -> "TargetReport":
         """Return what it means that a gateway no longer mentions it: idle, and nothing wrong."""
@@ -77,7 +83,7 @@ class TargetReport:
             id_: replace(one, breaker="closed", in_flight=0, failures=0, ejected_until_ms=None)
             for id_, one in self.replicas.items()
         }
-        return replace(self, in_flight=0, queued=0, waiting_for_wake=False, replicas=well)
+        return replace(self, in_flight=0, queued=0, tokens=0, waiting_for_wake=False, replicas=well)
 
 
 @dataclass

@@ -48,6 +48,22 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class ColdStart:
+    """How calls wait for a target that is asleep; times in milliseconds."""
+
+    max_wait_ms: int = 60_000
+    max_queued: int = 200
+    progress_after_ms: int = 10_000
+    """When a waiting stream gets its head and comment lines; 0: never."""
+    estimate_ms: int | None = None
+    """How long waking it probably takes."""
+
+    def document(self) -> dict[str, int]:
+        """Return it as the routing table writes it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
 class Handling:
     """How calls to an upstream are made; the fields are those of the routing table's target."""
 
@@ -61,11 +77,14 @@ class Handling:
     query: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     ca_pem: str | None = None
+    cold_start: ColdStart | None = None
+    """How calls wait while it has no replica; none: they do not. It is not stored."""
 
     def document(self) -> dict[str, Any]:
         """Return what differs from the defaults, as the routing table and the store write it."""
         queue = {} if self.queue == Queue() else {"queue": vars(self.queue)}
         probe = {"probe": vars(self.probe)} if self.probe else {}
+        sleep = {"cold_start": self.cold_start.document()} if self.cold_start else {}
         plain = {
             "max_concurrency": self.max_concurrency,
             "gpus": self.gpus,
@@ -74,7 +93,12 @@ class Handling:
             "headers": dict(self.headers),
             "ca_pem": self.ca_pem,
         }
-        return {**{name: value for name, value in plain.items() if value}, **queue, **probe}
+        return {
+            **{name: value for name, value in plain.items() if value},
+            **queue,
+            **probe,
+            **sleep,
+        }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "Handling":

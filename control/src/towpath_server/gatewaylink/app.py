@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,10 +16,12 @@ from towpath_server.core import log as logging
 from towpath_server.core.db import Database
 from towpath_server.core.errors import Kind, TowpathError, Unavailable
 from towpath_server.core.secret import Secret
+from towpath_server.core.signals import TargetReport
 from towpath_server.domains.bodies import service as bodies
 from towpath_server.domains.bodies.models import Logged
 from towpath_server.domains.budgets.models import News as BudgetNews
 from towpath_server.domains.budgets.service import books
+from towpath_server.domains.deployments.service import scaling
 from towpath_server.gatewaylink import budgets, routing
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.routing import Catalog, News
@@ -89,6 +91,8 @@ class Link:
         self._intake = Intake(db)
         watch.count = self._connected
         self._bodies_store = bodies
+        self.wake: Callable[[], None] = _nothing
+        """Called when somebody waits for a deployment that is asleep."""
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -171,8 +175,24 @@ class Link:
         return JSONResponse(answer)
 
     async def _signals(self, request: Request) -> Response:
-        self._gateways.take(await _read(request, Signals))
+        reports = self._gateways.take(await _read(request, Signals))
+        try:
+            await self._hear(reports)
+        except Unavailable as error:  # it is said again within a second
+            log.warning("signals.not_kept", detail=error.detail, **error.log)
         return Response(status_code=204)
+
+    async def _hear(self, reports: Sequence[tuple[str, TargetReport]]) -> None:
+        """Let the load of deployments be known to whoever scales them."""
+        if not reports:
+            return
+        async with self._db.read() as tx:
+            if not await scaling.concerns(tx, reports):
+                return
+        async with self._db.write() as tx:
+            somebody_waits = await scaling.hear(tx, reports)
+        if somebody_waits:
+            self.wake()
 
     async def _bodies(self, request: Request) -> Response:
         batch = await _read(request, BodyBatch)
@@ -210,6 +230,10 @@ class Link:
                 "This is the gateways' own link, and the call has not its credential.",
                 fix="Start the gateway with the platform's `TOWPATH_LINK_CREDENTIAL`.",
             )
+
+
+def _nothing() -> None:
+    """Where nothing is scaled here."""
 
 
 async def _read(request: Request, model: type[Model]) -> Model:

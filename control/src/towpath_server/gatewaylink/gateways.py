@@ -1,7 +1,7 @@
 """The gateways as this control plane sees them: connected or not, and with which table."""
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -102,14 +102,20 @@ class Gateways:
         gateway.last_contact = 0.0
         self._notify()
 
-    def take(self, signals: Signals) -> None:
-        """Keep a gateway's latest signals, and put what it counts on the board."""
+    def take(self, signals: Signals) -> Sequence[tuple[str, TargetReport]]:
+        """
+        Keep a gateway's latest signals, and put what it counts on the board.
+
+        Returns:
+            What it says of targets, by id.
+        """
         self._gateway(signals.gateway_id).signals = signals
         name, at_ms = signals.gateway_id, signals.time_ms
+        targets = [(id_, _target(name, at_ms, one)) for id_, one in signals.targets.items()]
         self.board.take(
             name,
             at_ms,
-            targets=[(id_, _target(name, at_ms, one)) for id_, one in signals.targets.items()],
+            targets=targets,
             limits=[
                 (id_, LimitReport(gateway=name, at_ms=at_ms, **one.model_dump()))
                 for id_, one in signals.limits.items()
@@ -119,6 +125,7 @@ class Gateways:
                 for id_, one in signals.budgets.items()
             ],
         )
+        return targets
 
     async def applied(self, revision: int, *, within_s: float) -> bool:
         """Wait until every connected gateway has the revision in force; false if not in time."""

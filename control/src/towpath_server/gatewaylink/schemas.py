@@ -179,6 +179,9 @@ class TargetSignal(_Up):
 
     in_flight: Count
     queued: Count
+    calls: Count = 0
+    busy_ms: Count = 0
+    tokens: Count = 0
     replicas: dict[str, ReplicaSignal] = Field(default_factory=dict)
     waiting_for_wake: bool = False
 

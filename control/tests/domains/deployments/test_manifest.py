@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from towpath_server.core.errors import ManifestUnreadable
 from towpath_server.core.money import Amounts, PriceDraft
 from towpath_server.core.quantity import quantity
+from towpath_server.core.upstream import ColdStart
 from towpath_server.domains.deployments.models import Draft
+from towpath_server.domains.deployments.models.scaling import Minimum, Scaling
 from towpath_server.domains.deployments.schemas import read, read_bytes
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
@@ -135,8 +137,6 @@ def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
         ({"slo": {}}, "#/spec/slo"),
         ({"fallback": ["x"]}, "#/spec/fallback"),
         ({"model": {"uri": "models:/a/1", "adapters": []}}, "#/spec/model/adapters"),
-        ({"scaling": {"idleTimeout": "15m"}}, "#/spec/scaling/idleTimeout"),
-        ({"scaling": {"schedule": []}}, "#/spec/scaling/schedule"),
         (
             {"readinessProbe": {"httpGet": {"path": "/", "port": 80}}},
             "#/spec/readinessProbe/httpGet/port",
@@ -224,12 +224,45 @@ def test_parts_of_gpus_that_cannot_be_had_are_refused(
     assert "different parts of GPUs" in asked["#/spec/resources/limits"][0]
 
 
-def test_scaling_by_load_is_refused() -> None:
-    by_load = findings(manifest(scaling={"minReplicas": 1, "maxReplicas": 4}))
-    to_zero = findings(manifest(scaling={"minReplicas": 0}))
+@pytest.mark.parametrize(
+    ("given", "least", "most", "target"),
+    [
+        ({}, 1, 1, 8),
+        ({"minReplicas": 2}, 2, 2, 8),
+        ({"maxReplicas": 2}, 2, 2, 8),
+        ({"minReplicas": 0}, 0, 1, 8),
+        ({"minReplicas": 1, "maxReplicas": 4}, 1, 4, 8),
+        ({"metric": "rps", "target": 50, "maxReplicas": 4}, 1, 4, 50),
+        ({"minReplicas": 0, "maxReplicas": 2, "maxConcurrency": 10}, 0, 2, 7),
+    ],
+)
+def test_bounds_of_scaling_have_sane_defaults(
+    given: dict[str, Any], least: int, most: int, target: float
+) -> None:
+    scaling = read(manifest(scaling=given)).scaling
 
-    assert "scaling by load is not supported yet" in by_load["#/spec/scaling/maxReplicas"][0]
-    assert "#/spec/scaling/minReplicas" in to_zero
+    assert scaling is not None
+    assert (scaling.least, scaling.most, scaling.target) == (least, most, target)
+
+
+def test_scaling_is_read_whole() -> None:
+    scaling = read(
+        manifest(
+            scaling={
+                "minReplicas": 0,
+                "maxReplicas": 4,
+                "idleTimeout": "15m",
+                "schedule": [{"cron": "0 7 * * 1-5", "duration": "12h", "minReplicas": 1}],
+                "coldStart": {"maxWait": "90s", "maxQueued": 7, "progressAfter": "0s"},
+            }
+        )
+    ).scaling
+
+    assert scaling is not None
+    assert Scaling.of(scaling.document(), scaling.most) == scaling
+    assert scaling.idle_ms == 900_000
+    assert scaling.schedule == (Minimum("0 7 * * 1-5", 43_200_000, 1),)
+    assert scaling.cold_start == ColdStart(90_000, 7, 0)
 
 
 @pytest.mark.parametrize(

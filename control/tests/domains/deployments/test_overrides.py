@@ -70,7 +70,7 @@ def test_objects_are_merged_lists_replaced_and_null_takes_away() -> None:
         ({"skaling": {}}, "/skaling", "UnknownField"),
         ({"scaling": {"minReplikas": 2}}, "/scaling/minReplikas", "UnknownField"),
         ({"scaling": {"minReplicas": "two"}}, "/scaling/minReplicas", "WrongType"),
-        ({"scaling": {"maxReplicas": 3}}, "/scaling/maxReplicas", "NotSupportedYet"),
+        ({"scaling": {"maxReplicas": 0}}, "/scaling/maxReplicas", "OutOfRange"),
         (
             {"resources": {"requests": {"memory": "much"}}},
             "/resources/requests/memory",

@@ -27,6 +27,8 @@ log = logging.get(__name__)
 
 _TAIL_LINES = 12  # what of the log goes into a condition's message
 _MESSAGE_CHARS = 2_000  # a condition is read by people
+_QUICK_S = 0.025  # between two questions to a server that starts
+_LATE = 0.05  # of its start, at most, until it is known that it has ended
 _HUNG_FACTOR = 10  # as many rounds of failed readiness make a server count as hung
 _KILL_WAIT_S = 10.0  # SIGKILL takes effect at once unless the process hangs in the kernel
 
@@ -95,6 +97,7 @@ class Keeper:
         self._failure: _Failure | None = None
         self._retry_at: float | None = None
         self._ready_since: float | None = None
+        self._load_ms: int | None = None
         if adopted is not None:
             process, found = adopted
             self._started = Started(process, found.isolation, found.groups)
@@ -127,6 +130,7 @@ class Keeper:
             reason=failure.reason if failure else None,
             message=failure.message if failure else None,
             retry_in_s=retry,
+            load_ms=self._load_ms,
             gpus=self._gpus,
             isolation=self._started.measures if self._started else (),
         )
@@ -251,11 +255,12 @@ class Keeper:
             raise RuntimeError("there is no process to watch")
         process = started.process
         refusals = 0
+        began = _monotonic()
         first = True
         while True:
             ready = self._state is State.READY
             asked = self.spec.readiness if self._was_ready else self.spec.startup
-            if await process.wait(0 if first else asked.period_s):
+            if await process.wait(0 if first else self._pause_s(asked.period_s, began)):
                 if cgroups.killed_for_memory(started.groups):
                     return _Failure("MemoryLimit", self._memory_message())
                 return _Failure("Crashed", self._last_words(process.ended()))
@@ -267,12 +272,12 @@ class Keeper:
                 return _Failure("MemoryLimit", self._memory_message())
             if await probe.healthy(address, asked.path, timeout_s=asked.timeout_s):
                 refusals = 0
-                self._is_ready(fresh=not ready)
+                self._is_ready(fresh=not ready, began=began)
                 continue
             refusals += 1
-            if not self._was_ready and refusals >= asked.failures:
+            within = asked.failures * asked.period_s
+            if not self._was_ready and _monotonic() - began >= within:
                 await end(started, 0)
-                within = asked.failures * asked.period_s
                 words = f"it did not become healthy within {within:g} s"
                 return _Failure("StartupTimeout", self._last_words(words))
             if self._was_ready and refusals >= asked.failures:
@@ -286,10 +291,17 @@ class Keeper:
     def _was_ready(self) -> bool:
         return self._ready_since is not None
 
-    def _is_ready(self, *, fresh: bool) -> None:
+    def _pause_s(self, period_s: float, began: float) -> float:
+        """Return when to ask again: what has just loaded is not kept waiting for a whole period."""
+        if self._was_ready:
+            return period_s
+        return min(period_s, max(_QUICK_S, (_monotonic() - began) * _LATE))
+
+    def _is_ready(self, *, fresh: bool, began: float) -> None:
         now = _monotonic()
         if self._ready_since is None:
             self._ready_since = now
+            self._load_ms = round((now - began) * 1000)
         if now - self._ready_since >= self._backoff.stable_s:
             self._crashes = 0
         if fresh:
@@ -305,7 +317,7 @@ class Keeper:
         if self._started is not None:
             self._started.process.close()
             await asyncio.to_thread(cgroups.remove, self._started.groups)
-        self._started = self._address = self._ready_since = None
+        self._started = self._address = self._ready_since = self._load_ms = None
         self._crashes += 1
         self._restarts += 1
         self._failure = failure

@@ -3,7 +3,9 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -32,6 +34,8 @@ deployments = Table(
     Column("deleting_at_ms", BigInteger),
     Column("expires_at_ms", BigInteger),
     Column("warned_at_ms", BigInteger),
+    Column("scale", Integer),
+    Column("woken_at_ms", BigInteger),
     UniqueConstraint("name", "environment"),
     Index(None, "project_id"),
     Index(None, "expires_at_ms"),
@@ -52,6 +56,7 @@ deployment_revisions = Table(
     Column("workload", JSON, nullable=False),
     Column("serving", JSON, nullable=False),
     Column("replicas", Integer, nullable=False),
+    Column("scaling", JSON(none_as_null=True)),
     Column("cpu_milli", BigInteger, nullable=False, server_default="0"),
     Column("memory_bytes", BigInteger, nullable=False),
     Column("gpus", Integer, nullable=False, server_default="0"),
@@ -156,6 +161,58 @@ deployment_records = Table(
 Outlives its deployment as well, and its events: those go after a year and a month, and do not say
 whose hand it took. One row a deployment is also what the rate is counted from at once.
 """
+
+deployment_demands = Table(
+    "deployment_demands",
+    metadata,
+    Column("gateway", String(200), primary_key=True),
+    Column(
+        "deployment_id",
+        String(64),
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    Column("queued", Integer, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("busy_ms", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("waiting", Boolean, nullable=False),
+    Index(None, "at_ms"),
+)
+"""The last word of each gateway on the load of what is scaled by it."""
+
+scaling_decisions = Table(
+    "scaling_decisions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("deployment_id", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("before", Integer, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("why", String(32), nullable=False),
+    Column("metric", String(32), nullable=False),
+    Column("target", Float, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("stable", Float, nullable=False),
+    Column("least", Integer, nullable=False),
+    Column("most", Integer, nullable=False),
+    Column("limited", Text),
+    Index(None, "deployment_id", "id"),
+    Index(None, "at_ms"),
+)
+
+cold_starts = Table(
+    "cold_starts",
+    metadata,
+    Column("replica_id", String(64), primary_key=True),
+    Column("deployment_id", String(64), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("took_ms", BigInteger, nullable=False),
+    Column("engine_ms", BigInteger, nullable=False),
+    Index(None, "deployment_id", "at_ms"),
+)
 
 replicas = Table(
     "replicas",

@@ -150,7 +150,7 @@ def watch(
 
 def over(made: Deployment) -> bool:
     """Tell whether there is nothing more to wait for."""
-    if made.phase == "Ready":
+    if made.answers:
         return made.serving_revision == made.revision
     return made.phase == "Failed" or (made.phase == "Degraded" and trouble(made) is not None)
 
@@ -162,7 +162,7 @@ def trouble(made: Deployment) -> Condition | None:
 
 def finish(made: Deployment, address: str, *, as_json: bool) -> int:
     """Say how it ended, and what to do next."""
-    failed = over(made) and made.phase != "Ready"
+    failed = over(made) and not made.answers
     if as_json:
         output.document(made.to_dict())
         return 1 if failed else 0

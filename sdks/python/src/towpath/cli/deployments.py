@@ -7,6 +7,7 @@ import click
 from towpath.cli import listing, output, revisions
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
+from towpath.cli.scaling import scaling
 from towpath.cli.session import (
     Session,
     environment_option,
@@ -139,7 +140,7 @@ def verb(found: Deployment) -> str:
 
 def advice(found: Deployment) -> str:
     """Say what to do next."""
-    if found.phase == "Ready":
+    if found.answers:
         return f'Call it: `towpath {verb(found)} {found.name} "…"`'
     return f"Its log: `towpath logs {found.name}`"
 
@@ -155,5 +156,5 @@ def delete(current: Session, deployment: str, environment: str | None, as_json: 
     listing.removed(deployment, f"`{deployment}` is being stopped.", as_json=as_json)
 
 
-for _command in revisions.COMMANDS:
+for _command in (*revisions.COMMANDS, scaling):
     command.add_command(_command)

@@ -20,7 +20,7 @@ def command(
 ) -> int:
     """Say in a sentence why a deployment is not ready, and what to do; exit code 1 if it is not."""
     found = current.client().deployments.get(deployment, environment=environment)
-    ready = found.phase == "Ready"
+    ready = found.answers
     blocking = None if ready else holds_up(found)
     if as_json:
         output.document(
@@ -52,6 +52,11 @@ def holds_up(found: Deployment) -> Condition | None:
 
 def sentence(found: Deployment, blocking: Condition | None, now: datetime) -> str:
     """Say it."""
+    if blocking is None and found.phase == "Idle":
+        return (
+            f"{found.name} sleeps in {found.environment}: nobody asked for a while, and the first "
+            "call wakes it."
+        )
     if blocking is None:
         return (
             f"{found.name} is {found.phase.lower()} in {found.environment}: "

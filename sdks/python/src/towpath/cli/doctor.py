@@ -113,7 +113,7 @@ def key(current: Session, credentials: auth.Credentials) -> Iterator[Check]:
         return
     yield Check("key", ok=True, detail=f"{kind}, accepted")
     found = health.deployments(current) or []
-    waiting = [one for one in found if one.phase not in {"Ready", "Idle"}]
+    waiting = [one for one in found if not one.answers]
     for one in waiting:
         yield Check(
             "deployment",

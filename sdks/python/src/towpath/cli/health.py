@@ -78,7 +78,7 @@ def ejected(current: Session) -> list[Endpoint]:
 
 def because(deployment: Deployment) -> str:
     """Return what keeps a deployment from being ready."""
-    if deployment.phase == "Ready":
+    if deployment.answers:
         return ""
     waiting = (one for one in deployment.conditions if str(one.status).lower() != "true")
     first = next(waiting, None)

@@ -14,12 +14,14 @@ from towpath.types import (
     DeploymentEvent,
     DeploymentLogs,
     DeploymentRevision,
+    DeploymentScaling,
     Endpoint,
     EndpointHealth,
     Environment,
     Node,
     Price,
     Provider,
+    ScalingDecision,
     Vendor,
 )
 
@@ -248,6 +250,19 @@ class AsyncDeployments(AsyncPlacedNoun[Deployment]):
     def events(self, ref: str, **query: Any) -> AsyncPages[DeploymentEvent]:
         """List every change of a condition or of the phase, oldest first."""
         return self._listed(query, path=self._at(ref, "events"), kind=DeploymentEvent)
+
+    async def scaling(
+        self, ref: str, *, environment: Environment | None = None
+    ) -> DeploymentScaling:
+        """Say by what the number of replicas is decided, what the load is, how fast it wakes."""
+        query = {"environment": environment}
+        return DeploymentScaling.of(
+            *await self._client.call("GET", self._at(ref, "scaling"), query=query)
+        )
+
+    def scaling_decisions(self, ref: str, **query: Any) -> AsyncPages[ScalingDecision]:
+        """List how the number of replicas changed and by which numbers, newest first."""
+        return self._listed(query, path=self._at(ref, "scaling/decisions"), kind=ScalingDecision)
 
     def list(self, **query: Any) -> AsyncPages[Deployment]:
         """List deployments; filters: `project`, `environment`."""

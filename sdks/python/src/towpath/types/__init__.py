@@ -82,6 +82,13 @@ from towpath.types.resource import Condition as Condition
 from towpath.types.resource import Environment as Environment
 from towpath.types.resource import Resource as Resource
 from towpath.types.resource import StepResult as StepResult
+from towpath.types.scaling import ColdStart as ColdStart
+from towpath.types.scaling import ColdStarts as ColdStarts
+from towpath.types.scaling import DeploymentScaling as DeploymentScaling
+from towpath.types.scaling import Quantiles as Quantiles
+from towpath.types.scaling import ScalingDecision as ScalingDecision
+from towpath.types.scaling import ScalingLoad as ScalingLoad
+from towpath.types.scaling import ScalingSchedule as ScalingSchedule
 from towpath.types.serving import Access as Access
 from towpath.types.serving import AliasMove as AliasMove
 from towpath.types.serving import Collected as Collected

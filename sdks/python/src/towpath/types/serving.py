@@ -253,6 +253,11 @@ class Deployment(Resource):
     first_ready_at: datetime | None
     expires_at: datetime | None
 
+    @property
+    def answers(self) -> bool:
+        """Whether a call is answered: by a replica, or once it has woken one."""
+        return self.phase in {"Ready", "Idle"}
+
 
 class DeploymentCheck(Model):
     """What a manifest would come to; nothing was changed."""

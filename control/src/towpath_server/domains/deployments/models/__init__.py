@@ -13,6 +13,7 @@ from towpath_server.core.money import Price, PriceDraft
 from towpath_server.core.sources import Address
 from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import Proving, Result, SmokeTest, Trial
+from towpath_server.domains.deployments.models.scaling import Scaling
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts
 from towpath_server.domains.evaluations.models import Gate
@@ -24,6 +25,8 @@ class Phase(enum.StrEnum):
     PENDING = "Pending"
     PROGRESSING = "Progressing"
     READY = "Ready"
+    IDLE = "Idle"
+    """It has no replica, and the first call wakes it."""
     DEGRADED = "Degraded"
     FAILED = "Failed"
     DELETING = "Deleting"
@@ -135,7 +138,7 @@ class Draft:
     accelerator: str | None
     """Class of the GPUs."""
     resources: Resources | None
-    replicas: int | None
+    scaling: Scaling | None
     max_concurrency: int | None
     startup: ProbeDraft | None
     readiness: ProbeDraft | None
@@ -153,6 +156,11 @@ class Draft:
     """The manifest as it was written; `document` is what the environment makes of it."""
     moved: Mapping[str, str] = field(default_factory=dict)
     """Where in the overrides the values at these JSON pointers were written."""
+
+    @property
+    def replicas(self) -> int | None:
+        """As many replicas as there may be."""
+        return self.scaling.most if self.scaling else None
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,7 @@ class Revision:
     manifest: Mapping[str, Any]
     workload: Workload
     serving: Serving
-    replicas: int
+    scaling: Scaling
     reserved: Reservation
     created_at_ms: int
     created_by: str
@@ -268,6 +276,10 @@ class Deployment:
     """When it is taken away unless it is renewed; none: it stays."""
     warned_at_ms: int | None = None
     """When it was said that it expires."""
+    scale: int | None = None
+    """Replicas that its load asks for; none: nothing was decided yet."""
+    woken_at_ms: int | None = None
+    """When somebody asked for it in its sleep; none: it answers, or nobody did."""
     project_path: str = ""
 
     @property
@@ -335,6 +347,22 @@ class View:
     trial: Trial | None = None
     """Of the newest revision, once it was asked for."""
 
+    def wanted(self, revision: Revision) -> int:
+        """
+        Return how many replicas of a revision there are to be.
+
+        What has not taken over yet has one at least: it has to prove itself.
+        """
+        scaling = revision.scaling
+        scale = max(1, scaling.least) if self.deployment.scale is None else self.deployment.scale
+        serves = revision.number == self.deployment.serving
+        return min(max(scale, scaling.least, 0 if serves else 1), scaling.most)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it has no replica, is to have none, and could be woken."""
+        return self.taken_over and not self.replicas and self.wanted(self.current) == 0
+
     def of(self, number: int) -> tuple[Replica, ...]:
         """Return the replicas of a revision that are not on their way out."""
         return tuple(r for r in self.replicas if r.number == number and not r.retiring)
@@ -358,7 +386,7 @@ class View:
         """
         ready = [replica for replica in self.of(self.current.number) if replica.ready]
         urgent = not self.exposed and not self.current.proving.tests
-        return len(ready) >= self.current.replicas or (bool(ready) and urgent)
+        return len(ready) >= self.wanted(self.current) or (bool(ready) and urgent)
 
     @property
     def evaluated(self) -> bool:
@@ -386,7 +414,7 @@ class Checked:
     deployment_id: str | None
     workload: Workload
     serving: Serving
-    replicas: int
+    scaling: Scaling
     reserved: Reservation
     prices: tuple[PriceDraft, ...]
     access: AccessDraft

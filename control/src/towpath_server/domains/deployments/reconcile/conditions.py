@@ -78,20 +78,31 @@ def judge(
     unfetched = fetch is not None and not isinstance(fetch, StillFetching)
     trouble = refused or unfetched or launch is not None or failing is not None
     phase = _phase(view, ready, trouble=trouble)
-    note = None if view.exposed else _note(conditions)
+    note = None if view.exposed or view.asleep else _note(conditions)
     return Verdict(phase, conditions, note)
 
 
 def _phase(view: View, ready: list[Replica], *, trouble: bool) -> Phase:
-    wanted = view.current.replicas
+    wanted = view.wanted(view.current)
     serving = view.deployment.serving
-    if serving == view.current.number and len(ready) >= wanted:
+    if view.asleep:
+        return Phase.IDLE
+    if serving == view.current.number and ready and len(ready) >= wanted:
+        return Phase.READY
+    if view.exposed and _grows(view) and not trouble:
         return Phase.READY
     if view.exposed:
         return Phase.DEGRADED if trouble or serving == view.current.number else Phase.PROGRESSING
     if trouble:
         return Phase.FAILED
     return Phase.PENDING if not view.replicas else Phase.PROGRESSING
+
+
+def _grows(view: View) -> bool:
+    """Tell whether the replicas that are missing were never there: the load asks for more."""
+    missing = [one for one in view.of(view.current.number) if not one.ready]
+    fresh = all(one.state is not ReplicaState.UNREADY and not one.restarts for one in missing)
+    return view.taken_over and not view.current.scaling.fixed and fresh
 
 
 def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
@@ -121,7 +132,9 @@ def _provisioned(
     fetch: TowpathError | None,
     launch: TowpathError | None,
 ) -> Condition:
-    wanted = view.current.replicas
+    wanted = view.wanted(view.current)
+    if view.asleep:
+        return _good(Step.PROVISIONED, "Idle", "It holds nothing while nobody asks.")
     if launch is not None:
         return _bad(Step.PROVISIONED, "CannotStart", launch.detail, launch.fix)
     if fetch is not None:
@@ -139,7 +152,9 @@ def _provisioned(
 def _loaded(
     view: View, newest: tuple[Replica, ...], ready: list[Replica], failing: Replica | None
 ) -> Condition:
-    wanted = view.current.replicas
+    wanted = view.wanted(view.current)
+    if view.asleep:
+        return _good(Step.LOADED, "Idle", "It is loaded once somebody asks.")
     if failing is not None and failing.reason not in _NOT_STARTED:
         reason = "CrashLoop" if failing.crashes >= CRASH_LOOP else failing.reason or "Failed"
         times = f"Replica {failing.ordinal} failed {failing.crashes} times in a row. "
@@ -164,6 +179,10 @@ def _exposed(view: View, name: str) -> Condition:
         return _waiting(
             Step.EXPOSED, f"Revision {serving} takes the traffic until all of the above hold."
         )
+    if view.asleep:
+        return _good(Step.EXPOSED, "Idle", f"The first call of `{name}` wakes it.")
+    if not view.exposed and view.deployment.woken_at_ms is not None:
+        return _waiting(Step.EXPOSED, "Somebody asked for it, and it is being woken.")
     if not view.exposed:
         fix = f"Its log says why: `towpath logs {name}`."
         return _bad(Step.EXPOSED, "NothingReady", "None of its replicas is healthy.", fix)

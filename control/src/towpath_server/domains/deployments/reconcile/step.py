@@ -63,7 +63,7 @@ class Reconciler:
     def _at_rest(self, view: View) -> bool:
         """Tell whether a step would find what the last one found: ready, and all of it running."""
         settled, since = self._settled.get(view.deployment.id, (None, 0.0))
-        known = view.deployment.phase is Phase.READY and settled == view
+        known = view.deployment.phase in {Phase.READY, Phase.IDLE} and settled == view
         lately = time.monotonic() - since < _REST_S
         return (
             known
@@ -171,27 +171,29 @@ class Reconciler:
             seen = self._compute.observe(replica.id)
             now = _observed(replica, seen)
             if now != replica:
-                changed.append((replica, now))
+                changed.append((replica, now, seen.load_ms if seen else None))
         if not changed:
             return False
         async with self._db.write() as tx:
-            for former, now in changed:
-                await deployments.replica_changed(tx, view, former, now)
+            for former, now, load_ms in changed:
+                await deployments.replica_changed(tx, view, former, now, engine_ms=load_ms)
         return True
 
     async def _grow(self, view: View, fetch: TowpathError | None) -> bool:
         """Declare one replica that is missing."""
         if fetch is not None:
             return False
-        there = {replica.ordinal for replica in view.of(view.current.number)}
-        missing = [n for n in range(view.current.replicas) if n not in there]
-        if not missing:
-            return False
-        async with self._db.write() as tx:
-            fresh = await deployments.load(tx, view.deployment.id)
-            if fresh is not None and fresh == view:
-                await deployments.add_replica(tx, fresh, missing[0])
-        return True
+        for revision in _revisions(view):
+            there = {replica.ordinal for replica in view.of(revision.number)}
+            missing = [n for n in range(view.wanted(revision)) if n not in there]
+            if not missing:
+                continue
+            async with self._db.write() as tx:
+                fresh = await deployments.load(tx, view.deployment.id)
+                if fresh is not None and fresh == view:
+                    await deployments.add_replica(tx, fresh, revision, missing[0])
+            return True
+        return False
 
     async def _judge(self, view: View) -> Sequence[Judgement]:
         """Ask what the gates come to, once nothing else stands before the traffic."""
@@ -228,11 +230,10 @@ class Reconciler:
 
     async def _shrink(self, view: View) -> bool:
         """Take what the newest revision has replaced, or has too much of, out of the traffic."""
-        current = view.current
         surplus = [
             replica
             for replica in view.replicas
-            if not replica.retiring and not _wanted(view, current, replica)
+            if not replica.retiring and not _wanted(view, replica)
         ]
         if not surplus:
             return False
@@ -299,11 +300,12 @@ def _revisions(view: View) -> Sequence[Revision]:
     return [serving, view.current]
 
 
-def _wanted(view: View, current: Revision, replica: Replica) -> bool:
-    if replica.number == current.number:
-        return replica.ordinal < current.replicas
+def _wanted(view: View, replica: Replica) -> bool:
     # What serves stays until the newest revision has taken over.
-    return replica.number == view.deployment.serving
+    return any(
+        replica.number == revision.number and replica.ordinal < view.wanted(revision)
+        for revision in _revisions(view)
+    )
 
 
 def _observed(replica: Replica, seen: Observation | None) -> Replica:

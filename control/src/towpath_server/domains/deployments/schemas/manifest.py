@@ -35,12 +35,12 @@ from towpath_server.domains.deployments.schemas import accelerator
 from towpath_server.domains.deployments.schemas.accelerator import Accelerator
 from towpath_server.domains.deployments.schemas.faults import Fault
 from towpath_server.domains.deployments.schemas.proving import Gates, Test
+from towpath_server.domains.deployments.schemas.scaling import Scaling
 from towpath_server.domains.deployments.schemas.section import Section
 from towpath_server.domains.endpoints.models import AccessDraft, Visibility
 from towpath_server.domains.endpoints.models.serving import Timeouts
 
 MAX_GPUS = 64  # of one replica: more than one machine has
-MAX_REPLICAS = 64  # of one deployment on one machine
 _MAX_MILLISECONDS = 3_600_000
 _SCHEMES = ("models", "file", *sources.SCHEMES)
 _MODEL_URI = re.compile(r"/?/?([a-z0-9-]{1,63})(?:/([0-9]{1,9})|@([a-z][a-z0-9-]{0,62}))")
@@ -258,31 +258,6 @@ class ResourceNeeds(Section):
         )
 
 
-class Scaling(Section):
-    """How many replicas."""
-
-    min_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS)
-    max_replicas: int | None = Field(None, ge=1, le=MAX_REPLICAS)
-    max_concurrency: int | None = Field(None, ge=1, le=1_000_000)
-    """Calls that one replica takes at a time; more wait in the deployment's queue."""
-
-    @field_validator("max_replicas")
-    @classmethod
-    def _fixed(cls, value: int | None, info: Any) -> int | None:
-        least = info.data.get("min_replicas")
-        if value is not None and least is not None and value != least:
-            raise Fault(
-                f"must equal `minReplicas` ({least}): scaling by load is not supported yet",
-                f"Write `maxReplicas: {least}`, or leave it out.",
-                "NotSupportedYet",
-            )
-        return value
-
-    def draft(self) -> int:
-        """Read it."""
-        return self.min_replicas or self.max_replicas or 1
-
-
 class HttpGet(Section):
     """Which path is asked."""
 
@@ -428,11 +403,6 @@ LATER: Mapping[str, str] = {
     "fallback": "create an endpoint with `fallback` instead",
     "model.adapters": "adapters are not loaded yet",
     "runtime.env.*.valueFrom": "secrets are not handed to model servers yet",
-    "scaling.metric": "the number of replicas is fixed",
-    "scaling.target": "the number of replicas is fixed",
-    "scaling.idleTimeout": "models stay loaded",
-    "scaling.schedule": "the number of replicas is fixed",
-    "scaling.coldStart": "models stay loaded",
     "startupProbe.httpGet.port": "the platform chooses where a server listens",
     "readinessProbe.httpGet.port": "the platform chooses where a server listens",
     "startupProbe.initialDelaySeconds": "`failureThreshold` bounds the start",

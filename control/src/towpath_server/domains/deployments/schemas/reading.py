@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from towpath_server.core import documents, suggest
 from towpath_server.core.errors import Finding
 from towpath_server.domains.deployments.models import Draft, ProbeDraft, Resources, RuntimeDraft
+from towpath_server.domains.deployments.models.scaling import Scaling
 from towpath_server.domains.deployments.schemas import faults, manifest, overrides
 from towpath_server.domains.deployments.schemas.overrides import escaped
 from towpath_server.domains.endpoints.models import AccessDraft
@@ -88,7 +89,7 @@ def _read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
         runtime=_or(runtime, "runtime", broken, RuntimeDraft()),
         accelerator=accelerator.draft() if accelerator else None,
         resources=_or(needs, "resources", broken, Resources()),
-        replicas=_or(scaling, "scaling", broken, 1),
+        scaling=_or(scaling, "scaling", broken, Scaling.just(1)),
         max_concurrency=scaling.max_concurrency if scaling else None,
         startup=_or(startup, "startupProbe", broken, ProbeDraft()),
         readiness=_or(ready, "readinessProbe", broken, ProbeDraft()),

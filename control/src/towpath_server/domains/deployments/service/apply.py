@@ -293,7 +293,7 @@ async def _insert_revision(
             manifest=checked.manifest,
             workload=checked.workload,
             serving=checked.serving,
-            replicas=checked.replicas,
+            scaling=checked.scaling,
             reserved=checked.reserved,
             created_at_ms=tx.now_ms,
             created_by=origin.by_id,
@@ -314,7 +314,7 @@ def _shown(deployment: Deployment, checked: Checked, origin: Origin) -> dict[str
         "revision": deployment.revision,
         "model": f"models:/{checked.workload.model}/{checked.workload.version}",
         "digest": checked.workload.model_digest,
-        "replicas": checked.replicas,
+        "replicas": checked.scaling.most,
     }
     if checked.audited:
         shown["policies"] = list(checked.audited)

@@ -10,8 +10,10 @@ from towpath_server.domains.deployments.models import Condition, Deployment, Pha
 from towpath_server.domains.deployments.models.proving import Event
 from towpath_server.domains.deployments.service import read
 from towpath_server.domains.deployments.store import events as store
+from towpath_server.domains.deployments.store import scaling as scaling_store
 
 PHASE = "Phase"
+DECISIONS_KEPT_MS = 30 * 86_400_000
 KEPT_MS = 400 * 86_400_000  # a year and a month: what a yearly report asks for
 
 
@@ -61,6 +63,7 @@ async def events(
 
 async def forget(tx: Tx) -> int:
     """Drop some events that are older than they are kept; return how many went."""
+    await scaling_store.forget(tx, before_ms=tx.now_ms - DECISIONS_KEPT_MS)
     return await store.forget(tx, before_ms=tx.now_ms - KEPT_MS)
 
 

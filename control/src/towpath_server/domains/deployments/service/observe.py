@@ -19,10 +19,11 @@ from towpath_server.domains.deployments.models import (
     Deployment,
     Phase,
     Replica,
+    Revision,
     View,
 )
 from towpath_server.domains.deployments.models.proving import Proving
-from towpath_server.domains.deployments.service import history, log, read
+from towpath_server.domains.deployments.service import history, log, read, scaling
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
 from towpath_server.domains.endpoints import service as endpoints
@@ -32,14 +33,14 @@ from towpath_server.domains.evaluations.models import Judgement, Subject
 _SECRET_BYTES = 32
 
 
-async def add_replica(tx: Tx, view: View, ordinal: int) -> Replica:
-    """Note that a replica of the newest revision is wanted; it gets a secret of its own."""
+async def add_replica(tx: Tx, view: View, of: Revision, ordinal: int) -> Replica:
+    """Note that a replica of a revision is wanted; it gets a secret of its own."""
     replica = Replica(
         id=ids.new("rep"),
         deployment_id=view.deployment.id,
-        number=view.current.number,
+        number=of.number,
         ordinal=ordinal,
-        workload=view.current.workload.digest,
+        workload=of.workload.digest,
         credential_id=ids.new("crd"),
         created_at_ms=tx.now_ms,
     )
@@ -80,7 +81,7 @@ async def carry(tx: Tx, deployment_id: str) -> bool:
     carried = [
         replica
         for replica in carried
-        if replica.ordinal < view.current.replicas
+        if replica.ordinal < view.wanted(view.current)
         and (proved or replica.number != view.deployment.serving)
     ]
     for replica in carried:
@@ -90,14 +91,23 @@ async def carry(tx: Tx, deployment_id: str) -> bool:
     return bool(carried)
 
 
-async def replica_changed(tx: Tx, view: View, former: Replica, now: Replica) -> None:
-    """Write what was observed of a replica; gateways hear of it when it concerns the traffic."""
+async def replica_changed(
+    tx: Tx, view: View, former: Replica, now: Replica, *, engine_ms: int | None = None
+) -> None:
+    """
+    Write what was observed of a replica; gateways hear of it when it concerns the traffic.
+
+    Args:
+        engine_ms: How long it took from its process's start until it was healthy.
+    """
     names = ("state", "address", "restarts", "crashes", "reason", "message", "gpus", "isolation")
     await replica_store.change(tx, now.id, {name: getattr(now, name) for name in names})
     moved = (former.ready, former.address if former.ready else None) != (
         now.ready,
         now.address if now.ready else None,
     )
+    if now.ready and not former.ready:
+        await scaling.woken(tx, view, now, engine_ms)
     if moved and now.number == view.deployment.serving and not view.deployment.deleting:
         await revision.bump(tx, "target", view.deployment.id)
 
@@ -144,7 +154,12 @@ async def conclude(
         values["first_ready_at_ms"] = tx.now_ms
     await store.observe(tx, deployment.id, values)
     await history.observed(tx, view, values)
-    await endpoints.observe(tx, deployment.id, ready=bool(view.exposed), note=note)
+    await endpoints.observe(
+        tx, deployment.id, ready=bool(view.exposed) or phase is Phase.IDLE, note=note
+    )
+    stuck = {Phase.FAILED, Phase.DEGRADED}
+    if view.current.scaling.sleeps and (phase in stuck) != (deployment.phase in stuck):
+        await revision.bump(tx, "target", deployment.id)  # whether calls wait for it
     return True
 
 
@@ -177,7 +192,12 @@ async def _serve(tx: Tx, view: View) -> None:
     """Let the newest revision take the traffic."""
     deployment = view.deployment
     await store.exposed(tx, deployment.id, view.current.number)
-    await store.observe(tx, deployment.id, {"serving": view.current.number})
+    values = {"serving": view.current.number}
+    if (
+        deployment.scale is not None
+    ):  # what has proved itself stays as it is, until the load says more
+        values["scale"] = view.wanted(view.current)
+    await store.observe(tx, deployment.id, values)
     await history.began(tx, deployment, view.current)
     if deployment.serving != view.current.number:
         await approvals.void(

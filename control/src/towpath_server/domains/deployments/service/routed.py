@@ -1,12 +1,13 @@
 """What the gateway needs of deployments."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from towpath_server.core.db import Tx
-from towpath_server.core.upstream import Handling
+from towpath_server.core.upstream import ColdStart, Handling
+from towpath_server.domains.deployments.models import Phase, Revision, View
 from towpath_server.domains.deployments.models import Replica as Running
-from towpath_server.domains.deployments.models import Revision, View
-from towpath_server.domains.deployments.service import read
+from towpath_server.domains.deployments.service import read, scaling
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
 from towpath_server.domains.endpoints import service as endpoints
@@ -23,9 +24,17 @@ async def routed_targets(
     One that is being deleted is none any more, whatever of it still runs.
     """
     found = await store.rows(tx, wanted=ids, after=after, limit=limit, live=True)
+    views = await read.views(tx, found)
+    sleeping = [view.deployment.id for view in views if _cold_start(view) is not None]
+    estimates = await scaling.estimates(tx, sleeping) if sleeping else {}
     return [
-        target(view, view.serving or view.current, view.exposed)
-        for view in await read.views(tx, found)
+        target(
+            view,
+            view.serving or view.current,
+            view.exposed,
+            cold_start=_estimated(_cold_start(view), estimates.get(view.deployment.id)),
+        )
+        for view in views
     ]
 
 
@@ -46,8 +55,19 @@ async def _exposed(tx: Tx, wanted: Collection[str]) -> dict[str, list[str]]:
     }
 
 
-def target(view: View, shown: Revision, replicas: Sequence[Running]) -> RoutedTarget:
-    """Write replicas of a revision as a target."""
+def target(
+    view: View,
+    shown: Revision,
+    replicas: Sequence[Running],
+    *,
+    cold_start: ColdStart | None = None,
+) -> RoutedTarget:
+    """
+    Write replicas of a revision as a target.
+
+    Args:
+        cold_start: How calls wait while it has no replica; none: they do not.
+    """
     deployment = view.deployment
     workload, serving = shown.workload, shown.serving
     return RoutedTarget(
@@ -70,8 +90,22 @@ def target(view: View, shown: Revision, replicas: Sequence[Running]) -> RoutedTa
         context_length=serving.context_length,
         modalities=serving.modalities,
         owned_by=serving.owned_by,
-        handling=Handling.of(serving.handling),
+        handling=replace(Handling.of(serving.handling), cold_start=cold_start),
     )
+
+
+def _cold_start(view: View) -> ColdStart | None:
+    """Say how calls wait for what may sleep: once it has served, and unless it cannot start."""
+    serving, deployment = view.serving, view.deployment
+    if serving is None or not serving.scaling.sleeps:
+        return None
+    if deployment.phase in {Phase.FAILED, Phase.DEGRADED}:
+        return None
+    return serving.scaling.cold_start
+
+
+def _estimated(rules: ColdStart | None, estimate_ms: int | None) -> ColdStart | None:
+    return replace(rules, estimate_ms=estimate_ms) if rules is not None else None
 
 
 def _replica(found: Running, dialect: str) -> Replica:

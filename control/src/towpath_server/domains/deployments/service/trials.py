@@ -48,7 +48,7 @@ async def open_trial(tx: Tx, view: View) -> None:
         number=view.current.number,
         state=TrialState.WAITING,
         created_at_ms=tx.now_ms,
-        replicas=view.current.replicas,
+        replicas=view.wanted(view.current),
     )
     await store.insert(tx, made)
     await revision.bump(tx, "target", view.deployment.id)  # wakes what runs trials

@@ -28,6 +28,7 @@ from towpath_server.domains.deployments.models import (
 )
 from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import Proving, Result
+from towpath_server.domains.deployments.models.scaling import Scaling
 from towpath_server.domains.deployments.tables import deployment_revisions, deployments, replicas
 from towpath_server.domains.evaluations.models import Outcome
 
@@ -51,7 +52,8 @@ async def insert_revision(tx: Tx, revision: Revision) -> None:
             model=revision.workload.model,
             workload=asdict(revision.workload),
             serving=asdict(revision.serving),
-            replicas=revision.replicas,
+            replicas=revision.scaling.most,
+            scaling=revision.scaling.document(),
             **asdict(revision.reserved),
             created_at_ms=revision.created_at_ms,
             created_by=revision.created_by,
@@ -214,7 +216,8 @@ async def all_ids(tx: Tx) -> list[str]:
 
 async def moving_ids(tx: Tx) -> list[str]:
     """Return the ids of those that are not ready, or of which a replica comes or goes."""
-    away = or_(deployments.c.phase != Phase.READY, deployments.c.deleting_at_ms.is_not(None))
+    resting = (Phase.READY, Phase.IDLE)
+    away = or_(deployments.c.phase.not_in(resting), deployments.c.deleting_at_ms.is_not(None))
     restless = or_(replicas.c.state != ReplicaState.READY, replicas.c.retire_at_ms.is_not(None))
     query = union(
         select(deployments.c.id).where(away), select(replicas.c.deployment_id).where(restless)
@@ -343,7 +346,7 @@ def _revision(row: Any) -> Revision:
         manifest=row.manifest,
         workload=_workload(row.workload),
         serving=_serving(row.serving),
-        replicas=row.replicas,
+        scaling=Scaling.of(row.scaling, row.replicas),
         reserved=Reservation(row.cpu_milli, row.memory_bytes, row.gpus, row.gpu_class),
         created_at_ms=row.created_at_ms,
         created_by=row.created_by,

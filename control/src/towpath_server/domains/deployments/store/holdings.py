@@ -18,7 +18,8 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
     List what deployments hold, of everybody, of a team, or of a team in one environment.
 
     A deployment holds what its newest revision declares; while another one takes the traffic, the
-    larger of the two in everything. One that is being deleted holds what still runs of it.
+    larger of the two in everything. One that is scaled holds what there is of it now, or is to be;
+    one that is being deleted holds what still runs of it.
     """
     d, r = deployments.c, deployment_revisions.c
     query = (
@@ -30,8 +31,11 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
             d.project_id,
             d.deleting_at_ms,
             d.expires_at_ms,
+            d.serving,
             r.number,
             r.replicas,
+            r.scaling,
+            d.scale,
             r.cpu_milli,
             r.memory_bytes,
             r.gpus,
@@ -49,7 +53,12 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
     found: dict[str, Holding] = {}
     for row in await tx.execute(query):
         ending = row.deleting_at_ms is not None
-        count = running[row.id, row.number] if ending else row.replicas
+        runs = running[row.id, row.number]
+        count = runs if ending else row.replicas
+        if row.scaling is not None and not ending:
+            scale = max(1, row.scaling["least"]) if row.scale is None else row.scale
+            proves = int(row.number != row.serving)
+            count = max(runs, min(max(scale, row.scaling["least"], proves), row.replicas))
         gpus = {row.gpu_class: row.gpus} if row.gpus else {}
         draw = Draw(1, row.cpu_milli, row.memory_bytes, gpus).times(count)
         other = found.get(row.id)
@@ -67,11 +76,11 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
 
 
 async def _running(tx: Tx) -> dict[tuple[str, int], int]:
-    """Count the replicas that there are still of deployments that are being deleted."""
+    """Count the replicas of deployments whose number changes: by load, or because they end."""
     query = (
         select(replicas.c.deployment_id, replicas.c.number, func.count().label("running"))
         .join(deployments, deployments.c.id == replicas.c.deployment_id)
-        .where(deployments.c.deleting_at_ms.is_not(None))
+        .where(or_(deployments.c.deleting_at_ms.is_not(None), deployments.c.scale.is_not(None)))
         .group_by(replicas.c.deployment_id, replicas.c.number)
     )
     counts: dict[tuple[str, int], int] = defaultdict(int)

@@ -276,6 +276,11 @@ class RoutedTarget:
     owned_by: str | None = None
     handling: Handling = field(default_factory=Handling)
 
+    @property
+    def callable(self) -> bool:
+        """Whether a call is answered: by a replica, or once it has woken one."""
+        return bool(self.replicas) or self.handling.cold_start is not None
+
 
 def can_embed(signature: Mapping[str, Any] | None) -> bool:
     """

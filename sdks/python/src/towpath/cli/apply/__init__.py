@@ -130,7 +130,7 @@ def carry_out(
     for act in todo:
         if act.kind.name == MANIFEST and act.verb != DELETE:
             made = deploy(current, client, act, timeout)
-            failed |= timeout > 0 and not (over(made) and made.phase == "Ready")
+            failed |= timeout > 0 and not (over(made) and made.answers)
             results.append(made.to_dict())
         else:
             results.append(send(client, act))

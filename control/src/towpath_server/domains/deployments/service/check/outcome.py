@@ -15,6 +15,7 @@ from towpath_server.domains.deployments.models import (
     Workload,
 )
 from towpath_server.domains.deployments.models.proving import Proving
+from towpath_server.domains.deployments.models.scaling import Scaling
 from towpath_server.domains.deployments.service.check import policy
 from towpath_server.domains.deployments.service.check.inquiry import Inquiry
 from towpath_server.domains.deployments.service.check.runtime import argument
@@ -38,9 +39,9 @@ def checked(inquiry: Inquiry) -> Checked:
         or inquiry.reserved is None
     ):
         raise RuntimeError("a draft without findings has all its parts")
-    replicas = draft.replicas or 1
+    scaling = draft.scaling or Scaling.just(1)
     alias = f" ({draft.model.alias})" if draft.model and draft.model.alias else ""
-    notes = [f"{replicas} replica{'s' if replicas > 1 else ''}", *inquiry.notes]
+    notes = [_replicas(scaling), *inquiry.notes]
     if inquiry.policies:
         word = "policy" if inquiry.policies == 1 else "policies"
         notes.append(f"{inquiry.policies} {word}")
@@ -53,7 +54,7 @@ def checked(inquiry: Inquiry) -> Checked:
         deployment_id=present.id if present else None,
         workload=_workload(inquiry, version, runtime),
         serving=_serving(draft, version, runtime, project),
-        replicas=replicas,
+        scaling=scaling,
         reserved=inquiry.reserved,
         prices=draft.prices,
         access=draft.access or AccessDraft(),
@@ -64,6 +65,12 @@ def checked(inquiry: Inquiry) -> Checked:
         warnings=tuple(inquiry.warnings),
         audited=tuple(policy.noted(inquiry.audited)),
     )
+
+
+def _replicas(scaling: Scaling) -> str:
+    if scaling.fixed:
+        return f"{scaling.most} replica{'s' if scaling.most > 1 else ''}"
+    return f"{scaling.least} to {scaling.most} replicas by {scaling.metric}"
 
 
 def _workload(inquiry: Inquiry, version: ModelVersion, runtime: Runtime) -> Workload:

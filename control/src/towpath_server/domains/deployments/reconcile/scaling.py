@@ -1,0 +1,203 @@
+"""
+The one writer of how many replicas there are to be.
+
+It looks every second at what has a load and every few at everything, and at once when somebody
+waits for what is asleep. What it remembers of the load starts anew with each control plane, so it
+takes nothing away before it has seen a whole window.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+from towpath_server.adapters.facilities import Facilities
+from towpath_server.core import ids, revision
+from towpath_server.core import log as logging
+from towpath_server.core.clock import to_ms
+from towpath_server.core.db import Database, Tx
+from towpath_server.core.errors import TowpathError
+from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.deployments.models import View
+from towpath_server.domains.deployments.models.scaling import Decision, Demand, Metric, Scaling
+from towpath_server.domains.deployments.service import scaling as rules
+from towpath_server.domains.deployments.service.scaling import FRESH_MS, Wanted, Windows
+from towpath_server.loops.lease import Lease
+
+log = logging.get(__name__)
+
+TICK_S = 1.0  # as often as gateways speak
+_WHOLE_MS = 5_000
+_PAGE = 100  # deployments that are read at once
+
+
+@dataclass
+class _Kept:
+    """What is remembered of one deployment."""
+
+    metric: Metric
+    windows: Windows
+    limited: tuple[int, str] | None = None
+    """What there was no room for, as it was written down."""
+
+
+@dataclass
+class Scaler:
+    """Has the number of replicas follow the load."""
+
+    db: Database
+    facilities: Facilities
+    _kept: dict[str, _Kept] = field(default_factory=dict)
+    _restless: set[str] = field(default_factory=set)
+    """Those that may have too many replicas for what they have to do."""
+    _whole_at_ms: int = 0
+
+    async def look(self) -> Sequence[Decision]:
+        """Look at the load once, and decide where the number is to change."""
+        now = to_ms(self.db.clock.now())
+        whole = now >= self._whole_at_ms
+        async with self.db.read() as tx:
+            said = await rules.demands(tx, since_ms=now - FRESH_MS)
+            wanted = {one.deployment_id for one in said} | self._restless
+            if whole:
+                wanted = set(await rules.scaled(tx))
+        if whole:
+            self._whole_at_ms = now + _WHOLE_MS
+            for gone in self._kept.keys() - wanted:
+                del self._kept[gone]
+            self._restless &= wanted
+        made = []
+        for page in _pages(sorted(wanted)):
+            async with self.db.read() as tx:
+                views = await deployments.loads(tx, page)
+                demands = await rules.demands(tx, wanted=page)
+            for view in views:
+                its = [one for one in demands if one.deployment_id == view.deployment.id]
+                found = await self._one(view, its, now)
+                made += [found] if found is not None else []
+        return made
+
+    async def _one(self, view: View, demands: Sequence[Demand], now: int) -> Decision | None:
+        deployment, serving = view.deployment, view.serving
+        if deployment.deleting or serving is None or serving.scaling.fixed:
+            self._restless.discard(deployment.id)
+            return None
+        scaling = serving.scaling
+        kept = self._remembered(view, scaling, demands, now)
+        sample = kept.windows.take(scaling.metric, demands, now)
+        present = view.wanted(serving)
+        waiting = any(one.waiting and now - one.at_ms <= FRESH_MS for one in demands)
+        wanted = rules.decide(scaling, kept.windows, now=now, present=present, waiting=waiting)
+        restless = present > wanted.least or sample.busy
+        (self._restless.add if restless else self._restless.discard)(deployment.id)
+        # What proves itself is proved whole: none of it goes meanwhile.
+        if wanted.count == present or (wanted.count < present and not view.taken_over):
+            kept.limited = None
+            return None
+        asked = min((one.at_ms for one in demands if one.waiting), default=None)
+        return await self._decide(view, wanted, present, kept, asked)
+
+    def _remembered(
+        self, view: View, scaling: Scaling, demands: Sequence[Demand], now: int
+    ) -> _Kept:
+        kept = self._kept.get(view.deployment.id)
+        if kept is None or kept.metric is not scaling.metric:
+            spoken = [one.at_ms for one in demands]
+            serving = view.serving or view.current
+            began = [serving.exposed_at_ms or 0, *(one.created_at_ms for one in view.replicas)]
+            busy = kept.windows.busy_ms if kept else max([*spoken, *began])
+            kept = _Kept(scaling.metric, Windows(since_ms=now, busy_ms=min(busy, now)))
+            self._kept[view.deployment.id] = kept
+        return kept
+
+    async def _decide(
+        self, view: View, wanted: Wanted, present: int, kept: _Kept, asked: int | None
+    ) -> Decision | None:
+        scaling = (view.serving or view.current).scaling
+        async with self.db.write() as tx:
+            fresh = await deployments.load(tx, view.deployment.id)
+            if fresh is None or _facts(fresh) != _facts(view):
+                return None
+            decision = Decision(
+                id=ids.new("scl"),
+                deployment_id=view.deployment.id,
+                at_ms=tx.now_ms,
+                before=present,
+                after=wanted.count,
+                why=wanted.why,
+                metric=scaling.metric,
+                target=scaling.target,
+                value=round(wanted.value, 3),
+                stable=round(wanted.stable, 3),
+                least=wanted.least,
+                most=scaling.most,
+            )
+            if wanted.count > present:
+                decision = await self._fitted(tx, fresh, decision)
+            short = (wanted.count, decision.limited) if decision.limited else None
+            if decision.after != present:
+                await rules.scale(tx, fresh, decision, asked_at_ms=asked)
+            elif kept.limited != short:
+                await rules.limited(tx, decision)
+            else:
+                return None
+            kept.limited = short
+        log.info(
+            "deployment.scaled",
+            deployment=view.deployment.name,
+            environment=view.deployment.environment,
+            before=decision.before,
+            after=decision.after,
+            why=decision.why,
+            limited=decision.limited,
+        )
+        return decision
+
+    async def _fitted(self, tx: Tx, view: View, decision: Decision) -> Decision:
+        """Lower a decision to what there is room for."""
+        await revision.hold(tx)
+        machine = await self.facilities.servers.capacity()
+        found = await rules.room(tx, view, self.facilities, machine)
+        if found.count >= decision.after:
+            return decision
+        after = max(decision.before, found.count)
+        return replace(decision, after=after, limited=found.limit)
+
+
+class ScalingLoop:
+    """Runs the scaler, as long as this instance holds the lease."""
+
+    def __init__(self, scaler: Scaler, lease: Lease) -> None:
+        self._scaler = scaler
+        self._lease = lease
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once: somebody waits."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look every second, until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                if await self._lease.held():
+                    await self._scaler.look()
+            except TowpathError as error:  # the database is away; what runs goes on meanwhile
+                log.warning("scaling.interrupted", code=error.code, **error.log)
+            except Exception:  # one broken deployment must not end it for all
+                log.exception("scaling.failed")
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+
+def _facts(view: View) -> tuple[object, ...]:
+    deployment = view.deployment
+    return (deployment.scale, deployment.serving, deployment.revision, deployment.deleting)
+
+
+def _pages(found: Collection[str]) -> list[list[str]]:
+    listed = list(found)
+    return [listed[start : start + _PAGE] for start in range(0, len(listed), _PAGE)]
