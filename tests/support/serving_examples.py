@@ -388,3 +388,13 @@ async def _(world: World) -> Call:
 @example("GET", "/deployments/{deployment}/events")
 async def _(world: World) -> Call:
     return Call(f"{await _deployment_path(world)}/events")
+
+
+@example("GET", "/deployments/{deployment}/scaling")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/scaling")
+
+
+@example("GET", "/deployments/{deployment}/scaling/decisions")
+async def _(world: World) -> Call:
+    return Call(f"{await _deployment_path(world)}/scaling/decisions")

@@ -64,11 +64,14 @@ def test_version_2_gives_its_controllers_to_a_group_beside_this_program(tmp_path
     }
 
 
+_NOBODY = 2**22 + 1  # beyond what the kernel gives out as the id of a process
+
+
 def test_version_2_moves_no_programs_of_others(tmp_path: Path) -> None:
     own = tmp_path / "fs" / "session"
     _touched(own, "cgroup.subtree_control")
     (own / "cgroup.controllers").write_text("cpu memory pids\n")
-    (own / "cgroup.procs").write_text("1\n")
+    (own / "cgroup.procs").write_text(f"{_NOBODY}\n")
     mounts = f"30 1 0:26 / {tmp_path}/fs rw - cgroup2 cgroup2 rw\n"
 
     found = cgroups.find("tag", proc=_proc(tmp_path, mounts, "0::/session\n"))

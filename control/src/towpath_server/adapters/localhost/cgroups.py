@@ -180,11 +180,16 @@ def _unified(group: Path, tag: str, own: int) -> Groups | str:
     return Groups(2, dict.fromkeys(wanted, parent))
 
 
+_INIT = frozenset({"systemd", "init"})
+
+
 def _strangers(group: Path, own: int) -> int:
     """Count processes of the group that are not of this program's family."""
     try:
         me = psutil.Process(own)
         head = me.parent() or me
+        if head.name() in _INIT:  # everything on the machine is its family
+            head = me
         family = {head.pid, own, *(child.pid for child in head.children(recursive=True))}
     except psutil.Error:
         family = {own}

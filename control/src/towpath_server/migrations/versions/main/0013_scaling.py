@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012_scaling"
-down_revision = "0011_imports"
+revision = "0013_scaling"
+down_revision = "0012_node_use"
 branch_labels = None
 depends_on = None
 
