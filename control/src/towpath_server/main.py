@@ -40,10 +40,10 @@ from towpath_server.domains.artifacts import reconcile as artifact_loop
 from towpath_server.domains.artifacts.models import Depot
 from towpath_server.domains.batches.reconcile import BatchLoop, Runner
 from towpath_server.domains.bodies import reconcile as forget
-from towpath_server.domains.budgets.reconcile import Notifier
 from towpath_server.domains.deployments import reconcile
 from towpath_server.domains.deployments.reconcile import Tester, TrialLoop
 from towpath_server.domains.imports import reconcile as imports
+from towpath_server.domains.notices.reconcile import Notifier
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.budgets import BudgetRegistry
 from towpath_server.gatewaylink.catalog import catalog

@@ -23,9 +23,9 @@ from towpath_server.domains.budgets.models import (
     Unit,
     Use,
 )
-from towpath_server.domains.budgets.reconcile import Notifier
-from towpath_server.domains.budgets.service import notices
 from towpath_server.domains.limits.models import SubjectDraft
+from towpath_server.domains.notices import service as notices
+from towpath_server.domains.notices.reconcile import Notifier
 from towpath_server.domains.teams import service as teams
 
 SECRET = Secret("a-webhook-secret-of-more-than-32-characters")

@@ -42,6 +42,8 @@ class Facilities:
     """Reads what was uploaded, apart from this process."""
     import_wait_s: float = 2.0
     """How long a manifest waits for its model to be fetched, before the answer is to come again."""
+    notify: bool = False
+    """Whether a program outside is told of what happens."""
     runtimes_dir: Path | None = None
     """Further runtime descriptions, beside those that are shipped."""
 
@@ -65,6 +67,7 @@ class Facilities:
             max_file_bytes=settings.api.upload_bytes,
             approvals=settings.approvals,
             sandbox=settings.sandbox,
+            notify=settings.webhook_url is not None,
             runtimes_dir=settings.runtimes_dir,
         )
 

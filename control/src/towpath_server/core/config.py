@@ -274,8 +274,8 @@ class Settings(BaseSettings):
     webhook_url: str | None = Field(
         None,
         pattern=r"^https?://[^/@]+",
-        description="Program that is told when a budget reaches its warning or its end; what lies "
-        "inside must be in `TOWPATH_EGRESS_ALLOW`.",
+        description="Program that is told when a budget reaches its warning or its end, and when "
+        "a deployment is about to expire; what lies inside must be in `TOWPATH_EGRESS_ALLOW`.",
     )
     webhook_secret: Secret | None = Field(
         None, description="Signs what that program is told; at least 32 characters."

@@ -1,13 +1,21 @@
 """What served when, who put it there, what expires, and how much goes on without the platform."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from people import person
 from platform_api import Api
+from receiver import Receiver
 from worlds import World
 
+from towpath_server.adapters.egress import EgressClient
+from towpath_server.adapters.webhook import Webhook
+from towpath_server.core import egress
+from towpath_server.core.secret import Secret
 from towpath_server.domains.deployments import service as deployments
+from towpath_server.domains.notices.reconcile import Notifier
 
 DAY = 86_400
 
@@ -18,7 +26,7 @@ async def expire(world: World) -> None:
         due = await deployments.due(tx, world.facilities)
     for deployment_id in due:
         async with world.db.write() as tx:
-            await deployments.expire(tx, deployment_id)
+            await deployments.expire(tx, deployment_id, notify=world.facilities.notify)
 
 
 async def deploy(who: Api, world: World, environment: str = "sandbox", **spec: Any) -> Any:
@@ -114,6 +122,29 @@ async def test_what_stays_in_the_sandbox_too_long_says_so_and_is_taken_away(
     assert (await actions(world, made))[0] == "deployment.deleted"
     assert (await dev.get("/models/triage/served"))["items"][0]["until"] is not None
     assert (await dev.get("/endpoints"))["items"] == []
+
+
+async def test_a_program_outside_is_told_once_that_it_is_about_to_expire(
+    world: World, dev: Api
+) -> None:
+    world.facilities = replace(world.facilities, notify=True)
+    made = await deploy(dev, world)
+    world.clock.advance(seconds=11 * DAY)
+    await expire(world)
+    await expire(world)
+
+    async with Receiver().listening() as receiver:
+        secret = Secret("a-webhook-secret-of-more-than-32-characters")
+        here = EgressClient([egress.network("127.0.0.0/8")])
+        notifier = Notifier(world.db, Webhook(receiver.url, secret, here))
+        assert [await notifier.step(), await notifier.step()] == [True, False]
+
+    ((_, body),) = receiver.taken
+    told = json.loads(body)
+    assert told["type"] == "deployment.expiring"
+    assert told["data"]["deployment"] == made["id"]
+    assert told["data"]["expires_at"] == "2026-12-07T12:00:00+00:00"
+    assert told["data"]["renew"] == "towpath deployments renew triage --environment sandbox"
 
 
 async def test_a_renewed_or_redeployed_one_stays(world: World, dev: Api) -> None:

@@ -118,18 +118,6 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Something that a receiver outside must be told."""
-
-    id: str
-    at_ms: int
-    body: str
-    """JSON, as it is sent."""
-    attempts: int
-    next_at_ms: int
-
-
-@dataclass(frozen=True)
 class News:
     """Uses that changed, up to a position, and the records that they contain."""
 

@@ -1,6 +1,6 @@
 """Tables of budgets: what is declared, in the main database, and what is used, in the ledger."""
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, Table
 
 from towpath_server.core import queries
 from towpath_server.core.db import ledger_metadata, metadata
@@ -37,18 +37,6 @@ levels = Table(
     Column("amount", BigInteger, primary_key=True, autoincrement=False),
 )
 """What people were told: each level once per period, and again when the amount was changed."""
-
-notices = Table(
-    "budget_notices",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("next_at_ms", BigInteger, nullable=False),
-    Index(None, "next_at_ms"),
-)
-"""What receivers outside must still be told."""
 
 # What records are counted by, in the same transaction that stores them.
 definitions = Table(

@@ -1,6 +1,5 @@
 """Rules of budgets (here), and what was used of them (`service.books`)."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,11 +12,12 @@ from towpath_server.core.db import Tx
 from towpath_server.core.errors import NotFound
 from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.budgets.errors import BudgetUnitFixed
-from towpath_server.domains.budgets.models import Budget, BudgetDraft, Level, Notice, Unit, Use
+from towpath_server.domains.budgets.models import Budget, BudgetDraft, Level, Unit, Use
 from towpath_server.domains.budgets.store import declared as store
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.limits.models import Setter, SubjectDraft
 from towpath_server.domains.limits.service import following, subjects
+from towpath_server.domains.notices import service as notices
 
 _NOBODY = SubjectDraft()
 _KIND = following.follow(
@@ -174,9 +174,7 @@ async def note_level(tx: Tx, use: Use, level: Level, *, notify: bool = False) ->
             "resets_at": at.from_ms(budget.period.end_ms(use.period_start_ms)).isoformat(),
             **changes,
         }
-        event = {"type": f"budget.{what}", "timestamp": tx.now.isoformat(), "data": data}
-        body = json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-        await store.add_notice(tx, Notice(new_ids.new("ntc"), tx.now_ms, body, 0, tx.now_ms))
+        await notices.tell(tx, f"budget.{what}", data)
 
 
 async def predecessors(tx: Tx, found: Collection[Budget]) -> dict[str, Sequence[str]]:

@@ -1,17 +1,16 @@
 """Queries of budgets as they are declared, in the main database."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, select
 
 from towpath_server.core import queries, subjects
 from towpath_server.core.access import Reach
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Window
-from towpath_server.domains.budgets.models import Budget, Level, Mode, Notice, Period, Unit, Use
-from towpath_server.domains.budgets.tables import budgets, levels, notices
+from towpath_server.domains.budgets.models import Budget, Level, Mode, Period, Unit, Use
+from towpath_server.domains.budgets.tables import budgets, levels
 from towpath_server.domains.limits.models import Owner, Setter, Subject
 
 
@@ -57,35 +56,6 @@ async def note_level(tx: Tx, budget: Budget, use: Use, level: Level) -> bool:
     )
     added = await tx.execute(statement.on_conflict_do_nothing().returning(levels.c.level))
     return added.first() is not None
-
-
-async def add_notice(tx: Tx, notice: Notice) -> None:
-    """Add a notice."""
-    await tx.execute(notices.insert().values(**vars(notice)))
-
-
-async def due_notice(tx: Tx) -> Notice | None:
-    """Find a notice that is due."""
-    query = select(notices).where(notices.c.next_at_ms <= tx.now_ms)
-    row = (await tx.execute(query.order_by(notices.c.next_at_ms).limit(1))).first()
-    return Notice(**row._asdict()) if row else None
-
-
-async def book_attempt(tx: Tx, notice: Notice, *, next_at_ms: int) -> Notice | None:
-    """Book an attempt; none: another control plane did."""
-    done = await tx.execute(
-        update(notices)
-        .where(notices.c.id == notice.id, notices.c.attempts == notice.attempts)
-        .values(attempts=notice.attempts + 1, next_at_ms=next_at_ms)
-    )
-    if done.rowcount != 1:
-        return None
-    return replace(notice, attempts=notice.attempts + 1, next_at_ms=next_at_ms)
-
-
-async def remove_notice(tx: Tx, notice: Notice) -> None:
-    """Remove a notice."""
-    await tx.execute(delete(notices).where(notices.c.id == notice.id))
 
 
 async def rows(

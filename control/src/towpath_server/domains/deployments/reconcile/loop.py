@@ -54,7 +54,9 @@ class _Expiry:
 
     async def step(self, resource: str) -> bool:
         async with self._db.write() as tx:
-            await deployments.expire(tx, resource.removeprefix(self._OWN))
+            await deployments.expire(
+                tx, resource.removeprefix(self._OWN), notify=self._facilities.notify
+            )
         return False
 
 

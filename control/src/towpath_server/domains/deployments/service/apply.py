@@ -193,14 +193,17 @@ async def delete(
     await _note(tx, caller, deployment, "deleted", None)
 
 
-async def expire(tx: Tx, deployment_id: str) -> None:
+async def expire(tx: Tx, deployment_id: str, *, notify: bool = False) -> None:
     """
     Say once that a deployment expires; once its time is over, take it away as `delete` does.
+
+    Args:
+        notify: Whether a receiver outside is told too.
 
     Raises:
         InUse: Other endpoints have it as a target; it stays until they have not.
     """
-    if await expiry.warn(tx, deployment_id):
+    if await expiry.warn(tx, deployment_id, notify=notify):
         await delete(tx, SYSTEM, deployment_id, environment=None, if_match=None)
 
 

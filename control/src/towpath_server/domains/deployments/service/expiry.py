@@ -7,12 +7,14 @@ from towpath_server.adapters.facilities import Facilities
 from towpath_server.core import log as logging
 from towpath_server.core import revision
 from towpath_server.core.access import SYSTEM, Principal, PrincipalKind, Verb
+from towpath_server.core.clock import from_ms
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import InvalidRequest
 from towpath_server.domains.audit import service as audit
 from towpath_server.domains.deployments.models import Deployment, View
 from towpath_server.domains.deployments.service import read
 from towpath_server.domains.deployments.store import deployments as store
+from towpath_server.domains.notices import service as notices
 
 ENVIRONMENT = "sandbox"
 
@@ -73,8 +75,13 @@ async def due(tx: Tx, facilities: Facilities) -> Sequence[str]:
     return [one.id for one in found if one.warned_at_ms is None or _over(one, now)]
 
 
-async def warn(tx: Tx, deployment_id: str) -> bool:
-    """Say once that a deployment expires; tell whether its time is over already."""
+async def warn(tx: Tx, deployment_id: str, *, notify: bool = False) -> bool:
+    """
+    Say once that a deployment expires; tell whether its time is over already.
+
+    Args:
+        notify: Whether a receiver outside is told too.
+    """
     view = await read.load(tx, deployment_id)
     if view is None or view.deployment.deleting or view.deployment.expires_at_ms is None:
         return False
@@ -82,8 +89,26 @@ async def warn(tx: Tx, deployment_id: str) -> bool:
     if deployment.warned_at_ms is None:
         await store.observe(tx, deployment.id, {"warned_at_ms": tx.now_ms})
         await _note(tx, SYSTEM, deployment, "expiring", deployment.expires_at_ms)
+        if notify:
+            await notices.tell(tx, "deployment.expiring", _told(view))
         log.info("deployment.expiring", deployment=deployment.id, name=deployment.name)
     return _over(deployment, tx.now_ms)
+
+
+def _told(view: View) -> dict[str, Any]:
+    """Return what a receiver outside is told."""
+    deployment = view.deployment
+    return {
+        "deployment": deployment.id,
+        "name": deployment.name,
+        "environment": deployment.environment,
+        "team": deployment.team_id,
+        "project": deployment.project_path,
+        "deployed_by": view.current.origin.by if view.current.origin else None,
+        "expires_at": from_ms(deployment.expires_at_ms or 0).isoformat(),
+        "renew": f"towpath deployments renew {deployment.name} --environment "
+        f"{deployment.environment}",
+    }
 
 
 def _over(deployment: Deployment, now_ms: int) -> bool:

@@ -1,4 +1,4 @@
-"""Deliver what receivers must still be told of budgets: bounded attempts, with growing pauses."""
+"""Deliver what a receiver must still be told: bounded attempts, with growing pauses."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from towpath_server.adapters.webhook import NotDelivered, Webhook
 from towpath_server.core import log as logging
 from towpath_server.core.db import Database
 from towpath_server.core.errors import TowpathError
-from towpath_server.domains.budgets.service import notices
+from towpath_server.domains.notices import service as notices
 
 log = logging.get(__name__)
 

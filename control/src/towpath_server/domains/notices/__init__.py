@@ -1,0 +1,1 @@
+"""What a program outside must still be told, kept until it has taken it."""
