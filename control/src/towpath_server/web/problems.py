@@ -269,7 +269,8 @@ def _finding(entry: Any, model: type[BaseModel] | None) -> Finding:
             known = _VALUE.findall(entry["ctx"]["expected"])
             detail = f"It must be one of {', '.join(f'`{one}`' for one in known)}."
             fix = (
-                suggest.did_you_mean(str(entry["input"]), known) or f"Use `{known[0]}`, or another."
+                suggest.did_you_mean(str(entry.get("input", "")), known)
+                or f"Use `{known[0]}`, or another."
             )
         pointer = "#" + "".join(f"/{_escaped(part)}" for part in path)
         return Finding(pointer, detail, fix, reason=reason)

@@ -37,6 +37,7 @@ PROCESSES = ("place", "remove")
 CALLS = ("post",)
 READS = {
     "due",
+    "holders",
     "known_replicas",
     "judged",
     "load",

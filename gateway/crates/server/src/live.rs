@@ -63,7 +63,7 @@ impl Leaving {
         });
         let stays = |one: &Self| now.iter().any(|replica| Arc::ptr_eq(&replica.state, &one.state));
         let over = |one: &Self| one.state.in_flight() == 0 && one.since.elapsed() > LEAVES_WITHIN;
-        let known = former.leaving.iter().cloned().filter(|one| !over(one));
+        let known = former.leaving.iter().filter(|&one| !over(one)).cloned();
         known.chain(gone).filter(|one| !stays(one)).collect()
     }
 }

@@ -360,8 +360,9 @@ class View:
 
     @property
     def asleep(self) -> bool:
-        """Whether it has no replica, is to have none, and could be woken."""
-        return self.taken_over and not self.replicas and self.wanted(self.current) == 0
+        """Whether it is to have no replica and has none that takes calls: the next one wakes it."""
+        wanted = self.wanted(self.current)
+        return self.taken_over and wanted == 0 and not self.of(self.current.number)
 
     def of(self, number: int) -> tuple[Replica, ...]:
         """Return the replicas of a revision that are not on their way out."""

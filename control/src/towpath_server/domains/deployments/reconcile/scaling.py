@@ -20,7 +20,7 @@ from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.models import View
 from towpath_server.domains.deployments.models.scaling import Decision, Demand, Metric, Scaling
 from towpath_server.domains.deployments.service import scaling as rules
-from towpath_server.domains.deployments.service.scaling import FRESH_MS, Wanted, Windows
+from towpath_server.domains.deployments.service.scaling import FRESH_MS, Facts, Wanted, Windows
 from towpath_server.loops.lease import Lease
 
 log = logging.get(__name__)
@@ -47,8 +47,8 @@ class Scaler:
     db: Database
     facilities: Facilities
     _kept: dict[str, _Kept] = field(default_factory=dict)
-    _restless: set[str] = field(default_factory=set)
-    """Those that may have too many replicas for what they have to do."""
+    _due: dict[str, tuple[Facts, int | None]] = field(default_factory=dict)
+    """When each is to be looked at without a call or a change of these facts; none: never."""
     _whole_at_ms: int = 0
 
     async def look(self) -> Sequence[Decision]:
@@ -57,14 +57,15 @@ class Scaler:
         whole = now >= self._whole_at_ms
         async with self.db.read() as tx:
             said = await rules.demands(tx, since_ms=now - FRESH_MS)
-            wanted = {one.deployment_id for one in said} | self._restless
-            if whole:
-                wanted = set(await rules.scaled(tx))
+            wanted = {one.deployment_id for one in said}
+            wanted |= {id_ for id_, (_, at) in self._due.items() if at is not None and at <= now}
+            scaled = await rules.scaled(tx) if whole else {}
         if whole:
             self._whole_at_ms = now + _WHOLE_MS
-            for gone in self._kept.keys() - wanted:
-                del self._kept[gone]
-            self._restless &= wanted
+            self._forget(scaled.keys())
+            for id_, facts in scaled.items():
+                known = self._due.get(id_)
+                wanted |= {id_} if known is None or known[0] != facts else set()
         made = []
         for page in _pages(sorted(wanted)):
             async with self.db.read() as tx:
@@ -79,22 +80,31 @@ class Scaler:
     async def _one(self, view: View, demands: Sequence[Demand], now: int) -> Decision | None:
         deployment, serving = view.deployment, view.serving
         if deployment.deleting or serving is None or serving.scaling.fixed:
-            self._restless.discard(deployment.id)
+            self._due[deployment.id] = (rules.facts(view), None)
             return None
         scaling = serving.scaling
         kept = self._remembered(view, scaling, demands, now)
         sample = kept.windows.take(scaling.metric, demands, now)
         present = view.wanted(serving)
-        waiting = any(one.waiting and now - one.at_ms <= FRESH_MS for one in demands)
-        wanted = rules.decide(scaling, kept.windows, now=now, present=present, waiting=waiting)
-        restless = present > wanted.least or sample.busy
-        (self._restless.add if restless else self._restless.discard)(deployment.id)
+        waiting = [one for one in demands if one.waiting and now - one.at_ms <= FRESH_MS]
+        wanted = rules.decide(
+            scaling, kept.windows, now=now, present=present, waiting=bool(waiting)
+        )
+        after = _next(scaling, kept.windows, wanted, present)
+        busy = sample.busy or wanted.count != present
+        self._due[deployment.id] = (rules.facts(view), now if busy else after)
         # What proves itself is proved whole: none of it goes meanwhile.
         if wanted.count == present or (wanted.count < present and not view.taken_over):
             kept.limited = None
             return None
-        asked = min((one.at_ms for one in demands if one.waiting), default=None)
+        asked = min((one.at_ms for one in waiting), default=None)
         return await self._decide(view, wanted, present, kept, asked)
+
+    def _forget(self, there: Collection[str]) -> None:
+        """Forget what is not scaled any more."""
+        for known in (self._kept, self._due):
+            for gone in known.keys() - there:
+                del known[gone]
 
     def _remembered(
         self, view: View, scaling: Scaling, demands: Sequence[Demand], now: int
@@ -115,7 +125,7 @@ class Scaler:
         scaling = (view.serving or view.current).scaling
         async with self.db.write() as tx:
             fresh = await deployments.load(tx, view.deployment.id)
-            if fresh is None or _facts(fresh) != _facts(view):
+            if fresh is None or rules.facts(fresh) != rules.facts(view):
                 return None
             decision = Decision(
                 id=ids.new("scl"),
@@ -193,9 +203,13 @@ class ScalingLoop:
                 continue
 
 
-def _facts(view: View) -> tuple[object, ...]:
-    deployment = view.deployment
-    return (deployment.scale, deployment.serving, deployment.revision, deployment.deleting)
+def _next(scaling: Scaling, windows: Windows, wanted: Wanted, present: int) -> int | None:
+    """Return when what is quiet is to be looked at again; none: once something is said of it."""
+    if present > max(1, wanted.least):
+        return windows.samples[-1].at_ms
+    sleeps = [windows.busy_ms + scaling.idle_ms] if present > wanted.least else []
+    by_the_clock = [windows.samples[-1].at_ms + _WHOLE_MS] if scaling.schedule else []
+    return min([*sleeps, *by_the_clock], default=None)
 
 
 def _pages(found: Collection[str]) -> list[list[str]]:

@@ -27,10 +27,17 @@ from towpath_server.domains.deployments.tables import (
 _LEARNED = 20  # cold starts that an estimate is made of
 
 
-async def scaled(tx: Tx, wanted: Collection[str] | None = None) -> list[str]:
-    """Return those, of some or of all, that serve and whose number of replicas follows the load."""
+async def scaled(
+    tx: Tx, wanted: Collection[str] | None = None
+) -> dict[str, tuple[int | None, int, int]]:
+    """
+    Return those, of some or of all, that serve and whose number of replicas follows the load.
+
+    Returns:
+        By id: the number decided on, the serving and the newest revision.
+    """
     d, r = deployments.c, deployment_revisions.c
-    query = select(d.id).where(
+    query = select(d.id, d.scale, d.serving, d.revision).where(
         d.deleting_at_ms.is_(None),
         d.serving > 0,
         exists().where(
@@ -41,7 +48,7 @@ async def scaled(tx: Tx, wanted: Collection[str] | None = None) -> list[str]:
     )
     if wanted is not None:
         query = query.where(d.id.in_(sorted(wanted)))
-    return list((await tx.execute(query)).scalars())
+    return {row.id: (row.scale, row.serving, row.revision) for row in await tx.execute(query)}
 
 
 async def hear(tx: Tx, said: Sequence[Demand]) -> None:

@@ -23,7 +23,8 @@ class Approvals(Noun[Approval]):
 
         Args:
             payload: Of a `promotion`: `deployment`, `to`, and where needed `environment` and
-                `overrides`.
+                `overrides`; of a `quota`: `team`, `environment` and amounts; of a `policy`:
+                `policy`, `project`, `name`, `environment` and `until`, which needs a reason.
 
         Raises:
             UnprocessableError: `findings` has all that is wrong with it.

@@ -2,11 +2,13 @@
 
 from towpath_server.domains.deployments.service.scaling.decide import Wanted as Wanted
 from towpath_server.domains.deployments.service.scaling.decide import decide as decide
+from towpath_server.domains.deployments.service.scaling.load import Facts as Facts
 from towpath_server.domains.deployments.service.scaling.load import Standing as Standing
 from towpath_server.domains.deployments.service.scaling.load import concerns as concerns
 from towpath_server.domains.deployments.service.scaling.load import decisions as decisions
 from towpath_server.domains.deployments.service.scaling.load import demands as demands
 from towpath_server.domains.deployments.service.scaling.load import estimates as estimates
+from towpath_server.domains.deployments.service.scaling.load import facts as facts
 from towpath_server.domains.deployments.service.scaling.load import hear as hear
 from towpath_server.domains.deployments.service.scaling.load import limited as limited
 from towpath_server.domains.deployments.service.scaling.load import scale as scale
@@ -19,6 +21,7 @@ from towpath_server.domains.deployments.service.scaling.windows import Windows a
 
 __all__ = [
     "FRESH_MS",
+    "Facts",
     "Standing",
     "Wanted",
     "Windows",
@@ -27,6 +30,7 @@ __all__ = [
     "decisions",
     "demands",
     "estimates",
+    "facts",
     "hear",
     "limited",
     "room",

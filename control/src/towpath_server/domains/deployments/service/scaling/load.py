@@ -28,6 +28,10 @@ _LATE_MS = 5_000  # the most that a gateway's clock is believed to be behind
 _LIKELY = 0.9  # of the cold starts are over within the estimate
 
 
+Facts = tuple[int | None, int, int]
+"""Replicas that were decided on, serving revision, newest revision."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """How a deployment is scaled, as who asks for it is shown."""
@@ -54,7 +58,7 @@ async def hear(tx: Tx, reports: Sequence[tuple[str, TargetReport]]) -> bool:
     busy = _busy(reports)
     if busy:
         await store.postpone(tx, busy, tx.now_ms + LEAVES_MS)
-    scaled = await store.scaled(tx, told) if told else []
+    scaled = await store.scaled(tx, told) if told else {}
     await store.hear(tx, [_demand(id_, told[id_]) for id_ in scaled])
     return any(told[id_].waiting_for_wake for id_ in scaled)
 
@@ -68,9 +72,15 @@ async def concerns(tx: Tx, reports: Sequence[tuple[str, TargetReport]]) -> bool:
     return bool(told and await store.scaled(tx, told))
 
 
-async def scaled(tx: Tx) -> Sequence[str]:
-    """Return the deployments whose number of replicas follows the load."""
+async def scaled(tx: Tx) -> dict[str, Facts]:
+    """Return the deployments whose number of replicas follows the load, and where they stand."""
     return await store.scaled(tx)
+
+
+def facts(view: View) -> Facts:
+    """Return where a deployment stands: without a change of it or a call, nothing is decided."""
+    deployment = view.deployment
+    return (deployment.scale, deployment.serving, deployment.revision)
 
 
 async def demands(
