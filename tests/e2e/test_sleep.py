@@ -1,7 +1,6 @@
 """A model that sleeps when nobody asks: no call is lost, and waking it costs little but its load."""
 
 import shutil
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from command_line import towpath
-from towpath_up import ROOT, Up
+from towpath_up import ROOT, Up, eventually
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
 SLEEPS = """
@@ -44,14 +43,13 @@ def sleeper(demo: Up, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def until(demo: Up, name: str, phase: str) -> Any:
     """Wait for a phase; return the deployment."""
-    end = time.monotonic() + WITHIN_S
     with demo.api() as api:
-        while time.monotonic() < end:
-            found = api.get(f"/deployments/{name}").json()
-            if found["phase"] == phase:
-                return found
-            time.sleep(0.05)
-    raise AssertionError(f"it is {found['phase']}, not {phase}")
+
+        def found() -> Any:
+            return api.get(f"/deployments/{name}").json()
+
+        eventually(lambda: found()["phase"] == phase, phase, within_s=WITHIN_S)
+        return found()
 
 
 def call(demo: Up, name: str) -> httpx2.Response:

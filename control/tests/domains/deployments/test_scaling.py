@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select, update
 from worlds import World, condition
 
 from towpath_server.core.clock import to_ms
@@ -14,12 +15,15 @@ from towpath_server.core.signals import ReplicaReport, TargetReport
 from towpath_server.domains.deployments.models.scaling import Decision
 from towpath_server.domains.deployments.reconcile import Scaler
 from towpath_server.domains.deployments.service import scaling
+from towpath_server.domains.deployments.tables import deployment_revisions as revisions
+from towpath_server.domains.deployments.tables import deployments
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.watch import Watch
 
 ELASTIC = {"minReplicas": 1, "maxReplicas": 4, "target": 2}
+MORNING = {"cron": "0 7 * * *", "duration": "12h", "minReplicas": 2}
 SLEEPY = {"minReplicas": 0, "maxReplicas": 2, "target": 2, "idleTimeout": "5m"}
 
 
@@ -402,6 +406,24 @@ async def test_scaling_and_its_decisions_are_shown_with_their_numbers(load: Load
     assert (shown["metric"], shown["target"], shown["replicas_wanted"]) == ("concurrency", 2, 3)
     assert (decision["before"], decision["after"], decision["reason"]) == (1, 3, "Panic")
     assert (decision["value"], decision["min_replicas"], decision["max_replicas"]) == (6, 1, 4)
+
+
+async def test_a_broken_deployment_does_not_keep_others_from_their_replicas(world: World) -> None:
+    broken = await world.deploy(scaling={**ELASTIC, "schedule": [MORNING]})
+    other = world.manifest(scaling=ELASTIC)
+    other["metadata"]["name"] = "other"
+    load = Load(world, (await world.deploy(other))["id"])
+    async with world.db.write() as tx:
+        await tx.execute(update(deployments).values(serving=1))
+        query = select(revisions.c.scaling).where(revisions.c.deployment_id == broken["id"])
+        stored = (await tx.execute(query)).scalar_one()
+        stored["schedule"][0]["timezone"] = "Nowhere/Known"
+        its = update(revisions).where(revisions.c.deployment_id == broken["id"])
+        await tx.execute(its.values(scaling=stored))
+
+    await load.run(3, in_flight=6)
+
+    assert (await world.api.get("/deployments/other"))["replicas_wanted"] == 3
 
 
 async def test_a_fixed_number_is_never_changed(world: World) -> None:

@@ -1,6 +1,8 @@
 """What a server needs of a model: what it takes and gives, and how it answers."""
 
-from collections.abc import Hashable, Sequence
+import traceback
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -62,6 +64,46 @@ class Model(Described, Protocol):
             Refused: The model failed on them.
         """
         ...
+
+
+WORDS = 500  # characters of an error of the model's that a caller is told
+
+
+@contextmanager
+def calling() -> Iterator[None]:
+    """
+    Call code that is the model's own.
+
+    Raises:
+        Refused: It raised a ValueError, whose words the caller is told, or failed.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise Refused(f"the model refused the inputs: {str(error)[:WORDS]}") from error
+    except Exception as error:
+        traceback.print_exc()
+        raise Refused(
+            f"the model failed on these inputs: {type(error).__name__}; its log has more",
+            status=500,
+        ) from error
+
+
+def plain(request: InferRequest, specs: Sequence[TensorSpec], *, rows: int, together: int) -> Feed:
+    """
+    Check a request to a model that takes tensors as they come, and no parameters.
+
+    Args:
+        rows: Most rows of one request.
+        together: Rows that several requests are joined to; 1: none is.
+
+    Raises:
+        Refused: It does not fit.
+    """
+    size = check(request, specs, rows=rows)
+    if request.parameters:
+        raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
+    return Feed(request.inputs, size, kind_of(request.inputs) if together > 1 else None)
 
 
 def check(

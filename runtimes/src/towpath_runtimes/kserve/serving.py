@@ -76,6 +76,31 @@ def run(
     return 0
 
 
+def run_folder(
+    argv: list[str] | None,
+    load: Callable[..., Model],
+    *,
+    server: str,
+    about: str | None,
+    model: str,
+) -> int:
+    """
+    Read the usual command line and run a server that has no arguments of its own.
+
+    Args:
+        load: Called with the path of the model, `rows` and `together`.
+        about: What the server is, for `--help`.
+        model: What `--model` is, for `--help`.
+    """
+    reader = parser(f"towpath_runtimes.{server}", about, model=model)
+    threads(reader)
+    return run(
+        reader.parse_args(argv),
+        lambda told: load(told.model, rows=told.max_batch, together=told.batch_rows),
+        server=server,
+    )
+
+
 def milliseconds(text: str) -> int:
     """Read a number of milliseconds."""
     number = int(text)

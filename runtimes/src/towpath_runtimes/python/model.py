@@ -17,13 +17,11 @@ from types import ModuleType
 from typing import Any
 
 from towpath_runtimes.kserve import signature
-from towpath_runtimes.kserve.errors import Refused
-from towpath_runtimes.kserve.model import Feed, by_rows, check, joined, kind_of, parted
+from towpath_runtimes.kserve.model import WORDS, Feed, by_rows, calling, joined, parted, plain
 from towpath_runtimes.kserve.protocol import Answer, InferRequest
 from towpath_runtimes.listening import StartRefused
 
 FILE, CLASS = "model.py", "Model"
-_WORDS = 500  # characters of an error of the model's that a caller is told
 
 
 class UserModel:
@@ -60,11 +58,7 @@ class UserModel:
         Raises:
             Refused: It does not fit.
         """
-        rows = check(request, self.inputs, rows=self._rows)
-        if request.parameters:
-            raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
-        kind = kind_of(request.inputs) if self._together > 1 else None
-        return Feed(request.inputs, rows, kind)
+        return plain(request, self.inputs, rows=self._rows, together=self._together)
 
     def run(self, feeds: Sequence[Feed]) -> Sequence[Answer]:
         """
@@ -73,16 +67,8 @@ class UserModel:
         Raises:
             Refused: It raised a ValueError, whose words the caller is told, or failed.
         """
-        try:
+        with calling():
             found = self._predict(joined(feeds))
-        except ValueError as error:
-            raise Refused(f"the model refused the inputs: {str(error)[:_WORDS]}") from error
-        except Exception as error:
-            traceback.print_exc()
-            raise Refused(
-                f"the model failed on these inputs: {type(error).__name__}; its log has more",
-                status=500,
-            ) from error
         return parted({spec.name: signature.output(spec, found) for spec in self.outputs}, feeds)
 
 
@@ -107,7 +93,7 @@ def load(folder: Path, *, rows: int, together: int) -> UserModel:
     except Exception as error:
         traceback.print_exc()
         raise StartRefused(
-            f"`{CLASS}` cannot be loaded: {type(error).__name__}: {str(error)[:_WORDS]}",
+            f"`{CLASS}` cannot be loaded: {type(error).__name__}: {str(error)[:WORDS]}",
             fix="see the traceback above; `load` gets the folder with the model's files",
         ) from error
     return UserModel(instance, _signature(folder, instance), rows=rows, together=together)
@@ -128,7 +114,7 @@ def _module(folder: Path) -> ModuleType:
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         raise StartRefused(
-            f"`{file}` cannot be imported: {type(error).__name__}: {str(error)[:_WORDS]}",
+            f"`{file}` cannot be imported: {type(error).__name__}: {str(error)[:WORDS]}",
             fix="see the traceback above; import what the platform's environment has, or put it "
             "into the folder",
         ) from error

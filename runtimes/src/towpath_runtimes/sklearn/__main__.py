@@ -1,29 +1,15 @@
 """Serve a scikit-learn model: `python -m towpath_runtimes.sklearn`."""
 
-import argparse
 import sys
 
 from towpath_runtimes.kserve import serving
-from towpath_runtimes.kserve.model import Model
 from towpath_runtimes.sklearn import folder
 
 
 def main(argv: list[str] | None = None) -> int:
     """Load the model, serve until SIGTERM, let open requests finish; returns the exit code."""
-    return serving.run(parse(argv), _load, server="sklearn")
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = serving.parser(
-        "towpath_runtimes.sklearn", __doc__, model="a folder with one skops or ONNX file, or it"
-    )
-    serving.threads(parser)
-    return parser.parse_args(argv)
-
-
-def _load(told: argparse.Namespace) -> Model:
-    return folder.load(told.model, rows=told.max_batch, together=told.batch_rows)
+    told = "a folder with one skops or ONNX file, or it"
+    return serving.run_folder(argv, folder.load, server="sklearn", about=__doc__, model=told)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from towpath_runtimes.kserve import signature
 from towpath_runtimes.kserve.errors import Refused
-from towpath_runtimes.kserve.model import Feed, by_rows, check, joined, kind_of, parted
+from towpath_runtimes.kserve.model import WORDS, Feed, by_rows, calling, joined, parted, plain
 from towpath_runtimes.kserve.protocol import Answer, InferRequest
 from towpath_runtimes.kserve.tensors import DTYPES, TensorSpec
 from towpath_runtimes.listening import StartRefused
@@ -30,7 +30,6 @@ TREES = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
 )
-_WORDS = 500  # characters of an error of the model's that a caller is told
 
 
 class Estimator:
@@ -88,11 +87,7 @@ class Estimator:
         Raises:
             Refused: It does not fit.
         """
-        rows = check(request, self.inputs, rows=self._rows)
-        if request.parameters:
-            raise Refused(f"the model takes no parameter `{next(iter(request.parameters))}`")
-        kind = kind_of(request.inputs) if self._together > 1 else None
-        return Feed(request.inputs, rows, kind)
+        return plain(request, self.inputs, rows=self._rows, together=self._together)
 
     def run(self, feeds: Sequence[Feed]) -> Sequence[Answer]:
         """
@@ -102,16 +97,8 @@ class Estimator:
             Refused: One of them raised a ValueError, whose words the caller is told, or failed.
         """
         table = self._table(joined(feeds))
-        try:
+        with calling():
             found = {spec.name: _dense(self._call(spec.name, table)) for spec in self.outputs}
-        except ValueError as error:
-            raise Refused(f"the model refused the inputs: {str(error)[:_WORDS]}") from error
-        except Exception as error:
-            traceback.print_exc()
-            raise Refused(
-                f"the model failed on these inputs: {type(error).__name__}; its log has more",
-                status=500,
-            ) from error
         return parted({spec.name: signature.output(spec, found) for spec in self.outputs}, feeds)
 
     def _call(self, method: str, table: Any) -> Any:
@@ -180,7 +167,7 @@ def _read(file: Path) -> Any:
     except Exception as error:
         traceback.print_exc()
         raise StartRefused(
-            f"`{file.name}` cannot be loaded: {type(error).__name__}: {str(error)[:_WORDS]}",
+            f"`{file.name}` cannot be loaded: {type(error).__name__}: {str(error)[:WORDS]}",
             fix="save it anew with `skops.io.dump`, with the scikit-learn that is installed here",
         ) from error
 

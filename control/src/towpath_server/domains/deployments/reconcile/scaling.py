@@ -73,9 +73,18 @@ class Scaler:
                 demands = await rules.demands(tx, wanted=page)
             for view in views:
                 its = [one for one in demands if one.deployment_id == view.deployment.id]
-                found = await self._one(view, its, now)
+                found = await self._guarded(view, its, now)
                 made += [found] if found is not None else []
         return made
+
+    async def _guarded(self, view: View, demands: Sequence[Demand], now: int) -> Decision | None:
+        try:
+            return await self._one(view, demands, now)
+        except TowpathError:
+            raise
+        except Exception:  # one broken deployment must not stop the others
+            log.exception("scaling.failed", deployment=view.deployment.id)
+            return None
 
     async def _one(self, view: View, demands: Sequence[Demand], now: int) -> Decision | None:
         deployment, serving = view.deployment, view.serving
@@ -194,7 +203,7 @@ class ScalingLoop:
                     await self._scaler.look()
             except TowpathError as error:  # the database is away; what runs goes on meanwhile
                 log.warning("scaling.interrupted", code=error.code, **error.log)
-            except Exception:  # one broken deployment must not end it for all
+            except Exception:  # the loop outlives what nobody foresaw
                 log.exception("scaling.failed")
             try:
                 async with asyncio.timeout(TICK_S):
