@@ -76,26 +76,24 @@ def run(
     return 0
 
 
-def run_folder(
-    argv: list[str] | None,
-    load: Callable[..., Model],
-    *,
-    server: str,
-    about: str | None,
-    model: str,
-) -> int:
+def parse(
+    argv: list[str] | None, program: str, about: str | None, *, model: str
+) -> argparse.Namespace:
+    """Read the command line of a server that has no arguments of its own."""
+    reader = parser(program, about, model=model)
+    threads(reader)
+    return reader.parse_args(argv)
+
+
+def run_folder(told: argparse.Namespace, load: Callable[..., Model], *, server: str) -> int:
     """
-    Read the usual command line and run a server that has no arguments of its own.
+    Run a server that has no arguments of its own; returns the exit code.
 
     Args:
         load: Called with the path of the model, `rows` and `together`.
-        about: What the server is, for `--help`.
-        model: What `--model` is, for `--help`.
     """
-    reader = parser(f"towpath_runtimes.{server}", about, model=model)
-    threads(reader)
     return run(
-        reader.parse_args(argv),
+        told,
         lambda told: load(told.model, rows=told.max_batch, together=told.batch_rows),
         server=server,
     )
