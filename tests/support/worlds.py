@@ -51,6 +51,8 @@ class World:
         self.changed = asyncio.Event()
         self.machine.replicas.on_change(lambda _: self.changed.set())
         self.reconciler = Reconciler(self.db, self.facilities, self.machine.replicas)
+        self.ended = asyncio.Event()
+        self.reconciler.endings.over = lambda _: self.ended.set()
         self.tester = Tester(self.db, self.gateway, sources=("127.0.0.0/8",), applied=self._applied)
 
     async def _applied(self, _revision: int) -> bool:
@@ -112,6 +114,7 @@ class World:
         for _ in range(100):
             if self.mode == "crash":
                 await self.restart()
+            self.ended.clear()
             stepped = await self.reconciler.step(deployment_id)
             if self.mode == "twice":
                 stepped = await self.reconciler.step(deployment_id) or stepped
@@ -119,8 +122,12 @@ class World:
                 stepped = await self.tester.step(trial) or stepped
                 if self.mode == "twice":
                     await self.tester.step(trial)
-            if not stepped:
+            if stepped:
+                continue
+            if not self.reconciler.endings.running:
                 return
+            async with asyncio.timeout(WAIT_S):
+                await self.ended.wait()
         raise AssertionError("it never settles")
 
     async def until(self, deployment_id: str, holds: Callable[[Any], bool]) -> Any:

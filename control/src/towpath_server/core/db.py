@@ -69,6 +69,8 @@ class Tx:
     """(noun, id) of everything the gateway must hear of; filled by `revision.bump`."""
     revision: int | None = None
     """The routing revision of this transaction, once something was bumped."""
+    noted: list[tuple[str, str]] = field(default_factory=list)
+    """(noun, id) of what this program's loops must look at, and gateways need not hear of."""
 
     async def execute(
         self, statement: Executable, parameters: Any | None = None
@@ -170,7 +172,7 @@ class Database:
         self.before_commit: list[Callable[[Tx], Awaitable[None]]] = []
         self.after_commit: list[Callable[[int], None]] = []
         self.after_changes: list[Callable[[Sequence[tuple[str, str]]], None]] = []
-        """Hear of what the gateways must know, by noun and id, once it is committed."""
+        """Hear of what was changed or noted, by noun and id, once it is committed."""
 
     @classmethod
     async def open(
@@ -253,8 +255,9 @@ class Database:
         if tx.revision is not None:
             for notify in self.after_commit:
                 notify(tx.revision)
+        if tx.changes or tx.noted:
             for tell in self.after_changes:
-                tell(tx.changes)
+                tell([*tx.changes, *tx.noted])
 
     @asynccontextmanager
     async def ledger_read(self) -> AsyncIterator[Tx]:

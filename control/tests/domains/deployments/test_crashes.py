@@ -23,7 +23,7 @@ from towpath_server.domains.deployments import service as deployments
 
 WRITES = (
     "replica_changed",
-    "add_replica",
+    "grow",
     "open_trial",
     "begin_trial",
     "end_trial",

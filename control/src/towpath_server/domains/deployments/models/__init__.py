@@ -3,7 +3,7 @@
 import enum
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -357,6 +357,11 @@ class View:
         scale = max(1, scaling.least) if self.deployment.scale is None else self.deployment.scale
         serves = revision.number == self.deployment.serving
         return min(max(scale, scaling.least, 0 if serves else 1), scaling.most)
+
+    def missing(self, revision: Revision) -> Sequence[int]:
+        """Return the ordinals of the replicas of a revision that there are to be, and are not."""
+        there = {replica.ordinal for replica in self.of(revision.number)}
+        return [ordinal for ordinal in range(self.wanted(revision)) if ordinal not in there]
 
     @property
     def asleep(self) -> bool:

@@ -82,5 +82,6 @@ def loop(db: Database, facilities: Facilities, *, holder: str) -> ReconcileLoop:
         ],
     )
     reconciler.fetches.arrived = made.wake
+    reconciler.endings.over = lambda replica: made.wake(reconciler.owner(replica))
     facilities.servers.on_change(lambda replica: made.wake(reconciler.owner(replica)))
     return made

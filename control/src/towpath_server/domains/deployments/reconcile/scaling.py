@@ -155,6 +155,7 @@ class Scaler:
             short = (wanted.count, decision.limited) if decision.limited else None
             if decision.after != present:
                 await rules.scale(tx, fresh, decision, asked_at_ms=asked)
+                await self._grow(tx, fresh, decision.after)
             elif kept.limited != short:
                 await rules.limited(tx, decision)
             else:
@@ -170,6 +171,12 @@ class Scaler:
             limited=decision.limited,
         )
         return decision
+
+    async def _grow(self, tx: Tx, view: View, scale: int) -> None:
+        """Declare what is missing at once: who waits need not wait for the loop's own look."""
+        grown = replace(view, deployment=replace(view.deployment, scale=scale))
+        if grown.serving is not None and grown.taken_over:
+            await deployments.grow(tx, grown, grown.serving)
 
     async def _fitted(self, tx: Tx, view: View, decision: Decision) -> Decision:
         """Lower a decision to what there is room for."""

@@ -5,6 +5,8 @@ Desired and observed state are compared anew each time; what a step does may be 
 crash between any two leaves what the next look completes.
 """
 
+import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from towpath_server.adapters.compute import Compute, Observation
 from towpath_server.adapters.facilities import Facilities
+from towpath_server.core.clock import to_ms
 from towpath_server.core.db import Database
 from towpath_server.core.errors import TowpathError
 from towpath_server.domains.deployments import service as deployments
@@ -23,6 +26,7 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.reconcile import conditions, launch
+from towpath_server.domains.deployments.reconcile.endings import Endings
 from towpath_server.domains.deployments.reconcile.fetch import Fetches
 from towpath_server.domains.evaluations.models import Judgement, Outcome
 from towpath_server.domains.runtimes import service as runtimes
@@ -40,6 +44,7 @@ class Reconciler:
         self._facilities = facilities
         self._compute = compute
         self.fetches = Fetches(facilities.artifacts)
+        self.endings = Endings(compute)
         self._placed: dict[str, str] = {}
         """Workload that each replica was placed with by this program."""
         self._owners: dict[str, str] = {}
@@ -119,8 +124,8 @@ class Reconciler:
 
     async def end_stray(self, replica_id: str) -> bool:
         """End a replica that nobody declared."""
-        await self._compute.remove(replica_id)
-        self._forget(replica_id)
+        if await self.endings.ended(replica_id):
+            self._forget(replica_id)
         return False
 
     def _forget(self, replica_id: str) -> None:
@@ -180,18 +185,16 @@ class Reconciler:
         return True
 
     async def _grow(self, view: View, fetch: TowpathError | None) -> bool:
-        """Declare one replica that is missing."""
+        """Declare the replicas that are missing."""
         if fetch is not None:
             return False
         for revision in _revisions(view):
-            there = {replica.ordinal for replica in view.of(revision.number)}
-            missing = [n for n in range(view.wanted(revision)) if n not in there]
-            if not missing:
+            if not view.missing(revision):
                 continue
             async with self._db.write() as tx:
                 fresh = await deployments.load(tx, view.deployment.id)
                 if fresh is not None and fresh == view:
-                    await deployments.add_replica(tx, fresh, revision, missing[0])
+                    await deployments.grow(tx, fresh, revision)
             return True
         return False
 
@@ -246,17 +249,19 @@ class Reconciler:
         return True
 
     async def _end_retired(self, view: View) -> bool:
-        """End one replica that takes no traffic any more."""
-        async with self._db.read() as tx:
-            now = tx.now_ms
-        for replica in view.replicas:
-            if replica.retire_at_ms is not None and replica.retire_at_ms <= now:
-                await self._compute.remove(replica.id)
-                self._forget(replica.id)
-                async with self._db.write() as tx:
-                    await deployments.forget_replica(tx, replica)
-                return True
-        return False
+        """End the replicas that take no traffic any more."""
+        now = to_ms(self._db.clock.now())
+        due = [
+            replica
+            for replica in view.replicas
+            if replica.retire_at_ms is not None and replica.retire_at_ms <= now
+        ]
+        over = await asyncio.gather(*(self.endings.ended(replica.id) for replica in due))
+        for replica in itertools.compress(due, over):
+            self._forget(replica.id)
+            async with self._db.write() as tx:
+                await deployments.forget_replica(tx, replica)
+        return any(over)
 
     async def _take_away(self, view: View) -> bool:
         if await self._end_retired(view):

@@ -12,12 +12,12 @@ from towpath_server.domains.deployments.service.history import self_service as s
 from towpath_server.domains.deployments.service.history import served as served
 from towpath_server.domains.deployments.service.log import events as events
 from towpath_server.domains.deployments.service.log import forget as forget_events
-from towpath_server.domains.deployments.service.observe import add_replica as add_replica
 from towpath_server.domains.deployments.service.observe import carry as carry
 from towpath_server.domains.deployments.service.observe import conclude as conclude
 from towpath_server.domains.deployments.service.observe import expose as expose
 from towpath_server.domains.deployments.service.observe import forget as forget
 from towpath_server.domains.deployments.service.observe import forget_replica as forget_replica
+from towpath_server.domains.deployments.service.observe import grow as grow
 from towpath_server.domains.deployments.service.observe import judged as judged
 from towpath_server.domains.deployments.service.observe import known_replicas as known_replicas
 from towpath_server.domains.deployments.service.observe import replica_changed as replica_changed
@@ -61,7 +61,6 @@ from towpath_server.domains.deployments.service.trials import trial as trial
 
 __all__ = [
     "DRAIN_MS",
-    "add_replica",
     "apply",
     "ask",
     "at_revision",
@@ -82,6 +81,7 @@ __all__ = [
     "forget_replica",
     "former",
     "get",
+    "grow",
     "held",
     "hold_trial",
     "holders",

@@ -33,8 +33,14 @@ from towpath_server.domains.evaluations.models import Judgement, Subject
 _SECRET_BYTES = 32
 
 
-async def add_replica(tx: Tx, view: View, of: Revision, ordinal: int) -> Replica:
-    """Note that a replica of a revision is wanted; it gets a secret of its own."""
+async def grow(tx: Tx, view: View, of: Revision) -> None:
+    """Note that the replicas of a revision that are missing are wanted."""
+    for ordinal in view.missing(of):
+        await _add_replica(tx, view, of, ordinal)
+
+
+async def _add_replica(tx: Tx, view: View, of: Revision, ordinal: int) -> None:
+    """Give it a secret of its own."""
     replica = Replica(
         id=ids.new("rep"),
         deployment_id=view.deployment.id,
@@ -47,7 +53,6 @@ async def add_replica(tx: Tx, view: View, of: Revision, ordinal: int) -> Replica
     secret = Secret(secrets.token_urlsafe(_SECRET_BYTES))
     await replica_store.insert(tx, replica, tx.sealer.seal(secret, id=replica.credential_id))
     await revision.bump(tx, "credential", replica.credential_id)
-    return replica
 
 
 async def secret_of(tx: Tx, replica: Replica) -> Secret | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from towpath_server.core import ids, revision
+from towpath_server.core import ids
 from towpath_server.core.access import Principal
 from towpath_server.core.db import Tx
 from towpath_server.core.paging import Slice, Window
@@ -105,7 +105,7 @@ async def scale(tx: Tx, view: View, decision: Decision, *, asked_at_ms: int | No
         values["woken_at_ms"] = None
     await deployment_store.observe(tx, view.deployment.id, values)
     await store.decide(tx, decision)
-    await revision.bump(tx, "target", view.deployment.id)
+    tx.noted.append(("target", view.deployment.id))
 
 
 async def limited(tx: Tx, decision: Decision) -> None:
