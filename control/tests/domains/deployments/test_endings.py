@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from machines import WAIT_S
 from worlds import World
 
 from towpath_server.domains.deployments.reconcile import Reconciler
@@ -39,8 +40,8 @@ async def slow(world: World) -> Reluctant:
 async def test_a_step_does_not_wait_for_a_replica_that_ends_slowly(
     world: World, slow: Reluctant
 ) -> None:
-    over: list[str] = []
-    world.reconciler.endings.over = over.append
+    over: asyncio.Queue[str] = asyncio.Queue()
+    world.reconciler.endings.over = over.put_nowait
     made = await world.deploy()
     ready = await world.until(made["id"], lambda found: found["phase"] == "Ready")
     await world.api.call("DELETE", f"/deployments/{made['id']}", status=204)
@@ -52,14 +53,13 @@ async def test_a_step_does_not_wait_for_a_replica_that_ends_slowly(
         assert not await world.reconciler.step(made["id"])
     held = world.machine.replicas.ids()
     slow.go.set()
-    while not over:
-        await asyncio.sleep(0)
+    ended = await asyncio.wait_for(over.get(), WAIT_S)
     while await world.reconciler.step(made["id"]):
         pass
 
     replica = ready["replicas"][0]["id"]
     assert held == {replica}
-    assert (over, slow.asked) == ([replica], 1)
+    assert (ended, slow.asked) == (replica, 1)
     assert world.machine.replicas.ids() == set()
 
 
