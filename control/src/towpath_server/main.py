@@ -48,6 +48,7 @@ from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.budgets import BudgetRegistry
 from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
+from towpath_server.gatewaylink.recent import Recent
 from towpath_server.gatewaylink.validator import Validator
 from towpath_server.gatewaylink.watch import Watch
 from towpath_server.loops.ending import let_go
@@ -119,9 +120,12 @@ async def compose(settings: Settings) -> Composition:
     kinds = catalog(settings.currency)
     watch, gateways = Watch(db), Gateways()
     program = find_gateway(settings)
-    validator = Validator(program, kinds) if program else None
+    recent = Recent()
+    validator = Validator(program, kinds, recent) if program else None
     webhook = _webhook(settings)
     registry = BudgetRegistry(db, notify=webhook is not None)
+    # Before anybody is woken: who looks then finds it.
+    db.after_commit.insert(0, recent.committed)
     if validator:
         db.before_commit.append(validator.before_commit)
     else:
@@ -137,7 +141,7 @@ async def compose(settings: Settings) -> Composition:
         validator=validator,
         registry=registry,
         webhook=webhook,
-        link=Link(db, kinds, watch, gateways, credential, bodies=facilities.bodies),
+        link=Link(db, kinds, watch, gateways, credential, bodies=facilities.bodies, recent=recent),
     )
 
 

@@ -8,10 +8,13 @@ import httpx2
 import pytest
 
 from towpath_server.adapters.facilities import Facilities
+from towpath_server.core.db import Tx
 from towpath_server.core.secret import Secret
 from towpath_server.gatewaylink.app import Link
 from towpath_server.gatewaylink.catalog import catalog
 from towpath_server.gatewaylink.gateways import Gateways
+from towpath_server.gatewaylink.recent import Recent
+from towpath_server.gatewaylink.routing import changed
 from towpath_server.gatewaylink.watch import Watch
 
 CREDENTIAL = "a-link-credential-of-32-characters-"
@@ -79,10 +82,24 @@ def watch(db) -> Watch:
 
 
 @pytest.fixture
-async def link(db, watch, gateways, settings) -> AsyncIterator[httpx2.AsyncClient]:
+def recent(db) -> Recent:
+    """What is kept of commits, as the validator keeps it."""
+    kept, kinds = Recent(), catalog("EUR")
+
+    async def prepare(tx: Tx) -> None:
+        kept.prepare(tx.revision or 0, await changed(tx, kinds, tx.changes))
+
+    db.before_commit.append(prepare)
+    db.after_commit.insert(0, kept.committed)
+    return kept
+
+
+@pytest.fixture
+async def link(db, watch, gateways, settings, recent) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the link that has the credential."""
     credential, bodies = Secret(CREDENTIAL), Facilities.of(settings).bodies
-    app = Link(db, catalog("EUR"), watch, gateways, credential, bodies=bodies).app()
+    kinds = catalog("EUR")
+    app = Link(db, kinds, watch, gateways, credential, bodies=bodies, recent=recent).app()
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(app),
         base_url="http://link.test",

@@ -33,7 +33,7 @@ from towpath_server.domains.projects.models import BodyLog, BodyMode, Project, R
 from towpath_server.domains.providers.models import Credential
 from towpath_server.domains.teams.models import Team
 from towpath_server.gatewaylink import entities, schemas
-from towpath_server.gatewaylink.routing import Entity
+from towpath_server.gatewaylink.entity import Entity
 from towpath_server.gatewaylink.validator import Validator
 
 CONTRACTS = Path(__file__).parents[3] / "contracts"

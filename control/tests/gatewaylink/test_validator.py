@@ -13,7 +13,7 @@ from towpath_server.core.errors import Unavailable
 from towpath_server.domains.teams import service as teams
 from towpath_server.gatewaylink import validator as validators
 from towpath_server.gatewaylink.catalog import catalog
-from towpath_server.gatewaylink.routing import Entity
+from towpath_server.gatewaylink.entity import Entity
 from towpath_server.gatewaylink.validator import TableRefused, Validator, findings
 
 

@@ -24,6 +24,7 @@ from towpath_server.domains.budgets.service import books
 from towpath_server.domains.deployments.service import scaling
 from towpath_server.gatewaylink import budgets, routing
 from towpath_server.gatewaylink.gateways import Gateways
+from towpath_server.gatewaylink.recent import Recent
 from towpath_server.gatewaylink.routing import Catalog, News
 from towpath_server.gatewaylink.schemas import BodyBatch, RoutingPoll, Signals, UsageBatch
 from towpath_server.gatewaylink.usage import Intake
@@ -82,9 +83,11 @@ class Link:
         credential: Secret,
         *,
         bodies: ArtifactStore,
+        recent: Recent | None = None,
     ) -> None:
         self._db = db
         self._catalog = catalog
+        self._recent = recent
         self._watch = watch
         self._gateways = gateways
         self._credential = credential.reveal().encode()
@@ -139,7 +142,7 @@ class Link:
 
     async def _news(self, poll: RoutingPoll) -> News:
         async with self._db.read() as tx:
-            return await routing.news(tx, self._catalog, poll)
+            return await routing.news(tx, self._catalog, poll, self._recent)
 
     async def _budgets(self, poll: RoutingPoll) -> BudgetNews:
         """Return the uses that changed; none while the ledger is away: the table must go on."""
@@ -186,9 +189,10 @@ class Link:
         """Let the load of deployments be known to whoever scales them."""
         if not reports:
             return
-        async with self._db.read() as tx:
-            if not await scaling.concerns(tx, reports):
-                return
+        if not any(one.waiting_for_wake for _, one in reports):  # who waits, is worth a write
+            async with self._db.read() as tx:
+                if not await scaling.concerns(tx, reports):
+                    return
         async with self._db.write() as tx:
             somebody_waits = await scaling.hear(tx, reports)
         if somebody_waits:

@@ -42,7 +42,9 @@ def catalog(currency: str) -> Catalog:
     return {
         "platform": platform.load,
         "team": _load(entities.team, teams.routed),
-        "project": _load(entities.project, projects.routed, deployments.routed_projects),
+        "project": _load(
+            entities.project, projects.routed, _of("trl", deployments.routed_projects)
+        ),
         "price": _load(price, prices.routed),
         "credential": _load(
             entities.credential,
@@ -52,16 +54,33 @@ def catalog(currency: str) -> Catalog:
         ),
         "target": _load(
             entities.target,
-            endpoints.routed_targets,
+            _of("tgt", endpoints.routed_targets),
             deployments.routed_targets,
-            deployments.routed_trial_targets,
+            _of("trl", deployments.routed_trial_targets),
         ),
-        "endpoint": _load(entities.endpoint, endpoints.routed, deployments.routed_trial_endpoints),
-        "key": _load(entities.key, keys.routed, standins.routed, deployments.routed_keys),
+        "endpoint": _load(
+            entities.endpoint, endpoints.routed, _of("trl", deployments.routed_trial_endpoints)
+        ),
+        "key": _load(
+            entities.key, keys.routed, standins.routed, _of("trl", deployments.routed_keys)
+        ),
         "limit": _load(entities.limit, limits.routed),
         "budget": _load(entities.budget, budgets.routed),
         "block": _load(entities.block, blocks.routed),
     }
+
+
+def _of(prefix: str, source: Routed[Model]) -> Routed[Model]:
+    """Ask a source only where its kind of id is among those that are wanted."""
+
+    async def load(
+        tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = PAGE
+    ) -> Sequence[Model]:
+        if ids is not None and not any(id_.startswith(f"{prefix}_") for id_ in ids):
+            return []
+        return await source(tx, ids=ids, after=after, limit=limit)
+
+    return load
 
 
 def _load(write: Callable[[Any], Value], *sources: Routed[Any]) -> Load:

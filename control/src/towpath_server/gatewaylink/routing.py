@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from towpath_server.core import revision
 from towpath_server.core.db import Database, Tx
+from towpath_server.gatewaylink.entity import Changed, Entity, Value
+from towpath_server.gatewaylink.recent import Recent
 from towpath_server.gatewaylink.schemas import RoutingPoll
 
 TABLE_VERSION = 1
@@ -25,21 +27,7 @@ PAGE = 2_000
 # A reply's part of the revocation lane; the next poll gets the rest at once.
 MAX_REVOCATIONS = 5_000
 
-Value = Mapping[str, Any]
 _NOTHING: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class Entity:
-    """One entry of the table."""
-
-    kind: str
-    id: str
-    value: Value
-
-    def envelope(self) -> dict[str, Any]:
-        """Return it as it travels."""
-        return {"kind": self.kind, "id": self.id, "value": self.value}
 
 
 class Load(Protocol):
@@ -56,9 +44,7 @@ Catalog = Mapping[str, Load]
 """How entities of each kind are read; in the order in which a snapshot lists them."""
 
 
-async def changed(
-    tx: Tx, catalog: Catalog, changes: Collection[tuple[str, str]]
-) -> tuple[list[Entity], list[tuple[str, str]]]:
+async def changed(tx: Tx, catalog: Catalog, changes: Collection[tuple[str, str]]) -> Changed:
     """Read what these (kind, id) are now: those that exist, and those that are gone."""
     upserts: list[Entity] = []
     deletes: list[tuple[str, str]] = []
@@ -72,7 +58,7 @@ async def changed(
     unknown = {noun for noun, _ in changes} - set(catalog)
     if unknown:
         raise ValueError(f"no kind of entity is called {', '.join(sorted(unknown))}")
-    return upserts, deletes
+    return Changed(upserts, deletes)
 
 
 @dataclass(frozen=True)
@@ -101,30 +87,37 @@ class News:
         return reply
 
 
-async def news(tx: Tx, catalog: Catalog, poll: RoutingPoll) -> News:
-    """Compare what the gateway has with what is committed."""
+async def news(tx: Tx, catalog: Catalog, poll: RoutingPoll, recent: Recent | None = None) -> News:
+    """
+    Compare what the gateway has with what is committed.
+
+    Args:
+        recent: What is known of the last commits, so that it need not be read.
+    """
     current = await revision.current(tx)
     to = await revision.revocations_to(tx)
     # A gateway that counts further than we do comes from another database: from the start, then.
     after = poll.revocations_after if poll.revocations_after <= to else 0
-    revoked = await revision.revocations(tx, after, MAX_REVOCATIONS)
+    revoked = await revision.revocations(tx, after, MAX_REVOCATIONS) if after < to else []
     lane = [{"key_id": one.key_id, "hash": one.hash} for one in revoked]
     reached = revoked[-1].seq if revoked else to
     if current == 0:  # nothing was ever declared; the first start is about to
         return News(lane, reached, current)
     if poll.after == current:
         return News(lane, reached, current)
-    changes = await _changes_since(tx, poll.after, current)
-    if changes is None:
-        return News(lane, reached, current, snapshot=True)
-    upserts, deletes = await changed(tx, catalog, changes)
+    found = recent.since(poll.after, current) if recent else None
+    if found is None:
+        changes = await _changes_since(tx, poll.after, current)
+        if changes is None:
+            return News(lane, reached, current, snapshot=True)
+        found = await changed(tx, catalog, changes)
     batch = {
         "version": TABLE_VERSION,
         "from": poll.after,
         "to": current,
         "advisory": list(ADVISORY),
-        "upserts": [entity.envelope() for entity in upserts],
-        "deletes": [{"kind": kind, "id": id_} for kind, id_ in deletes],
+        "upserts": [entity.envelope() for entity in found.upserts],
+        "deletes": [{"kind": kind, "id": id_} for kind, id_ in found.deletes],
     }
     return News(lane, reached, current, batch=batch)
 

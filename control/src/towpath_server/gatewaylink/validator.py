@@ -16,7 +16,9 @@ from typing import Any
 from towpath_server.core import log as logging
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import Finding, Kind, TowpathError, Unavailable
-from towpath_server.gatewaylink.routing import ADVISORY, Catalog, Entity, changed
+from towpath_server.gatewaylink.entity import Entity
+from towpath_server.gatewaylink.recent import Recent
+from towpath_server.gatewaylink.routing import ADVISORY, Catalog, changed
 
 log = logging.get(__name__)
 
@@ -65,7 +67,14 @@ class TableRefused(TowpathError):
 class Validator:
     """A child process, started when it is first needed and again when it has died."""
 
-    def __init__(self, program: Path, catalog: Catalog) -> None:
+    def __init__(self, program: Path, catalog: Catalog, recent: Recent | None = None) -> None:
+        """
+        Start nothing yet.
+
+        Args:
+            recent: Takes what was looked at, so that gateways get the same without another look.
+        """
+        self._recent = recent
         self._program = program
         self._catalog = catalog
         self._process: asyncio.subprocess.Process | None = None
@@ -79,16 +88,18 @@ class Validator:
             TableRefused: It would not take the change; the transaction is rolled back.
             Unavailable: It does not answer.
         """
-        upserts, _ = await changed(tx, self._catalog, tx.changes)
-        if not upserts:
+        found = await changed(tx, self._catalog, tx.changes)
+        if self._recent is not None and tx.revision is not None:
+            self._recent.prepare(tx.revision, found)
+        if not found.upserts:
             return
-        reason = await self.refusal(upserts)
+        reason = await self.refusal(found.upserts)
         if reason is not None:
             raise TableRefused(
                 f"The gateway would not take this change: {reason}.",
                 fix="Correct what it names; if that is not yours to correct, the platform's parts "
                 "have different versions: upgrade them together.",
-                findings=findings(reason, upserts),
+                findings=findings(reason, found.upserts),
             )
 
     async def refusal(self, entities: Sequence[Entity]) -> str | None:

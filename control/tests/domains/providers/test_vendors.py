@@ -18,7 +18,7 @@ from towpath_server.domains.providers import service as providers
 from towpath_server.domains.providers.models import DIALECTS
 from towpath_server.domains.providers.store.vendors import catalogue
 from towpath_server.gatewaylink import entities
-from towpath_server.gatewaylink.routing import Entity
+from towpath_server.gatewaylink.entity import Entity
 from towpath_server.gatewaylink.validator import Validator
 
 CONTRACT = Path(__file__).parents[4] / "contracts" / "routing.schema.json"
