@@ -89,6 +89,8 @@ def allowed(document: dict[str, Any], part: dict[str, Any]) -> set[str] | None:
         (schemas.LoggedBodies, "bodies", "LoggedBodies"),
         (schemas.LoggedBody, "bodies", "LoggedBody"),
         (schemas.EndpointSignal, "signals", "EndpointSignal"),
+        (schemas.TargetSignal, "signals", "TargetSignal"),
+        (schemas.ShadowSignal, "signals", "ShadowSignal"),
         (schemas.Signals, "signals", None),
     ],
 )

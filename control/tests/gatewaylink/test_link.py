@@ -7,6 +7,7 @@ from records import batch, record
 from sqlalchemy import func, select
 
 from towpath_server.core.access import SYSTEM
+from towpath_server.core.signals import ShadowReport
 from towpath_server.domains.keys import service as keys
 from towpath_server.domains.keys.models import Environment
 from towpath_server.domains.projects import service as projects
@@ -114,6 +115,25 @@ async def test_signals_are_kept_as_the_gateways_last_word(link, gateways):
     (gateway,) = gateways
     assert gateway.signals is not None
     assert gateway.signals.endpoints["end_1"].in_flight == 2
+
+
+async def test_signals_count_attempts_by_duration_and_tell_of_copies(link, gateways):
+    shadow = {"calls": 3, "failed": 1, "compared": 2, "different": 1, "skipped": 4}
+    target = {"in_flight": 0, "queued": 0, "failed": 5, "refused": 6, "took": {"160": 7}}
+    copies = shadow | {"took": {"96": 2}, "paths": {"$.outputs[0].label": 1}}
+    signals = {
+        "gateway_id": "gw_1",
+        "time_ms": 1,
+        "endpoints": {},
+        "targets": {"dep_1.2": target | {"shadow": copies}},
+    }
+
+    answer = await link.post("/link/v1/signals", json=signals)
+
+    assert answer.status_code == 204
+    (said,) = gateways.board.target("dep_1.2")
+    assert (said.failed, said.refused, said.took) == (5, 6, {160: 7})
+    assert said.shadow == ShadowReport(**shadow, took={96: 2}, paths={"$.outputs[0].label": 1})
 
 
 async def commit(db, name="care"):

@@ -61,6 +61,22 @@ class ReplicaReport:
 
 
 @dataclass(frozen=True)
+class ShadowReport:
+    """What copies of calls met at a candidate, since the gateway knows it."""
+
+    calls: int
+    failed: int
+    compared: int
+    different: int
+    skipped: int
+    """Copies that were not made: too many were under way, or the call was too large."""
+    took: Mapping[int, int] = field(default_factory=dict)
+    """Copies that were answered, by the bucket of their duration."""
+    paths: Mapping[str, int] = field(default_factory=dict)
+    """Where answers differed, as JSON paths, by how many did."""
+
+
+@dataclass(frozen=True)
 class TargetReport:
     """How one target is, as one gateway meets it."""
 
@@ -76,6 +92,13 @@ class TargetReport:
     """Durations of those that ended, added up."""
     tokens: int = 0
     """Estimated tokens of the calls in flight."""
+    failed: int = 0
+    """Attempts that it failed since the gateway knows it, whoever answered in the end."""
+    refused: int = 0
+    """Attempts that it answered with a 4xx other than 429."""
+    took: Mapping[int, int] = field(default_factory=dict)
+    """Attempts that it answered, by the bucket of their duration; of those in a rollout."""
+    shadow: ShadowReport | None = None
 
     def quiet(self) -> "TargetReport":
         """Return what it means that a gateway no longer mentions it: idle, and nothing wrong."""

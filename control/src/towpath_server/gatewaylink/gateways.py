@@ -11,6 +11,7 @@ from towpath_server.core.signals import (
     BudgetReport,
     LimitReport,
     ReplicaReport,
+    ShadowReport,
     TargetReport,
 )
 from towpath_server.gatewaylink.schemas import Refusal, RoutingPoll, Signals, TargetSignal
@@ -158,8 +159,9 @@ class Gateways:
 
 def _target(gateway: str, at_ms: int, said: TargetSignal) -> TargetReport:
     replicas = {id_: ReplicaReport(**one.model_dump()) for id_, one in said.replicas.items()}
-    fields = said.model_dump(exclude={"replicas"})
-    return TargetReport(gateway=gateway, at_ms=at_ms, replicas=replicas, **fields)
+    shadow = ShadowReport(**said.shadow.model_dump()) if said.shadow else None
+    fields = said.model_dump(exclude={"replicas", "shadow"})
+    return TargetReport(gateway=gateway, at_ms=at_ms, replicas=replicas, shadow=shadow, **fields)
 
 
 def _now() -> float:

@@ -174,6 +174,22 @@ class ReplicaSignal(_Up):
     ejected_until_ms: Milliseconds | None = None
 
 
+# By bucket, as `contracts/durations.json` has them; a key of JSON is text.
+Took = dict[Annotated[int, Field(strict=False, ge=0, lt=976)], Count]
+
+
+class ShadowSignal(_Up):
+    """What copies of calls met at a candidate."""
+
+    calls: Count
+    failed: Count
+    compared: Count
+    different: Count
+    skipped: Count
+    took: Took = Field(default_factory=dict)
+    paths: dict[str, Count] = Field(default_factory=dict)
+
+
 class TargetSignal(_Up):
     """State of one target, as a gateway meets it."""
 
@@ -184,6 +200,10 @@ class TargetSignal(_Up):
     tokens: Count = 0
     replicas: dict[str, ReplicaSignal] = Field(default_factory=dict)
     waiting_for_wake: bool = False
+    failed: Count = 0
+    refused: Count = 0
+    took: Took = Field(default_factory=dict)
+    shadow: ShadowSignal | None = None
 
 
 class LimitSignal(_Up):

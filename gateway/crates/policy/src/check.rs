@@ -154,6 +154,12 @@ pub(crate) fn target(target: &Target) -> Result<(), String> {
         let known = QUIRKS.join("`, `");
         return Err(format!("quirk `{}` is none of `{known}`", unknown.escape_debug()));
     }
+    let candidate = target.candidate.iter();
+    if let Some(share) =
+        candidate.flat_map(|it| [it.percent, it.shadow_percent]).find(|percent| *percent > 100)
+    {
+        return Err(format!("its candidate gets {share} of 100 calls"));
+    }
     for (field, rule) in target.request_fields.iter().flatten() {
         if let (Some(least), Some(most)) = (rule.minimum, rule.maximum)
             && least > most

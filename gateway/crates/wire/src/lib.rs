@@ -5,6 +5,7 @@
 //! tested against them and never mirrors a structure by hand.
 
 pub mod budget;
+pub mod durations;
 pub mod link;
 pub mod routing;
 pub mod signals;

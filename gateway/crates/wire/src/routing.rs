@@ -17,7 +17,7 @@ mod serving;
 
 pub use admission::{Budget, BudgetMode, Limit, Period, Priority, Rate, Subject};
 pub use serving::{
-    Balance, CachePolicy, ColdStart, Fallback, Probe, Queue, Retries, Spread, Sticky,
+    Balance, CachePolicy, Candidate, ColdStart, Fallback, Probe, Queue, Retries, Spread, Sticky,
     StreamRecovery, Tier, TierCheck, TierLevel, TierRule,
 };
 
@@ -444,6 +444,9 @@ pub struct Target {
     /// Certificates (PEM) that alone are trusted for it; absent: the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
+    /// A newer revision of it that gets a part of its calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidate>,
 }
 
 /// One listening server of a target.

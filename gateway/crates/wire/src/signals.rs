@@ -58,6 +58,41 @@ pub struct TargetSignal {
     /// Somebody waits for it to be woken.
     #[serde(default)]
     pub waiting_for_wake: bool,
+    /// Attempts that it failed since this gateway knows it, whoever answered in the end: no connection, no
+    /// answer in time, 5xx, 429, an answer that broke off or cannot be read.
+    #[serde(default)]
+    pub failed: u64,
+    /// Attempts that it answered with another 4xx.
+    #[serde(default)]
+    pub refused: u64,
+    /// Attempts that it answered, by duration (see [`crate::durations`]). Counted for targets that have or are
+    /// a candidate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub took: BTreeMap<u32, u64>,
+    /// What copies of calls met at this candidate; absent: there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowSignal>,
+}
+
+/// Copies of calls that a candidate got since this gateway knows it. None of its other figures counts them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShadowSignal {
+    /// Copies that were sent.
+    pub calls: u64,
+    /// Those of them that failed, by any 4xx as well.
+    pub failed: u64,
+    /// Answers that were held against the one that the caller got.
+    pub compared: u64,
+    /// Those of them that differed.
+    pub different: u64,
+    /// Copies that were not made: too many were under way, or the call was too large.
+    pub skipped: u64,
+    /// Copies that were answered, by duration, as for the target.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub took: BTreeMap<u32, u64>,
+    /// Where answers differed, as JSON paths, by how many did: at most 16, the first that were met.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, u64>,
 }
 
 /// State of one replica.

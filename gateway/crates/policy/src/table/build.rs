@@ -54,6 +54,10 @@ impl Table {
     pub(super) fn build_routes(&self) -> Result<Routes, String> {
         let mut targets = IdMap::with_capacity_and_hasher(self.targets.size(), FastHash::default());
         for (id, spec) in &self.targets {
+            let candidate = spec.candidate.as_ref().and_then(|it| self.targets.get(&*it.target));
+            if candidate.is_some_and(|candidate| candidate.candidate.is_some()) {
+                return Err(format!("the candidate of target `{id}` has a candidate itself"));
+            }
             let mut prices: Vec<(Id, Arc<Price>)> = spec
                 .prices
                 .iter()

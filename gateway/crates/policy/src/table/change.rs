@@ -293,7 +293,8 @@ pub(super) fn target_references(target: &routing::Target) -> Vec<Reference> {
     let own = target.credential.iter().map(|id| (Kind::Credential, id));
     let replicas = target.replicas.iter().filter_map(|replica| replica.credential.as_ref());
     let prices = target.prices.iter().map(|id| (Kind::Price, id));
-    let all = own.chain(replicas.map(|id| (Kind::Credential, id))).chain(prices);
+    let candidate = target.candidate.iter().map(|it| (Kind::Target, &it.target));
+    let all = own.chain(replicas.map(|id| (Kind::Credential, id))).chain(prices).chain(candidate);
     all.map(|(kind, id)| (kind, Id::from(id.as_str()))).collect()
 }
 

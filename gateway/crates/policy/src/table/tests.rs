@@ -189,6 +189,37 @@ fn what_cannot_be_used_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_candidate_is_a_target_without_one() {
+    let with = |number: u32, candidate: &str, percent: u32| {
+        let mut made = target(number, "http://127.0.0.1:1/v1");
+        let mut value: Json = serde_json::from_str(made.value.get()).unwrap();
+        value["candidate"] = json!({"target": candidate, "percent": percent});
+        made.value = serde_json::value::to_raw_value(&value).unwrap();
+        made
+    };
+    let plain = || target(2, "http://127.0.0.1:2/v1");
+    let cases = [
+        (vec![with(1, "tgt_2", 101), plain()], "its candidate gets 101 of 100 calls"),
+        (
+            vec![with(1, "tgt_2", 10)],
+            "target `tgt_2` is not in the table, but target `tgt_1` names",
+        ),
+        (vec![with(1, "tgt_1", 10)], "the candidate of target `tgt_1` has a candidate itself"),
+        (
+            vec![with(1, "tgt_2", 10), with(2, "tgt_3", 10), target(3, "http://127.0.0.1:3/v1")],
+            "the candidate of target `tgt_1` has a candidate itself",
+        ),
+    ];
+    for (upserts, expected) in cases {
+        let reason = refusal(&batch(upserts, &[]));
+        assert!(reason.contains(expected), "{reason}\n  does not say\n{expected}");
+    }
+    let taken = table(ground()).apply(&batch(vec![with(1, "tgt_2", 10), plain()], &[]));
+
+    assert_eq!(taken.map(|table| table.revision()), Ok(2));
+}
+
+#[test]
 fn a_hash_belongs_to_one_key() {
     let twin = json!({"hash": hash(1), "project": "prj_1", "environment": "sandbox", "scopes": []});
 

@@ -188,6 +188,7 @@ fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
             queued: queued.saturating_add(ready.state.waiting.load(Ordering::Relaxed)),
             replicas,
             waiting_for_wake,
+            ..TargetSignal::default()
         };
         Some((ready.target.id.to_string(), signal))
     });

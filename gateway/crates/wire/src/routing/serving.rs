@@ -169,6 +169,20 @@ impl Default for ColdStart {
     }
 }
 
+/// What a target hands on to its newer revision. That one is a target of its own, has no candidate itself, and
+/// is named by no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    /// Id of the target.
+    pub target: String,
+    /// Of the calls that come to this target, so many in a hundred go there instead. What fails there before
+    /// its first byte comes back.
+    pub percent: u32,
+    /// Of the calls that this target answers, so many in a hundred are copied there; nobody sees the answers.
+    #[serde(default)]
+    pub shadow_percent: u32,
+}
+
 /// A question that is asked regularly to learn whether a replica answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Probe {
