@@ -10,11 +10,8 @@ import asyncio
 import contextlib
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import zlib
 from collections.abc import Collection, Mapping, Sequence
@@ -25,9 +22,10 @@ from typing import Any
 import psutil
 
 from towpath_server.adapters.compute import Isolation, Listen, ReplicaSpec
-from towpath_server.adapters.localhost import cgroups, launcher, relay, seccomp
+from towpath_server.adapters.localhost import cgroups, relay, seccomp
 from towpath_server.adapters.localhost.process import Process
 from towpath_server.adapters.localhost.spec import Mode
+from towpath_server.adapters.localhost.starter import Launcher, Launchers, python
 from towpath_server.core import log as logging
 from towpath_server.core.folder import DataFolder
 
@@ -98,6 +96,7 @@ class Isolator:
     _measures: dict[str, str] = field(default_factory=dict)
     _missing: dict[str, str] = field(default_factory=dict)
     _groups: cgroups.Groups | None = None
+    launchers: Launchers = field(default_factory=Launchers)
 
     @property
     def isolation(self) -> Isolation:
@@ -177,27 +176,21 @@ class Isolator:
     async def _try(self, measures: dict[str, str]) -> tuple[str, str] | None:
         nothing = shutil.which("true") or "/bin/true"
         folder = self.folder.replicas
-        read, write = os.pipe()
         plan = {
             **self._plan(measures, folder=folder, uid=_FIRST_UID, scratch_bytes=1 << 20),
             "command": [nothing],
-            "report_fd": write,
             "visible": ["/usr"],
         }
-        try:
-            child = _popen(plan, env={}, output=subprocess.DEVNULL)
-        finally:
-            os.close(write)
+        one = Launcher()
         try:
             async with asyncio.timeout(_PROBE_S):
-                said = await asyncio.to_thread(_hear, read, child)
+                said = await asyncio.to_thread(one.follow, plan)
         except TimeoutError:
-            child.kill()
+            one.kill()
             return "processes", "the program did not start in time"
-        pid = said.get("pid")
-        if pid is not None:
+        if "failed" not in said:
             with contextlib.suppress(ChildProcessError):
-                await asyncio.to_thread(os.waitpid, pid, 0)
+                await asyncio.to_thread(os.waitpid, int(said.get("pid", one.pid)), 0)
         if "failed" in said:
             return said["failed"], said["why"]
         return None
@@ -219,7 +212,6 @@ class Isolator:
         uid = _uid(self.folder.root, order.spec.id)
         if measures.get("user") == "own":
             await asyncio.to_thread(_hand_over, order, uid)
-        read, write = os.pipe()
         plan = self._plan(
             measures,
             folder=order.home,
@@ -231,19 +223,14 @@ class Isolator:
             "command": list(order.command),
             "env": dict(order.env),
             "groups": groups,
-            "report_fd": write,
+            "log": str(order.log),
         }
-        try:
-            with order.log.open("ab") as output:
-                child = _popen(plan, env=order.mark, output=output)
-        finally:
-            os.close(write)
-        said = await _uninterrupted(asyncio.to_thread(_hear, read, child), child)
+        said = await self.launchers.follow(plan)
         if "failed" in said:
             await asyncio.to_thread(cgroups.remove, groups)
             what = "" if said["failed"] == "program" else f"the measure `{said['failed']}` failed: "
             raise CannotStart(f"{what}{said['why']}")
-        process = Process.of_child(int(said.get("pid", child.pid)))
+        process = Process.of_child(int(said["pid"]))
         names = [*measures, *(["cgroup"] if groups else [])]
         return Started(process, tuple(sorted(names)), tuple(groups))
 
@@ -265,6 +252,7 @@ class Isolator:
             "scratch_bytes": scratch_bytes,
             "groups": [],
             "env": {},
+            "log": os.devnull,
             "visible": [],
             "hidden": [],
             "within": [],
@@ -317,7 +305,7 @@ class Isolator:
 
 def through_relay(command: Sequence[str], socket: Path, port: int) -> list[str]:
     """Put the relay before a server that listens on a port of a network of its own."""
-    return [*_python(relay.__file__), str(socket), str(port), *command]
+    return [*python(relay.__file__), str(socket), str(port), *command]
 
 
 def _machine() -> list[Path]:
@@ -358,62 +346,3 @@ def _hand_over(order: Order, uid: int) -> None:
             wanted = mode | (0o055 if path.is_dir() else 0o044)
             if wanted != mode:  # the folders above it are closed to everybody else
                 path.chmod(wanted)
-
-
-def _python(program: str) -> list[str]:
-    return [sys.executable, "-I", "-S", "-B", program]
-
-
-def _popen(
-    plan: Mapping[str, Any], *, env: Mapping[str, str], output: Any
-) -> "subprocess.Popen[bytes]":
-    # A file in memory, since the plan holds a secret and may be longer than a pipe takes.
-    descriptor = os.memfd_create("plan")
-    try:
-        os.write(descriptor, json.dumps(plan).encode())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        child = subprocess.Popen(  # noqa: S603 (the command is a runtime description's)
-            _python(launcher.__file__),
-            env=dict(env),
-            cwd="/",
-            stdin=descriptor,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            pass_fds=[plan["report_fd"]],
-            start_new_session=True,
-        )
-    finally:
-        os.close(descriptor)
-    child.returncode = 0  # its end is waited for here, by pid
-    return child
-
-
-def _hear(read: int, child: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """Read what a launcher tells until it has become the program, or has failed."""
-    told = bytearray()
-    with open(read, "rb", buffering=0) as report:
-        while len(told) < _REPORT_BYTES and (part := report.read(4096)):
-            told += part
-    said: dict[str, Any] = {}
-    for line in told.splitlines():
-        said |= json.loads(line)
-    if "pid" in said or "failed" in said:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(child.pid, 0)
-    if "pid" in said and "failed" in said:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(said["pid"], 0)
-        said.pop("pid")
-    return said
-
-
-async def _uninterrupted(hearing: Any, child: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    """Wait for a start to be done; whoever cancels meanwhile finds no process left."""
-    task = asyncio.ensure_future(hearing)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        said = await task
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(said.get("pid", child.pid)), signal.SIGKILL)
-        raise

@@ -3,7 +3,8 @@ Turns itself into a model server that is shut in: a program of its own, run as `
 
 It reads a plan as JSON from its standard input, enters control groups, makes namespaces, builds a
 root of its own, drops its rights and becomes the program. What fails is told as one line of JSON on
-the file descriptor that the plan names; when nothing is told, the program runs.
+the file descriptor that the plan names; when nothing is told, the program runs. Without a plan,
+whoever started it is gone, or needs it no more.
 
 It stands alone: it imports nothing of this distribution, since it starts once for every replica.
 """
@@ -49,13 +50,17 @@ class _Failed(Exception):
 
 def main() -> NoReturn:
     """Follow the plan on the standard input."""
-    plan: dict[str, Any] = json.load(sys.stdin)
+    text = sys.stdin.buffer.read()
+    if not text:
+        os._exit(0)
+    plan: dict[str, Any] = json.loads(text)
     nothing = os.open("/dev/null", os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
     report = plan["report_fd"]
     os.set_inheritable(report, False)  # noqa: FBT003
     try:
+        _open_log(plan["log"])
         _enter_groups(plan)
         child = _unshare(plan)
         if child:
@@ -72,6 +77,13 @@ def main() -> NoReturn:
 
 def _tell(report: int, what: dict[str, Any]) -> None:
     os.write(report, (json.dumps(what) + "\n").encode())
+
+
+def _open_log(path: str) -> None:
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    os.close(log)
 
 
 def _enter_groups(plan: dict[str, Any]) -> None:

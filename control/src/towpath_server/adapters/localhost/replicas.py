@@ -96,6 +96,8 @@ class LocalReplicas:
                 state.forget(folder)
         await self._end_orphans()
         await asyncio.to_thread(self._isolator.sweep, set(self._parked))
+        if self._isolator.isolation.measures:
+            self._isolator.launchers.keep_ready()
         return sorted(self._parked)
 
     def on_change(self, listener: Callable[[str], None]) -> None:
@@ -154,6 +156,7 @@ class LocalReplicas:
     async def stop_all(self, *, grace_s: float | None = None) -> None:
         """End every replica, side by side, within `grace_s` instead of as set; their logs stay."""
         grace = self._limits.grace_s if grace_s is None else grace_s
+        self._isolator.launchers.close()
         await asyncio.gather(*(self._end(replica, grace) for replica in self.ids()))
 
     async def detach(self) -> None:
@@ -162,6 +165,7 @@ class LocalReplicas:
             await kept.detach()
         for process, _ in self._parked.values():
             process.close()
+        self._isolator.launchers.close()
         self._keepers.clear()
         self._parked.clear()
 
