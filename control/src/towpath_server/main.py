@@ -124,8 +124,7 @@ async def compose(settings: Settings) -> Composition:
     validator = Validator(program, kinds, recent) if program else None
     webhook = _webhook(settings)
     registry = BudgetRegistry(db, notify=webhook is not None)
-    # Before anybody is woken: who looks then finds it.
-    db.after_commit.insert(0, recent.committed)
+    db.after_commit.insert(0, recent.committed)  # before anybody is woken to look for it
     if validator:
         db.before_commit.append(validator.before_commit)
     else:
@@ -241,10 +240,8 @@ class ControlPlane:
             outside, sources = EgressClient.of(parts.settings), parts.settings.sources
             brought = imports.loop(parts.db, parts.facilities, outside, sources, holder=holder)
             loops.create_task(brought.run())
-            forgetting = forget.loop(parts.db, parts.facilities.bodies, holder=holder)
-            loops.create_task(forgetting.run())
-            made_of = parts.facilities
-            depot = Depot(parts.db, made_of.artifacts, made_of.upload_lasts_s)
+            loops.create_task(forget.loop(parts.db, parts.facilities.bodies, holder=holder).run())
+            depot = Depot(parts.db, parts.facilities.artifacts, parts.facilities.upload_lasts_s)
             loops.create_task(artifact_loop.loop(depot, holder=holder).run())
             if parts.settings.compute.enabled:
                 await parts.facilities.servers.start()
