@@ -85,6 +85,14 @@ pub fn rendezvous<'o>(
     best.map(|(index, _)| index)
 }
 
+/// Whether a call is one of `percent` in a hundred that go to a candidate: by chance, or always the same for a
+/// subject. Who is in at a percentage is in at every higher one; another candidate has other subjects.
+pub fn drawn(percent: u32, subject: Option<u64>, candidate: &str, random: u64) -> bool {
+    let lot = subject.map_or(random, |subject| hash(subject, candidate.as_bytes()));
+    // Multiply-shift, as in `choose`.
+    (u128::from(lot) * 100) >> 64 < u128::from(percent)
+}
+
 /// What a sticky choice is bound to, as a number: `subject` within `endpoint`, so that the canaries of two
 /// endpoints do not meet the same callers.
 pub fn sticky_key(endpoint: &str, subject: &str) -> u64 {

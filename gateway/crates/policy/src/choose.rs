@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use towpath_wire::routing::{DataClass, Operation};
 
-use crate::balance::{Load, pick, rendezvous};
+use crate::balance::{Load, drawn, pick, rendezvous};
 use crate::{Endpoint, Share, Target};
 
 /// Pick an index by weight. `random` is uniform over all of `u64`; `None` when all weights are 0.
@@ -147,9 +147,10 @@ impl<'e> Candidates<'e> {
             if !self.usable(*index, target) {
                 return None;
             }
-            match condition(target) {
-                Condition::Ready(_) => Some((*index, target, Course::Call)),
-                Condition::Asleep => Some((*index, target, Course::Wake)),
+            let side = self.side(target);
+            match condition(side) {
+                Condition::Ready(_) => Some((*index, side, Course::Call)),
+                Condition::Asleep => Some((*index, side, Course::Wake)),
                 Condition::Ejected | Condition::Down => None,
             }
         });
@@ -170,7 +171,7 @@ impl<'e> Candidates<'e> {
             Condition::Ejected | Condition::Asleep | Condition::Down => None,
         };
         let ready = self.draw(random, ready, condition)?;
-        let target = &endpoint.targets.get(ready)?.target;
+        let target = self.side(&endpoint.targets.get(ready)?.target);
         let missed = self.missed(condition, random);
         self.tried |= 1 << ready;
         Some(Chosen { target, course: Course::Call, missed })
@@ -183,7 +184,7 @@ impl<'e> Candidates<'e> {
         random: u64,
     ) -> Option<&'e Arc<Target>> {
         let targets = &self.endpoint.targets;
-        if targets.iter().all(|share| condition(&share.target) != Condition::Asleep) {
+        if targets.iter().all(|share| condition(self.side(&share.target)) != Condition::Asleep) {
             return None;
         }
         let all = |c| match c {
@@ -191,7 +192,7 @@ impl<'e> Candidates<'e> {
             Condition::Asleep => Some(Load { weight: 1, in_flight: 0, latency_us: 0 }),
             Condition::Ejected | Condition::Down => None,
         };
-        let missed = &targets.get(self.draw(random, all, condition)?)?.target;
+        let missed = self.side(&targets.get(self.draw(random, all, condition)?)?.target);
         (condition(missed) == Condition::Asleep).then_some(missed)
     }
 
@@ -204,7 +205,7 @@ impl<'e> Candidates<'e> {
     ) -> Option<Chosen<'e>> {
         let equal = Load { weight: 1, in_flight: 0, latency_us: 0 };
         let index = self.draw(random, |c| (c == wanted).then_some(equal), condition)?;
-        let target = &self.endpoint.targets.get(index)?.target;
+        let target = self.side(&self.endpoint.targets.get(index)?.target);
         self.tried |= 1 << index;
         Some(Chosen { target, course, missed: None })
     }
@@ -218,7 +219,7 @@ impl<'e> Candidates<'e> {
     ) -> Option<usize> {
         let loads = self.endpoint.targets.iter().enumerate().map(|(index, share): (_, &Share)| {
             let usable = share.weight > 0 && self.usable(index, &share.target);
-            let load = usable.then(|| admit(condition(&share.target))).flatten();
+            let load = usable.then(|| admit(condition(self.side(&share.target)))).flatten();
             let none = Load { weight: 0, in_flight: 0, latency_us: 0 };
             load.map_or(none, |load| Load { weight: share.weight, ..load })
         });
@@ -241,21 +242,37 @@ impl<'e> Candidates<'e> {
         let own = self.endpoint.targets.len();
         let (index, target) =
             self.endpoint.fallback.iter().enumerate().find(|(index, target)| {
-                self.usable(own + index, target) && wanted(condition(target))
+                self.usable(own + index, target) && wanted(condition(self.side(target)))
             })?;
         self.tried |= 1 << (own + index);
-        Some(Chosen { target, course, missed: None })
+        Some(Chosen { target: self.side(target), course, missed: None })
     }
 
-    fn usable(&self, index: usize, target: &Target) -> bool {
+    /// The candidate of a chosen target, where this call is one of those that go there.
+    pub fn split(&self, chosen: &'e Target, random: u64) -> Option<&'e Arc<Target>> {
+        let share = chosen.spec.candidate.as_ref()?;
+        let candidate = chosen.candidate.as_ref()?;
+        let may = self.version.is_none_or(|version| candidate.serves(version));
+        (may && self.fits(candidate) && drawn(share.percent, self.sticky, &candidate.id, random))
+            .then_some(candidate)
+    }
+
+    /// The side of a target that this call is for.
+    fn side(&self, target: &'e Arc<Target>) -> &'e Arc<Target> {
+        target.side(self.version).unwrap_or(target)
+    }
+
+    fn usable(&self, index: usize, target: &Arc<Target>) -> bool {
         self.tried & (1 << index) == 0
-            && target.spec.max_data_class >= self.data_class
+            && target.side(self.version).is_some_and(|side| self.fits(side))
+    }
+
+    /// Whether a target answers such calls and may have their data.
+    fn fits(&self, target: &Target) -> bool {
+        target.spec.max_data_class >= self.data_class
             && target.answers(self.operation)
             && self.longer_than.is_none_or(|tokens| {
                 target.spec.context_length.is_some_and(|length| length > tokens)
-            })
-            && self.version.is_none_or(|version| {
-                target.spec.model.as_ref().is_some_and(|model| model.version == version)
             })
     }
 }

@@ -29,7 +29,7 @@ mod tier;
 
 pub use authenticate::{Unauthenticated, authenticate};
 pub use authorise::{Call, Denied, authorise, visible};
-pub use balance::{Load, PeakEwma, pick, rendezvous, sticky_key};
+pub use balance::{Load, PeakEwma, drawn, pick, rendezvous, sticky_key};
 pub use blocks::{Blocks, Met};
 pub use budgets::{BudgetRule, BudgetStanding, Claim, Exhausted, Grant};
 pub use calendar::{period_end, period_start, rfc3339};

@@ -18,6 +18,8 @@ pub struct Target {
     pub spec: Arc<routing::Target>,
     /// With their ids, in the order in which they begin.
     pub prices: Vec<(Id, Arc<Price>)>,
+    /// Its newer revision, while that gets a part of its calls.
+    pub candidate: Option<Arc<Self>>,
 }
 
 impl Target {
@@ -27,6 +29,22 @@ impl Target {
         let implied =
             operation == Operation::CountTokens && self.spec.operations.contains(&Operation::Chat);
         implied || self.spec.operations.contains(&operation)
+    }
+
+    /// Whether it serves this version of its registry model.
+    pub fn serves(&self, version: u32) -> bool {
+        self.spec.model.as_ref().is_some_and(|model| model.version == version)
+    }
+
+    /// It, and its candidate where it has one.
+    pub fn sides(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> + Clone {
+        std::iter::once(self).chain(&self.candidate)
+    }
+
+    /// The one of its sides that a call is for that asks for a version; itself where none is asked for.
+    pub fn side(self: &Arc<Self>, version: Option<u32>) -> Option<&Arc<Self>> {
+        let Some(version) = version else { return Some(self) };
+        self.sides().find(|side| side.serves(version))
     }
 
     /// The price that applies at a time, with its id.
@@ -54,6 +72,14 @@ pub struct Endpoint {
     pub fallback: Vec<Arc<Target>>,
     /// Present where a call chooses among levels instead of weights.
     pub tiers: Option<Arc<Tiers>>,
+}
+
+impl Endpoint {
+    /// All targets that a call may go to, candidates included.
+    pub fn reached(&self) -> impl Iterator<Item = &Arc<Target>> + Clone {
+        let shares = self.targets.iter().map(|share| &share.target);
+        shares.chain(&self.fallback).flat_map(Target::sides)
+    }
 }
 
 /// All endpoints, by id and by the names that callers use.

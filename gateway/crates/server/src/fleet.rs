@@ -10,8 +10,11 @@ use towpath_wire::signals::{Breaker, ReplicaSignal};
 
 use crate::admit::queue::Room;
 use crate::clock;
+use crate::evidence::{Evidence, Met, Part};
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
+use crate::relay::Failure;
+use crate::shared::Shared;
 
 /// One replica's load and health.
 #[derive(Debug, Default)]
@@ -46,6 +49,7 @@ pub struct TargetState {
     busy_us: AtomicU64,
     /// Estimated tokens of the calls in flight.
     tokens: AtomicU64,
+    pub evidence: Evidence,
 }
 
 /// What one target has had to do since it is known.
@@ -78,6 +82,12 @@ impl TargetState {
             busy_ms: self.busy_us.load(Ordering::Relaxed) / 1_000,
             tokens: self.tokens.load(Ordering::Relaxed),
         }
+    }
+
+    /// A call that was not sent: the target's model or runtime would not take it.
+    pub fn unfit(&self, part: Part) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.evidence.count(part, Met::Refused, 0);
     }
 
     pub fn prefixes(&self) -> MutexGuard<'_, Prefixes> {
@@ -207,12 +217,13 @@ fn tell(target: &str, replica: &str, change: Option<Change>, cause: &str) {
 
 /// One call at a replica, from its choice to its end. Dropped without a word it says nothing about the
 /// replica: the caller went away.
-#[derive(Debug)]
 pub struct Visit {
     pub ready: Arc<ReadyTarget>,
     pub replica: Id,
     state: Arc<ReplicaState>,
     started: Instant,
+    /// At a candidate: who is told when it keeps failing.
+    alarm: Option<Arc<Shared>>,
     /// Its estimated tokens.
     tokens: u64,
     trial: bool,
@@ -220,7 +231,12 @@ pub struct Visit {
 }
 
 impl Visit {
-    pub fn begin(ready: &Arc<ReadyTarget>, replica: &ReadyReplica, tokens: u64) -> Self {
+    pub fn begin(
+        ready: &Arc<ReadyTarget>,
+        replica: &ReadyReplica,
+        tokens: u64,
+        shared: &Arc<Shared>,
+    ) -> Self {
         let state = Arc::clone(&replica.state);
         ready.state.calls.fetch_add(1, Ordering::Relaxed);
         ready.state.tokens.fetch_add(tokens, Ordering::Relaxed);
@@ -238,6 +254,7 @@ impl Visit {
             replica: Id::clone(&replica.id),
             state,
             started: Instant::now(),
+            alarm: (ready.part == Part::Candidate).then(|| Arc::clone(shared)),
             tokens,
             trial,
             over: false,
@@ -256,9 +273,24 @@ impl Visit {
         tell(&self.ready.target.spec.name, &self.replica, change, "");
     }
 
-    /// The call is over, and this is what it says about the replica.
-    pub fn ended(mut self, blame: &Blame) {
+    /// The call is over, well or with this failure.
+    pub fn settled(self, failure: Option<&Failure>) {
+        match failure {
+            None => self.ended(&Blame::None, Met::Answered),
+            Some(failure) => self.ended(&failure.blame, failure.met),
+        }
+    }
+
+    /// The same by what it says about the replica and its target.
+    fn ended(mut self, blame: &Blame, met: Met) {
         self.over = true;
+        let part = self.ready.part;
+        // Looked up only where it is counted.
+        let took_us = if part == Part::None { 0 } else { clock::us(self.started.elapsed()) };
+        let alarm = self.ready.state.evidence.count(part, met, took_us);
+        if let Some(shared) = self.alarm.as_ref().filter(|_| alarm) {
+            shared.wake.notify_one();
+        }
         let trial = self.trial;
         let rules = HealthRules::default();
         let change = self.state.change(|inner, now_ms| {

@@ -16,7 +16,7 @@ use towpath_wire::routing::Operation;
 use crate::errors::{Code, Refusal};
 use crate::live::Live;
 use crate::outgoing::Outgoing;
-use crate::pipeline::serves_version;
+use crate::pipeline::{loaded_versions, serves_version};
 use crate::shared::Shared;
 use crate::{health, models};
 
@@ -151,16 +151,12 @@ impl Described {
         if let Some(version) = version {
             serves_version(&endpoint, version)?;
         }
-        let targets = || endpoint.targets.iter().map(|share| &share.target);
-        let mut versions: Vec<u32> =
-            targets().filter_map(|target| Some(target.spec.model.as_ref()?.version)).collect();
-        versions.sort_unstable();
-        versions.dedup();
-        versions.retain(|known| version.is_none_or(|version| version == *known));
-        let ready = targets().any(|target| {
-            let served = target.spec.model.as_ref().map(|model| model.version);
-            version.is_none_or(|version| served == Some(version))
-                && live.target(&target.id).is_some_and(|ready| !ready.replicas.is_empty())
+        let loaded = loaded_versions(&endpoint).into_iter();
+        let versions: Vec<u32> =
+            loaded.filter(|known| version.is_none_or(|version| version == *known)).collect();
+        let ready = endpoint.targets.iter().any(|share| {
+            let side = share.target.side(version).and_then(|side| live.target(&side.id));
+            side.is_some_and(|ready| !ready.replicas.is_empty())
         });
         Ok(Self { endpoint, versions, ready })
     }

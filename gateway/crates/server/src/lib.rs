@@ -19,6 +19,7 @@ mod bodies;
 mod cache;
 mod clock;
 mod contact;
+mod evidence;
 mod exchange;
 mod fleet;
 mod frontdoor;

@@ -1,5 +1,6 @@
 //! The table in force with all that requests need made ready beforehand: addresses, paths, headers.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use towpath_upstream::{Address, Tls, path_segment};
 use towpath_wire::routing::{Credential, Dialect, Retries, TargetKind};
 
 use crate::clock;
+use crate::evidence::Part;
 use crate::fleet::{ReplicaState, TargetState};
 use crate::secrets::Secrets;
 
@@ -39,6 +41,7 @@ pub struct ReadyTarget {
     pub gpu_clock: Arc<GpuClock>,
     pub quirks: Quirks,
     pub state: Arc<TargetState>,
+    pub part: Part,
     credentials: Vec<Arc<Credential>>,
 }
 
@@ -164,7 +167,17 @@ impl Live {
         let mut targets = IdMap::default();
         // What is blocked is not there: whatever chooses among targets passes it over.
         let open = |target: &&Arc<Target>| table.blocked().target(&target.spec).is_none();
+        let candidates: HashSet<&Id> = table
+            .routes()
+            .targets()
+            .filter_map(|target| Some(&target.candidate.as_ref()?.id))
+            .collect();
         for target in table.routes().targets().filter(open) {
+            let part = match &target.candidate {
+                Some(_) => Part::Stable,
+                None if candidates.contains(&target.id) => Part::Candidate,
+                None => Part::None,
+            };
             let former = former.targets.get(&target.id);
             let credentials = credentials(&table, target);
             let ready = former
@@ -178,12 +191,13 @@ impl Live {
                             .all(|(a, b)| Arc::ptr_eq(a, b))
                 })
                 .filter(|former| former.replicas.len() == target.spec.replicas.len())
+                .filter(|former| former.part == part)
                 .cloned()
                 .unwrap_or_else(|| {
                     let former = former.map(Arc::as_ref);
                     let made = ReadyTarget::new(&table, target, credentials, former, secrets);
                     problems.extend(made.1);
-                    Arc::new(made.0)
+                    Arc::new(ReadyTarget { part, ..made.0 })
                 });
             targets.insert(Arc::clone(&target.id), ready);
         }
@@ -315,6 +329,7 @@ impl ReadyTarget {
             gpu_clock: former.map(|former| Arc::clone(&former.gpu_clock)).unwrap_or_default(),
             quirks: Quirks::of(&target.spec.quirks),
             state: former.map(|former| Arc::clone(&former.state)).unwrap_or_default(),
+            part: Part::None,
             credentials,
         };
         (made, problems)

@@ -1,6 +1,7 @@
 //! The path of a call: authenticate → authorise → admit → route → relay → account, each step a module
 //! of that name.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -379,15 +380,14 @@ fn understood(exchange: &mut Exchange, request: ModelRequest) -> (String, Asked)
     (request.model().to_owned(), Asked::Model(request))
 }
 
-/// A version can be named only where all targets share one registry model, and serve that version.
+/// A version can be named only where all targets share one registry model, and serve that version or have a
+/// candidate that does.
 pub fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> {
     let name = &endpoint.spec.name;
-    let mut models: Vec<_> =
-        endpoint.targets.iter().map(|share| share.target.spec.model.as_ref()).collect();
-    let shared = models.first().copied().flatten().map(|model| model.name.clone());
-    let one = shared.is_some_and(|shared| {
-        models.iter().all(|model| model.is_some_and(|model| model.name == shared))
-    });
+    let mut models = endpoint.targets.iter().map(|share| share.target.spec.model.as_ref());
+    let shared = models.next().flatten().map(|model| model.name.as_str());
+    let one = shared
+        .is_some_and(|shared| models.all(|model| model.is_some_and(|model| model.name == shared)));
     if !one {
         return Err(Refusal::new(
             Code::ModelNotFound,
@@ -397,16 +397,8 @@ pub fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> 
         )
         .fix("Call it without a version."));
     }
-    models.retain(|model| model.is_some_and(|model| model.version == version));
-    if models.is_empty() {
-        let mut loaded: Vec<_> = endpoint
-            .targets
-            .iter()
-            .filter_map(|share| share.target.spec.model.as_ref())
-            .map(|model| model.version)
-            .collect();
-        loaded.sort_unstable();
-        loaded.dedup();
+    let loaded = loaded_versions(endpoint);
+    if !loaded.contains(&version) {
         let loaded: Vec<_> = loaded.iter().map(u32::to_string).collect();
         return Err(Refusal::new(
             Code::ModelNotFound,
@@ -415,6 +407,12 @@ pub fn serves_version(endpoint: &Endpoint, version: u32) -> Result<(), Refusal> 
         .fix(format!("Call a loaded version ({}), or deploy this one.", loaded.join(", "))));
     }
     Ok(())
+}
+
+/// Versions of registry models that an endpoint's targets and their candidates serve.
+pub fn loaded_versions(endpoint: &Endpoint) -> BTreeSet<u32> {
+    let sides = endpoint.targets.iter().flat_map(|share| share.target.sides());
+    sides.filter_map(|side| Some(side.spec.model.as_ref()?.version)).collect()
 }
 
 fn listed(mut account: Account, body: Incoming, name: Option<&str>) -> Response<Outgoing> {

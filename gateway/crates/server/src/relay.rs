@@ -30,7 +30,8 @@ use towpath_wire::usage::Cache;
 use crate::account::Account;
 use crate::admit::{Lease, Needs, queue};
 use crate::errors::{Code, Refusal};
-use crate::fleet::{Blame, Visit};
+use crate::evidence::Part;
+use crate::fleet::Visit;
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
@@ -172,9 +173,11 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
     let step = route.next(None);
     match answered(&mut account, job, &mut route, &mut choice, step).await {
         Ok((ready, Answered::Plain(plain))) => {
+            keeps(&mut account, &ready);
             Ok(plain::respond(account, job, &ready, plain).await)
         }
         Ok((ready, Answered::Stream(stream))) => {
+            keeps(&mut account, &ready);
             let order = choice.map(|choice| choice.order).unwrap_or_default();
             let recovery = Recovery::of(job, &route, order);
             Ok(stream::respond(account, job, &ready, *stream, recovery))
@@ -182,6 +185,13 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
         Ok((_, Answered::Inferences(started))) => Ok(inferences::respond(account, *started)),
         Ok((_, Answered::Estimated(response))) => Ok(*response),
         Err(failure) => Err((account, failure)),
+    }
+}
+
+/// What a candidate answers is for this call alone.
+fn keeps(account: &mut Account, ready: &ReadyTarget) {
+    if ready.part == Part::Candidate {
+        account.place = None;
     }
 }
 
@@ -244,21 +254,24 @@ async fn answered(
                 continue;
             }
         }
-        let judged = match send(account, job, &ready, index).await {
-            Ok(answered) => cascade::judge(account, job, &ready, choice.as_mut(), answered).await,
-            Err(failure) => Err(failure),
+        let judged = match (send(account, job, &ready, index).await, choice.as_mut()) {
+            (Ok(answered), Some(choice)) => {
+                cascade::judge(account, job, &ready, &route.level(), choice, answered).await
+            }
+            (Ok(answered), None) => Ok(Judged::Good(answered)),
+            (Err(failure), _) => Err(failure),
         };
         let failure = match judged {
             Ok(Judged::Good(answered)) => return Ok((ready, answered)),
             Ok(Judged::Escalate) => {
-                step = route.next(None);
+                step = route.stronger();
                 continue;
             }
             Err(failure) => failure,
         };
         account.exchange.trace.attempt_ended(Some(failure.refusal.code.code()));
         let next = failure.next;
-        if next == Next::Stop {
+        if next == Next::Stop && !route.has_stable() {
             return Err(failure);
         }
         if next == Next::Longer {
@@ -319,11 +332,15 @@ async fn send(
     };
     let salt = salt(account, ready);
     let encoded = encode::encode(asked, ready, salt.as_deref(), job.begun.is_some());
-    let encoded = encoded.map_err(|error| Failure::unfit(error.into()))?;
+    let encoded = encoded.map_err(|error| {
+        ready.state.unfit(ready.part);
+        Failure::unfit(error.into())
+    })?;
     let Some(replica) = ready.replicas.get(index) else {
         return Err(Failure::unfit(Refusal::new(Code::NotReady, "The model has just moved.")));
     };
-    let mut visit = Visit::begin(ready, replica, tokens(account, job, ready));
+    let mut visit =
+        Visit::begin(ready, replica, tokens(account, job, ready), &account.exchange.worker.shared);
     let start = Instant::now();
     let waited = account.waited();
     let limit_ms = job.endpoint.spec.timeouts.attempt_ms;
@@ -343,7 +360,7 @@ async fn send(
     match answered {
         Ok(Answered::Plain(plain)) => {
             visit.answered();
-            visit.ended(&Blame::None);
+            visit.settled(None);
             Ok(Answered::Plain(plain))
         }
         Ok(Answered::Stream(mut stream)) => {
@@ -358,7 +375,7 @@ async fn send(
             Ok(Answered::Inferences(started))
         }
         Err(failure) => {
-            visit.ended(&failure.blame);
+            visit.settled(Some(&failure));
             note(account, ready, replica, &failure);
             Err(failure)
         }

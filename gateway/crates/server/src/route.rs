@@ -38,6 +38,8 @@ pub struct Route<'r> {
     marks: Option<Marks>,
     /// Who is asked now.
     current: Option<Current>,
+    /// The target that the one asked now is the candidate of: it is asked next.
+    stable: Option<Current>,
     /// Replicas that were tried, by target and replica.
     tried: Vec<(Id, Id)>,
     repeated: bool,
@@ -128,6 +130,7 @@ impl<'r> Route<'r> {
             candidates: candidates.of_version(version).sticky(sticky),
             marks: None,
             current: None,
+            stable: None,
             tried: Vec::new(),
             repeated: false,
             goes_on: false,
@@ -142,9 +145,7 @@ impl<'r> Route<'r> {
 
     /// Whether any target chooses among replicas by prefix.
     fn several(&self) -> bool {
-        let targets = self.endpoint.targets.iter().map(|share| &share.target);
-        let mut all = targets.chain(&self.endpoint.fallback);
-        all.any(|target| {
+        self.endpoint.reached().any(|target| {
             let ready = self.live.target(&target.id);
             ready.is_some_and(|ready| ready.replicas.len() > 1)
                 && self.spread(target) == Spread::Prefix
@@ -170,6 +171,12 @@ impl<'r> Route<'r> {
 
     /// The next step, given how the last attempt failed. Chance is drawn anew for each.
     pub fn next(&mut self, failed: Option<Next>) -> Step {
+        if let Some(stable) = self.stable.take() {
+            self.current = Some(stable);
+            if let Some(step) = self.replica() {
+                return step;
+            }
+        }
         if let Some(step) = failed.and_then(|failed| self.sibling(failed)) {
             return step;
         }
@@ -188,11 +195,47 @@ impl<'r> Route<'r> {
                 return Step::Wake(ready);
             }
             let forced = chosen.course == Course::CallEjected;
+            let candidate = self.candidate(chosen.target);
             self.current = Some(Current { ready, attempts: 0, forced });
+            if let Some(ready) = candidate {
+                let first = Current { ready, attempts: 0, forced: false };
+                self.stable = self.current.replace(first);
+                if let Some(step) = self.replica() {
+                    return step;
+                }
+                // All of it were ejected just now.
+                self.current = self.stable.take();
+            }
             if let Some(step) = self.replica() {
                 return step;
             }
         }
+    }
+
+    /// The candidate of a target, where this call goes there first.
+    fn candidate(&self, target: &'r Target) -> Option<Arc<ReadyTarget>> {
+        let candidate = self.candidates.split(target, self.worker.random())?;
+        let stands = condition(&self.live, self.endpoint, candidate, self.goes_on);
+        let fresh = !self.tried.iter().any(|(tried, _)| *tried == candidate.id);
+        let may = fresh && matches!(stands, Condition::Ready(_));
+        self.live.target(&candidate.id).filter(|_| may).cloned()
+    }
+
+    /// Whether whom is asked now is a candidate, and its stable target is still left.
+    pub fn has_stable(&self) -> bool {
+        self.stable.is_some()
+    }
+
+    /// The target that an answer counts for: a candidate's is its stable one's.
+    pub fn level(&self) -> Id {
+        let current = self.stable.as_ref().or(self.current.as_ref());
+        current.map_or_else(|| Id::from(""), |current| Id::clone(&current.ready.target.id))
+    }
+
+    /// The answer will not do, and a stronger target is asked.
+    pub fn stronger(&mut self) -> Step {
+        self.stable = None;
+        self.next(None)
     }
 
     /// A target is awake: the table has changed, and it is asked first.
@@ -214,12 +257,19 @@ impl<'r> Route<'r> {
             let ready = Arc::clone(self.live.target(&former.ready.target.id)?);
             Some(Current { ready, attempts: former.attempts.saturating_sub(1), ..former })
         });
+        self.stable = self.stable.take().and_then(|former| {
+            let ready = Arc::clone(self.live.target(&former.ready.target.id)?);
+            Some(Current { ready, ..former })
+        });
         self.replica().unwrap_or_else(|| self.next(None))
     }
 
     /// What the current target was asked is longer than its context: only longer ones may still do.
     pub fn overflowed(&mut self, context_length: Option<u32>) {
-        self.candidates.longer_than(context_length.unwrap_or(0));
+        // A candidate's says nothing of its stable target's.
+        if self.stable.is_none() {
+            self.candidates.longer_than(context_length.unwrap_or(0));
+        }
     }
 
     /// Another replica of the target that just failed, if the failure is of a kind that it may not share and

@@ -36,7 +36,7 @@ pub struct Shared {
     pub egress: Egress,
     /// Counts the tables that were put into `live`, for those who wait for one.
     pub table_changed: watch::Sender<u64>,
-    /// Somebody waits for a model to be woken: a signal is due now.
+    /// Somebody waits for a model to be woken, or a candidate keeps failing: a signal is due now.
     pub wake: Notify,
     /// Absent: callers speak plain HTTP.
     pub door: Option<Door>,

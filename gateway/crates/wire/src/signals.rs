@@ -62,7 +62,7 @@ pub struct TargetSignal {
     /// answer in time, 5xx, 429, an answer that broke off or cannot be read.
     #[serde(default)]
     pub failed: u64,
-    /// Attempts that it answered with another 4xx.
+    /// Attempts that it answered with another 4xx, and calls that its model's signature or its runtime does not take.
     #[serde(default)]
     pub refused: u64,
     /// Attempts that it answered, by duration (see [`crate::durations`]). Counted for targets that have or are
@@ -74,7 +74,8 @@ pub struct TargetSignal {
     pub shadow: Option<ShadowSignal>,
 }
 
-/// Copies of calls that a candidate got since this gateway knows it. None of its other figures counts them.
+/// Copies of calls that a candidate got since this gateway knows it. Of its other figures only `in_flight` counts
+/// them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShadowSignal {
     /// Copies that were sent.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use towpath_wire::routing::Spread;
 
-use super::{Load, PeakEwma, pick, rendezvous, sticky_key};
+use super::{Load, PeakEwma, drawn, pick, rendezvous, sticky_key};
 
 fn load(weight: u32, in_flight: u32, latency_us: u64) -> Load {
     Load { weight, in_flight, latency_us }
@@ -116,6 +116,35 @@ proptest! {
                 Some(index) => prop_assert!(options[index].weight > 0),
                 None => prop_assert!(options.iter().all(|option| option.weight == 0)),
             }
+        }
+    }
+}
+
+proptest! {
+    /// A subject that is in at a percentage is in at every higher one.
+    #[test]
+    fn who_is_in_stays_in_when_the_share_grows(
+        subject in any::<u64>(), chance in any::<[u64; 2]>(), percent in 0_u32..100, more in 1_u32..=100,
+    ) {
+        let larger = (percent + more).min(100);
+        let before = drawn(percent, Some(subject), "dep.2", chance[0]);
+
+        prop_assert_eq!(before, drawn(percent, Some(subject), "dep.2", chance[1]));
+        prop_assert!(!before || drawn(larger, Some(subject), "dep.2", chance[1]));
+        prop_assert!(drawn(100, Some(subject), "dep.2", chance[0]) && drawn(100, None, "dep.2", chance[0]));
+        prop_assert!(!drawn(0, Some(subject), "dep.2", chance[0]) && !drawn(0, None, "dep.2", chance[0]));
+    }
+
+    /// Over many calls and over many subjects, a candidate gets its share.
+    #[test]
+    fn a_candidate_gets_its_share(seed in any::<u64>(), percent in 0_u32..=100) {
+        let calls = chances(10_000).filter(|random| drawn(percent, None, "dep.2", *random)).count();
+        let keys = (0..10_000).map(|n| sticky_key("end", &format!("{seed}-{n}")));
+        let subjects = keys.filter(|key| drawn(percent, Some(*key), "dep.2", 0)).count();
+
+        for part in [calls, subjects] {
+            // Five standard deviations of ten thousand draws.
+            prop_assert!(part.abs_diff(percent as usize * 100) <= 250, "{part} at {percent} %");
         }
     }
 }

@@ -212,3 +212,45 @@ proptest! {
         prop_assert!(hits.count().abs_diff(usize::try_from(expected).unwrap()) <= 2);
     }
 }
+
+/// `stable` with the version 1, and its candidate with the version 2.
+fn with_candidate(percent: u32, changes: &Value) -> Table {
+    let model = |version| json!({"name": "m", "version": version, "digest": "sha256:0"});
+    let stable = json!({"model": model(1), "max_data_class": "confidential",
+        "candidate": {"target": "dep.2", "percent": percent}});
+    let mut candidate = json!({"model": model(2)});
+    for (field, change) in changes.as_object().unwrap() {
+        candidate[field] = change.clone();
+    }
+    endpoint(&[("stable", 1, stable), ("other", 0, json!({})), ("dep.2", 0, candidate)], &["dep.2"])
+}
+
+/// The side that a call of a version comes to first.
+fn side(table: &Table, version: Option<u32>, class: DataClass) -> Option<String> {
+    let endpoint = &table.routes().endpoints()[0];
+    let mut candidates = Candidates::new(endpoint, Operation::Chat, class).of_version(version);
+    let chosen = candidates.next(|_| READY, 0)?;
+    let side = candidates.split(chosen.target, 0).unwrap_or(chosen.target);
+    Some(side.id.to_string())
+}
+
+#[test]
+fn a_call_of_a_version_goes_to_the_side_that_serves_it() {
+    for percent in [0, 100] {
+        let table = with_candidate(percent, &json!({}));
+
+        assert_eq!(side(&table, Some(1), DataClass::Public).as_deref(), Some("stable"));
+        assert_eq!(side(&table, Some(2), DataClass::Public).as_deref(), Some("dep.2"));
+        assert_eq!(side(&table, Some(3), DataClass::Public), None);
+    }
+}
+
+#[test]
+fn a_candidate_gets_no_call_that_it_may_not_have() {
+    let all = with_candidate(100, &json!({"max_data_class": "internal"}));
+    let no_chats = with_candidate(100, &json!({"operations": ["embeddings"]}));
+
+    assert_eq!(side(&all, None, DataClass::Public).as_deref(), Some("dep.2"));
+    assert_eq!(side(&all, None, DataClass::Confidential).as_deref(), Some("stable"));
+    assert_eq!(side(&no_chats, None, DataClass::Public).as_deref(), Some("stable"));
+}

@@ -53,31 +53,21 @@ impl Table {
     /// Prepare endpoints and targets, keeping the former value of each target that did not change.
     pub(super) fn build_routes(&self) -> Result<Routes, String> {
         let mut targets = IdMap::with_capacity_and_hasher(self.targets.size(), FastHash::default());
-        for (id, spec) in &self.targets {
-            let candidate = spec.candidate.as_ref().and_then(|it| self.targets.get(&*it.target));
-            if candidate.is_some_and(|candidate| candidate.candidate.is_some()) {
+        let (having, plain): (Vec<_>, Vec<_>) =
+            self.targets.iter().partition(|(_, spec)| spec.candidate.is_some());
+        for (id, spec) in plain {
+            targets.insert(Arc::clone(id), self.prepared(id, spec, None));
+        }
+        for (id, spec) in having {
+            let candidate = spec.candidate.as_ref().map(|candidate| candidate.target.as_str());
+            if candidate
+                .and_then(|id| self.targets.get(id))
+                .is_some_and(|candidate| candidate.candidate.is_some())
+            {
                 return Err(format!("the candidate of target `{id}` has a candidate itself"));
             }
-            let mut prices: Vec<(Id, Arc<Price>)> = spec
-                .prices
-                .iter()
-                .filter_map(|id| {
-                    Some((Id::from(id.as_str()), Arc::clone(self.prices.get(id.as_str())?)))
-                })
-                .collect();
-            prices.sort_by_key(|(_, price)| price.from_ms);
-            let same_prices = |former: &Target| {
-                let pairs = || former.prices.iter().zip(&prices);
-                former.prices.len() == prices.len() && pairs().all(|(a, b)| Arc::ptr_eq(&a.1, &b.1))
-            };
-            let former = self.routes.targets.get(id);
-            let target = former
-                .filter(|former| Arc::ptr_eq(&former.spec, spec) && same_prices(former))
-                .cloned()
-                .unwrap_or_else(|| {
-                    Arc::new(Target { id: Arc::clone(id), spec: Arc::clone(spec), prices })
-                });
-            targets.insert(Arc::clone(id), target);
+            let candidate = candidate.and_then(|id| targets.get(id).cloned());
+            targets.insert(Arc::clone(id), self.prepared(id, spec, candidate));
         }
         let endpoints = self.endpoints.iter().map(|(id, spec)| {
             let project = spec.project.as_deref().and_then(|id| self.projects.get(id));
@@ -97,6 +87,38 @@ impl Table {
         });
         let endpoints = endpoints.collect();
         Routes::build(targets, endpoints)
+    }
+
+    /// One target, which is its former value where nothing of it changed.
+    fn prepared(
+        &self,
+        id: &Id,
+        spec: &Arc<routing::Target>,
+        candidate: Option<Arc<Target>>,
+    ) -> Arc<Target> {
+        let mut prices: Vec<(Id, Arc<Price>)> = spec
+            .prices
+            .iter()
+            .filter_map(|id| {
+                Some((Id::from(id.as_str()), Arc::clone(self.prices.get(id.as_str())?)))
+            })
+            .collect();
+        prices.sort_by_key(|(_, price)| price.from_ms);
+        let same_prices = |former: &Target| {
+            let pairs = || former.prices.iter().zip(&prices);
+            former.prices.len() == prices.len() && pairs().all(|(a, b)| Arc::ptr_eq(&a.1, &b.1))
+        };
+        let same_candidate = |former: &Target| match (&former.candidate, &candidate) {
+            (Some(former), Some(candidate)) => Arc::ptr_eq(former, candidate),
+            (former, candidate) => former.is_none() && candidate.is_none(),
+        };
+        let former = self.routes.targets.get(id).filter(|former| {
+            Arc::ptr_eq(&former.spec, spec) && same_prices(former) && same_candidate(former)
+        });
+        former.cloned().unwrap_or_else(|| {
+            let (id, spec) = (Arc::clone(id), Arc::clone(spec));
+            Arc::new(Target { id, spec, prices, candidate })
+        })
     }
 
     /// Ids of the targets of a fallback chain, each once. An endpoint in it stands for its targets and its

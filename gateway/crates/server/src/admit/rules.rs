@@ -272,10 +272,7 @@ impl Size {
         endpoint: &Endpoint,
         needs: &Needs,
     ) -> Self {
-        let targets = || {
-            let shares = endpoint.targets.iter().map(|share| &share.target);
-            shares.chain(&endpoint.fallback)
-        };
+        let targets = || endpoint.reached();
         let heard = needs.sound_bytes.div_ceil(SOUND_BYTES_PER_TOKEN);
         let heard_bound = needs.sound_bytes.div_ceil(LEAST_SOUND_BYTES_PER_TOKEN);
         let input = input_tokens(&exchange.live, endpoint, needs.input_bytes);
@@ -354,8 +351,7 @@ fn generates(operation: Operation) -> bool {
 
 /// Tokens of so many bytes, at the target that needs most for them.
 fn input_tokens(live: &Live, endpoint: &Endpoint, bytes: u64) -> u64 {
-    let targets = endpoint.targets.iter().map(|share| &share.target).chain(&endpoint.fallback);
-    let ready = targets.filter_map(|target| live.target(&target.id));
+    let ready = endpoint.reached().filter_map(|target| live.target(&target.id));
     let most = ready.map(|ready| ready.bytes_per_token.estimate(bytes)).max();
     most.unwrap_or_else(|| BytesPerToken::default().estimate(bytes))
 }

@@ -11,6 +11,7 @@ use towpath_wire::signals::{
 
 use crate::bodies::{Redactors, Shipment};
 use crate::clock;
+use crate::evidence::Part;
 use crate::link::{Backoff, Link, LinkError};
 use crate::log::{self, Level};
 use crate::shared::Shared;
@@ -140,7 +141,7 @@ pub async fn signals(shared: &Shared, link: &Link) {
     }
 }
 
-/// Say it at once when somebody begins to wait for a model that is asleep. Apart from the others, so that
+/// Say it at once when somebody begins to wait for a model that is asleep, or a candidate keeps failing. Apart from the others, so that
 /// one that hangs does not hold it up.
 pub async fn wakes(shared: &Shared, link: &Link) {
     loop {
@@ -162,7 +163,8 @@ async fn signal(shared: &Shared, link: &Link) {
     let _ = link.post::<serde_json::Value>("/link/v1/signals", &signals, SIGNAL_EVERY).await;
 }
 
-/// Targets that had calls since the last signal, are waited for, or are not as they should be.
+/// Targets that had calls since the last signal, are waited for, are not as they should be, or have a part in a
+/// rollout.
 fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
     let live = shared.live.load();
     let telling = live.targets().filter_map(|ready| {
@@ -176,10 +178,11 @@ fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
         replicas.extend(leaving.filter_map(|one| Some((one.id.to_string(), one.state.signal()?))));
         let waiting_for_wake = ready.asleep() && ready.state.wanted();
         let queued = ready.state.room.queued();
-        if replicas.is_empty() && !waiting_for_wake && queued == 0 {
+        let apart = ready.part == Part::None;
+        if apart && replicas.is_empty() && !waiting_for_wake && queued == 0 {
             return None;
         }
-        let work = ready.state.work();
+        let (work, evidence) = (ready.state.work(), &ready.state.evidence);
         let signal = TargetSignal {
             calls: work.calls,
             busy_ms: work.busy_ms,
@@ -188,7 +191,10 @@ fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
             queued: queued.saturating_add(ready.state.waiting.load(Ordering::Relaxed)),
             replicas,
             waiting_for_wake,
-            ..TargetSignal::default()
+            failed: evidence.failed(),
+            refused: evidence.refused(),
+            took: evidence.took(),
+            shadow: None,
         };
         Some((ready.target.id.to_string(), signal))
     });

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use towpath_policy::Id;
+
 use crate::account::Account;
 use crate::live::ReadyTarget;
 use crate::relay::failure::Failure;
@@ -16,7 +18,7 @@ pub enum Judged {
 }
 
 /// Look at an answer, where its level is checked. A stream is held back until it has ended or grown too
-/// long to be: then it passes unchecked.
+/// long to be: then it passes unchecked. `level` is the target that it counts for.
 ///
 /// # Errors
 /// The stream broke while it was held back.
@@ -24,17 +26,17 @@ pub async fn judge(
     account: &mut Account,
     job: &Job,
     ready: &Arc<ReadyTarget>,
-    choice: Option<&mut Choice>,
+    level: &Id,
+    choice: &mut Choice,
     answered: Answered,
 ) -> Result<Judged, Failure> {
-    let id = &ready.target.id;
-    let Some(choice) = choice.filter(|choice| choice.looks(&job.endpoint, id)) else {
+    if !choice.looks(&job.endpoint, level) {
         return Ok(Judged::Good(answered));
-    };
+    }
     match answered {
         Answered::Estimated(_) => return Ok(Judged::Good(answered)),
         Answered::Plain(plain) => {
-            if !choice.escalates(&job.endpoint, id, &Given::plain(plain.body())) {
+            if !choice.escalates(&job.endpoint, level, &Given::plain(plain.body())) {
                 return Ok(Judged::Good(Answered::Plain(plain)));
             }
             let (usage, counted_by) = plain::metered(job, ready, &plain);
@@ -44,7 +46,7 @@ pub async fn judge(
         Answered::Inferences(_) => return Ok(Judged::Good(answered)),
         Answered::Stream(mut stream) => {
             let ended = stream.hold(account, MAX_HELD).await?;
-            if !ended || !choice.escalates(&job.endpoint, id, &Given::stream(stream.held())) {
+            if !ended || !choice.escalates(&job.endpoint, level, &Given::stream(stream.held())) {
                 return Ok(Judged::Good(Answered::Stream(stream)));
             }
             let (usage, counted_by) = stream.used();

@@ -7,6 +7,7 @@ use towpath_wire::usage::Ended;
 
 use crate::clock;
 use crate::errors::{Code, Refusal};
+use crate::evidence::Met;
 use crate::fleet::Blame;
 use crate::intake::AnswerError;
 use crate::relay::Job;
@@ -43,12 +44,19 @@ pub struct Failure {
     pub next: Next,
     /// What it says about the replica that was asked.
     pub blame: Blame,
+    /// And about its target.
+    pub met: Met,
 }
 
 impl Failure {
     /// The request itself is refused before it is sent.
     pub fn refused(refusal: Refusal) -> Self {
-        Self { refusal, ended: Ended::Refused, next: Next::Stop, blame: Blame::None }
+        Self::silent(refusal, Ended::Refused, Next::Stop)
+    }
+
+    /// It says nothing about whom was asked.
+    fn silent(refusal: Refusal, ended: Ended, next: Next) -> Self {
+        Self { refusal, ended, next, blame: Blame::None, met: Met::Nothing }
     }
 
     /// One target cannot be asked this; another one may.
@@ -63,7 +71,7 @@ impl Failure {
 
     /// A target was waited for in vain: it was not awake, or had no room, in time.
     pub fn waited(refusal: Refusal) -> Self {
-        Self { refusal, ended: Ended::Timeout, next: Next::Target, blame: Blame::None }
+        Self::silent(refusal, Ended::Timeout, Next::Target)
     }
 
     /// The input is longer than a target's context.
@@ -74,7 +82,7 @@ impl Failure {
     pub fn out_of_time(limit_ms: u32) -> Self {
         let detail = format!("The call took longer than {limit_ms} ms in all.");
         let refusal = Refusal::new(Code::UpstreamTimeout, detail);
-        Self { refusal, ended: Ended::Timeout, next: Next::Stop, blame: Blame::None }
+        Self::silent(refusal, Ended::Timeout, Next::Stop)
     }
 
     /// One attempt took all the time that one attempt has.
@@ -85,6 +93,7 @@ impl Failure {
             ended: Ended::Timeout,
             next: Next::Replica,
             blame: Blame::Replica(format!("no answer within {limit_ms} ms")),
+            met: Met::Failed,
         }
     }
 
@@ -151,7 +160,11 @@ impl Failure {
             }
             _ => Blame::Replica(causes.clone()),
         };
-        Self { refusal: refusal.log(causes), ended, next, blame }
+        let met = match error {
+            UpstreamError::Payload(_) | UpstreamError::Path(_) => Met::Nothing,
+            _ => Met::Failed,
+        };
+        Self { refusal: refusal.log(causes), ended, next, blame, met }
     }
 
     /// The upstream answered with something that is not an answer.
@@ -167,15 +180,17 @@ impl Failure {
             _ if fault.retryable => (Next::Replica, Blame::Replica(error)),
             _ => (Next::Stop, Blame::None),
         };
-        Self { refusal: fault.into(), ended, next, blame }
+        let met = match blame {
+            Blame::None => Met::Refused,
+            _ => Met::Failed,
+        };
+        Self { refusal: fault.into(), ended, next, blame, met }
     }
 
     pub fn answer(error: AnswerError) -> Self {
         match error {
             AnswerError::Upstream(error) => Self::upstream(&error),
-            AnswerError::NoMemory(refusal) => {
-                Self { refusal, ended: Ended::Error, next: Next::Stop, blame: Blame::None }
-            }
+            AnswerError::NoMemory(refusal) => Self::silent(refusal, Ended::Error, Next::Stop),
         }
     }
 
@@ -273,6 +288,7 @@ pub async fn of_status(reply: Reply) -> Failure {
         500.. => (failure.next, Blame::Replica(error)),
         _ => (failure.next, failure.blame),
     };
+    failure.met = if status == 429 || status >= 500 { Met::Failed } else { Met::Refused };
     if matches!(failure.refusal.status, 429 | 503) {
         let seconds = retry_after_ms.map(|ms| u32::try_from((ms + 999) / 1_000));
         let seconds = seconds.and_then(Result::ok).unwrap_or(1).clamp(1, MOST_RETRY_AFTER_S);
@@ -319,20 +335,14 @@ pub async fn not_a_stream(reply: Reply) -> Failure {
             ended: Ended::Error,
             next: Next::Replica,
             blame: Blame::Replica("a plain answer where a stream was asked for".to_owned()),
+            met: Met::Failed,
         },
     }
 }
 
 /// No target has anything that listens.
 fn unavailable(job: &Job) -> Failure {
-    let name = &job.endpoint.spec.name;
-    Failure {
-        refusal: Refusal::new(
-            Code::UpstreamUnavailable,
-            format!("No server of `{name}` is ready."),
-        ),
-        ended: Ended::Error,
-        next: Next::Stop,
-        blame: Blame::None,
-    }
+    let detail = format!("No server of `{}` is ready.", job.endpoint.spec.name);
+    let refusal = Refusal::new(Code::UpstreamUnavailable, detail);
+    Failure::silent(refusal, Ended::Error, Next::Stop)
 }

@@ -17,7 +17,7 @@ use towpath_wire::usage::{CountedBy, Ended};
 
 use crate::account::Account;
 use crate::admit::Lease;
-use crate::fleet::{Blame, Visit};
+use crate::fleet::Visit;
 use crate::grpc;
 use crate::intake::AnswerError;
 use crate::outgoing::{Cut, Outgoing};
@@ -166,7 +166,7 @@ impl Relayed {
     /// Book the end, and return what is said of a bad one.
     async fn end(mut self: Box<Self>, ending: Result<(), Failure>) -> Option<Bytes> {
         if let Some(visit) = self.started.visit.take() {
-            visit.ended(ending.as_ref().err().map_or(&Blame::None, |failure| &failure.blame));
+            visit.settled(ending.as_ref().err());
         }
         let account = &mut self.account;
         let (last, sequence) = match ending {

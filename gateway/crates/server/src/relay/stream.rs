@@ -17,7 +17,7 @@ use towpath_wire::usage::{CountedBy, Ended};
 use crate::account::Account;
 use crate::cache;
 use crate::errors::{Code, Refusal};
-use crate::fleet::{Blame, Visit};
+use crate::fleet::Visit;
 use crate::live::ReadyTarget;
 use crate::outgoing::{Cut, Outgoing};
 use crate::relay::encode::{Encoded, Kind};
@@ -80,13 +80,13 @@ impl Started {
     /// It is not passed on: the replica has done its part.
     pub fn thrown_away(mut self) {
         if let Some(visit) = self.visit.take() {
-            visit.ended(&Blame::None);
+            visit.settled(None);
         }
     }
 
     fn broken(&mut self, failure: Failure) -> Failure {
         if let Some(visit) = self.visit.take() {
-            visit.ended(&failure.blame);
+            visit.settled(Some(&failure));
         }
         failure
     }
@@ -327,7 +327,7 @@ impl Relayed {
         };
         self.count();
         if let Some(visit) = self.visit.take() {
-            visit.ended(finished.as_ref().err().map_or(&Blame::None, |failure| &failure.blame));
+            visit.settled(finished.as_ref().err());
         }
         let finished = match (finished, self.recovery.take()) {
             (Err(failure), Some(recovery)) if !queued.is_empty() => {

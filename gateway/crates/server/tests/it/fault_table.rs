@@ -19,14 +19,14 @@ use crate::support::control::Control;
 use crate::support::{World, tables};
 
 /// Limits of all calls of the table. The attempt's is the shortest, so that what has no end is bounded by it.
-const LIMITS: &str = r#"{"connect_ms": 1000, "first_byte_ms": 400, "silence_ms": 400,
+pub const LIMITS: &str = r#"{"connect_ms": 1000, "first_byte_ms": 400, "silence_ms": 400,
                          "total_ms": 4000, "attempt_ms": 1200}"#;
 /// Every answer is over by then, whatever happens: two attempts and some time for a busy machine.
 const DEADLINE: Duration = Duration::from_secs(12);
 const REWRITE: &str = "TOWPATH_REWRITE=1 cargo test -p towpath-gateway --test it fault_table";
 
 /// Where the fault is.
-enum At {
+pub enum At {
     Script(Script),
     /// Another address than the scripted upstream's.
     Address(String),
@@ -34,9 +34,9 @@ enum At {
     Grpc(Fault, u32),
 }
 
-struct Row {
-    what: &'static str,
-    at: At,
+pub struct Row {
+    pub what: &'static str,
+    pub at: At,
 }
 
 impl Row {
@@ -76,7 +76,7 @@ fn status(what: &'static str, code: u16, retry_after: Option<&str>) -> Row {
     fault(what, Fault::Status { code, retry_after: retry_after.map(str::to_owned) })
 }
 
-fn rows(deaf: &str) -> Vec<Row> {
+pub fn rows(deaf: &str) -> Vec<Row> {
     let refusing = FakeUpstream::refusing().unwrap();
     vec![
         Row { what: "no fault", at: At::Script(Script::default()) },

@@ -31,6 +31,7 @@ mod media;
 mod private_ca;
 mod queue;
 mod recovery;
+mod rollout;
 mod routing;
 mod streams;
 mod support;
