@@ -2,7 +2,7 @@
 //! workers; it survives changes of the table for what did not change.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use towpath_policy::{Change, Health, HealthRules, Id, Load, PeakEwma, Prefixes};
@@ -14,6 +14,7 @@ use crate::evidence::{Evidence, Met, Part};
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::relay::Failure;
+use crate::shadow::Tally;
 use crate::shared::Shared;
 
 /// One replica's load and health.
@@ -50,6 +51,8 @@ pub struct TargetState {
     /// Estimated tokens of the calls in flight.
     tokens: AtomicU64,
     pub evidence: Evidence,
+    /// Of copies, at a candidate that got any.
+    shadow: OnceLock<Box<Tally>>,
 }
 
 /// What one target has had to do since it is known.
@@ -90,6 +93,16 @@ impl TargetState {
         self.evidence.count(part, Met::Refused, 0);
     }
 
+    /// What copies meet here.
+    pub fn shadow(&self) -> &Tally {
+        self.shadow.get_or_init(Box::default)
+    }
+
+    /// The same where there were any.
+    pub fn shadowed(&self) -> Option<&Tally> {
+        self.shadow.get().map(AsRef::as_ref)
+    }
+
     pub fn prefixes(&self) -> MutexGuard<'_, Prefixes> {
         self.prefixes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,6 +134,13 @@ impl ReplicaState {
     /// Calls it has now.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// It has one more call, until the place is dropped.
+    pub fn occupied(&self) -> Place<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.touched.store(true, Ordering::Relaxed);
+        Place(self)
     }
 
     /// How busy it is. The latency is looked up only where it decides.
@@ -191,6 +211,15 @@ impl ReplicaState {
         }
         self.free_from_ms.store(inner.health.free_from_ms(), Ordering::Relaxed);
         change
+    }
+}
+
+/// A call at a replica that says nothing of it.
+pub struct Place<'r>(&'r ReplicaState);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -42,6 +42,7 @@ mod prober;
 mod relay;
 mod route;
 mod secrets;
+mod shadow;
 mod shared;
 mod telemetry;
 mod tier;

@@ -31,6 +31,7 @@ use crate::live::Live;
 use crate::log::{self, Level, Throttle};
 use crate::metrics::Metrics;
 use crate::secrets::Secrets;
+use crate::shadow::Shadows;
 use crate::shared::Shared;
 use crate::telemetry::{Exporter, Telemetry};
 use crate::tls::{Door, TlsError};
@@ -372,6 +373,7 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         telemetry: Telemetry::new(config.otlp.as_ref(), limits.otlp_memory_bytes),
         access: access.map_err(|source| StartError::AccessLog { source })?,
         cache: Cache::new(limits.cache_max_bytes),
+        shadows: Shadows::default(),
         contact: match config.table {
             Some(_) => Contact::default(),
             None => Contact::of(&config.data.join("table")),

@@ -36,16 +36,19 @@ use crate::live::{ReadyReplica, ReadyTarget};
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::route::{self, Route, Step};
+use crate::shadow::{self, Beside};
 use crate::tier::Choice;
 use crate::{clock, grpc, kserve, names};
 
 pub use early::{Early, answer};
+pub use encode::{Encoded, Kind, encode};
 pub use failure::{Failure, Next};
+pub use inference::as_json;
 pub use kept::{Looked, look};
 pub use overflow::foreseen;
+pub use plain::{Recipient, translated};
 
 use cascade::Judged;
-use encode::Encoded;
 use failure::Failures;
 use images::Inlined;
 use recovery::Recovery;
@@ -90,6 +93,17 @@ impl Asked {
         match self {
             Self::Predict { version, .. } | Self::V2 { version, .. } => *version,
             Self::Model(_) => None,
+        }
+    }
+
+    /// Size of what is sent for it.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Model(request) => request.body().len(),
+            Self::Predict { body, .. } => body.len(),
+            Self::V2 { inference, .. } => {
+                usize::try_from(inference.input_bytes()).unwrap_or(usize::MAX)
+            }
         }
     }
 
@@ -148,6 +162,11 @@ impl Job {
         }
     }
 
+    /// What was asked is all that was sent: nothing was fetched for it, and nothing goes on.
+    pub fn is_whole(&self) -> bool {
+        self.inlined.get().is_none() && self.begun.is_none()
+    }
+
     /// What the model will read, from its beginning.
     fn prompt(&self) -> &[u8] {
         match &self.asked {
@@ -174,13 +193,20 @@ pub async fn relay(account: Account, job: &Job) -> Result<Response<Outgoing>, (A
     match answered(&mut account, job, &mut route, &mut choice, step).await {
         Ok((ready, Answered::Plain(plain))) => {
             keeps(&mut account, &ready);
-            Ok(plain::respond(account, job, &ready, plain).await)
+            let copy = shadow::copy(&account, job, &ready);
+            let copy = copy.map(|shadow| (shadow, plain.json().unwrap_or_default()));
+            let response = plain::respond(account, job, &ready, plain).await;
+            if let Some((shadow, answer)) = copy {
+                shadow.beside(answer);
+            }
+            Ok(response)
         }
         Ok((ready, Answered::Stream(stream))) => {
             keeps(&mut account, &ready);
             let order = choice.map(|choice| choice.order).unwrap_or_default();
             let recovery = Recovery::of(job, &route, order);
-            Ok(stream::respond(account, job, &ready, *stream, recovery))
+            let beside = shadow::copy(&account, job, &ready).map(Beside::new);
+            Ok(stream::respond(account, job, &ready, *stream, stream::Along { recovery, beside }))
         }
         Ok((_, Answered::Inferences(started))) => Ok(inferences::respond(account, *started)),
         Ok((_, Answered::Estimated(response))) => Ok(*response),
@@ -287,7 +313,7 @@ async fn answered(
 }
 
 /// What keeps the project's prompts apart from others' in the target's cache, where it can do so.
-fn salt(account: &Account, ready: &ReadyTarget) -> Option<String> {
+pub fn salt(account: &Account, ready: &ReadyTarget) -> Option<String> {
     let key = account.exchange.key.as_ref().filter(|_| ready.quirks.has(Quirk::CacheSalt))?;
     Some(account.exchange.worker.shared.secrets.pseudonym(&key.project))
 }
@@ -331,7 +357,7 @@ async fn send(
         false => Box::pin(images::inline(account, job, remote)).await?,
     };
     let salt = salt(account, ready);
-    let encoded = encode::encode(asked, ready, salt.as_deref(), job.begun.is_some());
+    let encoded = encode(asked, ready, salt.as_deref(), job.begun.is_some());
     let encoded = encoded.map_err(|error| {
         ready.state.unfit(ready.part);
         Failure::unfit(error.into())
@@ -470,6 +496,17 @@ fn headers(
         let version = headers.entry("anthropic-version");
         version.or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
     }
+    describe(&mut headers, encoded);
+    let trace = &account.exchange.trace;
+    headers.insert(names::TRACEPARENT, trace.parent.clone());
+    if let Some(state) = &trace.state {
+        headers.insert(names::TRACESTATE, state.clone());
+    }
+    headers
+}
+
+/// Say what is sent, and what may come back.
+pub fn describe(headers: &mut HeaderMap, encoded: &Encoded<'_>) {
     let accept = match &encoded.content_type {
         _ if encoded.stream => "text/event-stream",
         // What is asked for by a form may be answered with plain text.
@@ -485,15 +522,9 @@ fn headers(
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         headers.insert(kserve::JSON_SIZE, HeaderValue::from(size));
     }
-    let trace = &account.exchange.trace;
-    headers.insert(names::TRACEPARENT, trace.parent.clone());
-    if let Some(state) = &trace.state {
-        headers.insert(names::TRACESTATE, state.clone());
-    }
-    headers
 }
 
-fn is_event_stream(reply: &Reply) -> bool {
+pub fn is_event_stream(reply: &Reply) -> bool {
     let kind = reply.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with(b"text/event-stream"))
 }

@@ -25,6 +25,7 @@ use crate::live::Live;
 use crate::log::Throttle;
 use crate::metrics::{Labels, Metrics, Series};
 use crate::secrets::Secrets;
+use crate::shadow::Shadows;
 use crate::telemetry::Telemetry;
 use crate::tls::Door;
 
@@ -59,6 +60,7 @@ pub struct Shared {
     pub access: AccessLog,
     pub telemetry: Telemetry,
     pub cache: Cache,
+    pub shadows: Shadows,
 }
 
 /// One per worker thread.

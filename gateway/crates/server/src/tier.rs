@@ -167,6 +167,11 @@ impl Given {
         given
     }
 
+    /// Its text, and whether it calls tools.
+    pub fn said(self) -> (String, bool) {
+        (self.text, self.tools)
+    }
+
     /// A message or a part of one, of the OpenAI dialect.
     fn piece(&mut self, message: &Value) {
         self.add(&message["content"]);

@@ -78,9 +78,9 @@ pub struct TargetSignal {
 /// them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShadowSignal {
-    /// Copies that were sent.
+    /// Copies that were sent and are over.
     pub calls: u64,
-    /// Those of them that failed, by any 4xx as well.
+    /// Those of them that failed, by any 4xx as well, or because the candidate's model does not take such calls.
     pub failed: u64,
     /// Answers that were held against the one that the caller got.
     pub compared: u64,

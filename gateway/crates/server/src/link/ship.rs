@@ -14,6 +14,7 @@ use crate::clock;
 use crate::evidence::Part;
 use crate::link::{Backoff, Link, LinkError};
 use crate::log::{self, Level};
+use crate::shadow::Tally;
 use crate::shared::Shared;
 
 /// Time the control plane has to store one batch: on a busy disk, a thousand rows take a second or two.
@@ -194,7 +195,7 @@ fn targets(shared: &Shared) -> BTreeMap<String, TargetSignal> {
             failed: evidence.failed(),
             refused: evidence.refused(),
             took: evidence.took(),
-            shadow: None,
+            shadow: ready.state.shadowed().map(Tally::signal),
         };
         Some((ready.target.id.to_string(), signal))
     });

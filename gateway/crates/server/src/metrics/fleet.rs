@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
-use towpath_wire::signals::Breaker;
+use towpath_wire::signals::{Breaker, ShadowSignal};
 
 use super::{escaped, head};
 use crate::live::Live;
@@ -63,7 +63,44 @@ pub fn render(out: &mut String, live: &Live) {
             let _ = writeln!(out, "{name}{{target=\"{}\"}} {}", escaped(target), figure(sum));
         }
     }
+    render_shadows(out, live);
     render_retries(out, live);
+}
+
+/// Copies of calls, of targets whose candidates got any.
+fn render_shadows(out: &mut String, live: &Live) {
+    let mut targets: BTreeMap<&str, ShadowSignal> = BTreeMap::new();
+    for ready in live.targets() {
+        let Some(tally) = ready.state.shadowed() else { continue };
+        let (sum, more) = (targets.entry(&ready.target.spec.name).or_default(), tally.signal());
+        sum.calls += more.calls;
+        sum.failed += more.failed;
+        sum.compared += more.compared;
+        sum.different += more.different;
+        sum.skipped += more.skipped;
+    }
+    let mut write = |name: &str, help: &str, outcomes: fn(&ShadowSignal) -> Vec<(&str, u64)>| {
+        head(out, name, "counter", help);
+        for (target, sum) in &targets {
+            let target = escaped(target);
+            for (outcome, count) in outcomes(sum) {
+                let _ =
+                    writeln!(out, "{name}{{target=\"{target}\",outcome=\"{outcome}\"}} {count}");
+            }
+        }
+    };
+    write("towpath_gateway_shadow_calls_total", "Copies of calls for candidates.", |sum| {
+        let answered = sum.calls.saturating_sub(sum.failed);
+        vec![("answered", answered), ("failed", sum.failed), ("skipped", sum.skipped)]
+    });
+    write(
+        "towpath_gateway_shadow_compared_total",
+        "Answers to copies that were compared.",
+        |sum| {
+            let same = sum.compared.saturating_sub(sum.different);
+            vec![("same", same), ("different", sum.different)]
+        },
+    );
 }
 
 fn render_retries(out: &mut String, live: &Live) {

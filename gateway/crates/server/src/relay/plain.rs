@@ -5,14 +5,16 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderValue, Response};
 use towpath_dialect::kserve::{Body, only_answer};
-use towpath_dialect::{Answered, Request, Served, Usage, embeddings, predict};
+use towpath_dialect::{
+    Answered, FaultCode, Request, Served, Stamp, UpstreamFault, Usage, embeddings, predict,
+};
 use towpath_upstream::Reply;
 use towpath_wire::routing::Operation;
 use towpath_wire::usage::{CallerDialect, CountedBy, Ended};
 
 use crate::account::Account;
 use crate::admit::Lease;
-use crate::errors::{Code, Refusal};
+use crate::errors::Refusal;
 use crate::intake;
 use crate::live::ReadyTarget;
 use crate::outgoing::Outgoing;
@@ -30,19 +32,39 @@ const BINARY: &str = "application/octet-stream";
 
 /// A whole answer, in the caller's dialect.
 pub struct Plain {
-    body: Bytes,
+    answer: Translated,
+    lease: Lease,
+}
+
+/// An answer as its caller gets it.
+pub struct Translated {
+    pub body: Bytes,
     content_type: &'static str,
     /// Length of the JSON that the body begins with, where tensors follow it.
-    json_size: Option<usize>,
-    lease: Lease,
+    pub json_size: Option<usize>,
     usage: Option<Usage>,
     /// Bytes of generated text, where the upstream reports no usage.
     content_bytes: u64,
 }
 
+/// Whom an answer is for.
+pub struct Recipient<'a> {
+    pub dialect: CallerDialect,
+    /// Of the request.
+    pub id: &'a str,
+    pub stamp: &'a dyn Fn() -> Stamp,
+    /// The name that was called.
+    pub endpoint: &'a str,
+}
+
 impl Plain {
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.answer.body
+    }
+
+    /// The body, unless tensors follow its JSON.
+    pub fn json(&self) -> Option<Bytes> {
+        self.answer.json_size.is_none().then(|| self.answer.body.clone())
     }
 }
 
@@ -64,63 +86,90 @@ pub async fn read(
     let mut body = reply.body;
     let read = intake::answer(&mut body, &shared.limits, &shared.memory).await;
     account.waited_since(start);
-    let (mut answer, lease) = read.map_err(Failure::answer)?;
+    let (bytes, lease) = read.map_err(Failure::answer)?;
     if encoded.grpc {
         let outcome = body.trailers().and_then(grpc::outcome);
         outcome.unwrap_or_else(|| Err(inference::without_status())).map_err(Failure::fault)?;
-        if let Kind::V2 { .. } = encoded.kind {
-            answer = inference::as_json(&answer).map_err(Failure::fault)?;
-        }
     }
+    let exchange = &account.exchange;
+    let to = Recipient {
+        dialect: exchange.dialect,
+        id: &exchange.id,
+        stamp: &|| exchange.stamp(),
+        endpoint: &job.endpoint.spec.name,
+    };
+    let came = Body { bytes, json_size };
+    let answer = translated(&to, &job.asked, ready, encoded, came);
+    let mut answer = answer.map_err(Failure::fault)?;
+    if let (Kind::Inference, Some(_)) = (&encoded.kind, &exchange.message_id) {
+        answer.body = only_answer(&answer.body).map_err(Failure::fault)?;
+    }
+    Ok(Plain { answer, lease })
+}
+
+/// Bring an answer into the caller's dialect.
+///
+/// # Errors
+/// It is none, or cannot be said in that dialect.
+pub fn translated(
+    to: &Recipient<'_>,
+    asked: &Asked,
+    ready: &ReadyTarget,
+    encoded: &Encoded<'_>,
+    came: Body,
+) -> Result<Translated, UpstreamFault> {
     let (batch, signature) = match &encoded.kind {
         Kind::V2 { batch, signature } => (*batch, *signature),
         Kind::Model(reply) => {
-            let stamp = || account.exchange.stamp();
-            let answered = reply.answer(answer, stamp).map_err(Failure::fault)?;
+            let answered = reply.answer(came.bytes, to.stamp)?;
             let Answered { body, content_type, usage, content_bytes } = answered;
-            let json_size = None;
-            return Ok(Plain { body, content_type, json_size, lease, usage, content_bytes });
+            return Ok(Translated { body, content_type, json_size: None, usage, content_bytes });
         }
         Kind::Inference => {
-            let Asked::V2 { inference, .. } = &job.asked else { return Err(mismatched()) };
-            let came = Body { bytes: answer, json_size };
-            let (caller, target) = (account.exchange.dialect, ready.target.spec.dialect);
-            let (body, usage) =
-                inference::answer(inference, caller, target, came).map_err(Failure::fault)?;
-            let (Body { bytes: mut body, json_size }, usage) = (body, Some(usage));
-            if account.exchange.message_id.is_some() {
-                body = only_answer(&body).map_err(Failure::fault)?;
-            }
+            let Asked::V2 { inference, .. } = asked else { return Err(mismatched()) };
+            let answered =
+                inference::answer(inference, to.dialect, ready.target.spec.dialect, came);
+            let (Body { bytes: body, json_size }, usage) = answered?;
             let content_type = if json_size.is_some() { BINARY } else { JSON };
-            return Ok(Plain { body, content_type, json_size, lease, usage, content_bytes: 0 });
+            let usage = Some(usage);
+            return Ok(Translated { body, content_type, json_size, usage, content_bytes: 0 });
         }
     };
-    let translated = match &job.asked {
+    let answer = match encoded.grpc {
+        true => inference::as_json(&came.bytes)?,
+        false => came.bytes,
+    };
+    let translated = match asked {
         Asked::Model(Request::OpenAi(request)) => {
             embeddings::from_v2(&answer, request, batch, signature)
         }
         Asked::Predict { .. } => {
-            let spec = &ready.target.spec;
-            let model = spec.model.as_ref();
+            let model = ready.target.spec.model.as_ref();
             let served = Served {
-                name: model.map_or(&job.endpoint.spec.name, |model| &model.name),
+                name: model.map_or(to.endpoint, |model| &model.name),
                 version: model.map(|model| model.version),
                 digest: model.map(|model| model.digest.as_str()),
-                request_id: &account.exchange.id,
+                request_id: to.id,
             };
             predict::from_v2(&answer, batch, signature, &served)
         }
         Asked::Model(_) | Asked::V2 { .. } => return Err(mismatched()),
     };
-    let translated = translated.map_err(Failure::fault)?;
+    let translated = translated?;
     let usage = Some(translated.usage);
     let body = translated.body;
-    Ok(Plain { body, content_type: JSON, json_size: None, lease, usage, content_bytes: 0 })
+    Ok(Translated { body, content_type: JSON, json_size: None, usage, content_bytes: 0 })
 }
 
-fn mismatched() -> Failure {
-    let detail = "The answer is of another kind than the call.";
-    Failure::refused(Refusal::new(Code::InternalError, detail))
+fn mismatched() -> UpstreamFault {
+    UpstreamFault {
+        status: 502,
+        code: FaultCode::UpstreamError,
+        message: "the answer is of another kind than the call".to_owned(),
+        param: None,
+        retryable: false,
+        log: String::new(),
+    }
 }
 
 /// Book the answer and hand it to the caller.
@@ -134,21 +183,22 @@ pub async fn respond(
     let (usage, counted_by) = metered(job, ready, &plain);
     account.count(&usage, counted_by);
     if let Asked::Model(_) = &job.asked {
-        account.exchange.trace.answers(&plain.body);
+        account.exchange.trace.answers(&plain.answer.body);
     }
     if let Some(place) = &account.place {
         let cache = &account.exchange.worker.shared.cache;
-        cache.keep(place, &ready.target, plain.body.clone());
+        cache.keep(place, &ready.target, plain.answer.body.clone());
     }
+    let Plain { answer, lease } = plain;
     let (kind, body) = match account.exchange.dialect {
         CallerDialect::KserveGrpc if account.exchange.message_id.is_some() => {
-            (grpc::CONTENT_TYPE, Outgoing::leased(plain.body, plain.lease))
+            (grpc::CONTENT_TYPE, Outgoing::leased(answer.body, lease))
         }
-        CallerDialect::KserveGrpc => (grpc::CONTENT_TYPE, grpc::body(plain.body, plain.lease)),
-        _ => (plain.content_type, Outgoing::leased(plain.body, plain.lease)),
+        CallerDialect::KserveGrpc => (grpc::CONTENT_TYPE, grpc::body(answer.body, lease)),
+        _ => (answer.content_type, Outgoing::leased(answer.body, lease)),
     };
     let mut response = head(&account, job, ready, kind, body);
-    if let Some(size) = plain.json_size {
+    if let Some(size) = answer.json_size {
         response.headers_mut().insert(kserve::JSON_SIZE, HeaderValue::from(size));
     }
     if let Some(cost) = account.progress.cost_nano {
@@ -179,7 +229,7 @@ pub fn estimated(
 
 /// What the upstream reports, completed by our own counts where it reports nothing.
 pub fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, CountedBy) {
-    let reported = plain.usage.unwrap_or_default();
+    let reported = plain.answer.usage.unwrap_or_default();
     let any = reported.input_tokens.is_some() || reported.output_tokens.is_some();
     let Asked::Model(request) = &job.asked else {
         let counted_by = if any { CountedBy::Upstream } else { CountedBy::None };
@@ -193,7 +243,7 @@ pub fn metered(job: &Job, ready: &ReadyTarget, plain: &Plain) -> (Usage, Counted
         return (reported, CountedBy::Upstream);
     }
     let input = || Some(learned.estimate(request.input_bytes()));
-    let output = || Some(learned.estimate(plain.content_bytes));
+    let output = || Some(learned.estimate(plain.answer.content_bytes));
     let (input_tokens, output_tokens) = match request.operation() {
         // Counting uses no tokens.
         Operation::CountTokens => return (Usage::default(), CountedBy::None),

@@ -24,6 +24,7 @@ use crate::relay::encode::{Encoded, Kind};
 use crate::relay::failure::Failure;
 use crate::relay::recovery::{self, Recovery};
 use crate::relay::{Asked, Job, head};
+use crate::shadow::Beside;
 
 /// Most bytes that may come before the first event: comments and the head of one large event.
 const MAX_BEFORE_EVENT: usize = 4 << 20;
@@ -191,13 +192,21 @@ fn without_event(follower: &mut Follower) -> Failure {
     }
 }
 
+/// What goes along with a stream.
+pub struct Along {
+    /// Where it may be gone on with when it breaks.
+    pub recovery: Option<Box<Recovery>>,
+    /// Where the call is copied.
+    pub beside: Option<Box<Beside>>,
+}
+
 /// Send the head and go on with the stream.
 pub fn respond(
     mut account: Account,
     job: &Job,
     ready: &ReadyTarget,
     started: Started,
-    recovery: Option<Box<Recovery>>,
+    along: Along,
 ) -> Response<Outgoing> {
     account.first_byte();
     let empty = Outgoing::whole(Bytes::new());
@@ -209,7 +218,7 @@ pub fn respond(
     let keeps = account.place.is_some();
     let copy = keeps.then(|| Copied { target: Arc::clone(&ready.target), bytes: Vec::new() });
     let mut relayed =
-        Box::new(Relayed { account, body, follower, queued, ending, input, visit, copy, recovery });
+        Box::new(Relayed { account, body, follower, queued, ending, input, visit, copy, along });
     relayed.count();
     *response.body_mut() = Outgoing::stream(unfold(Some(relayed), step));
     response
@@ -226,8 +235,7 @@ struct Relayed {
     input: Input,
     visit: Option<Visit>,
     copy: Option<Copied>,
-    /// Where it may be gone on with when it breaks.
-    recovery: Option<Box<Recovery>>,
+    along: Along,
 }
 
 /// What becomes of a stream that has ended or broken.
@@ -261,6 +269,9 @@ async fn step(relayed: Option<Box<Relayed>>) -> Option<(Result<Bytes, Cut>, Opti
             relayed.leaves(&chunk);
             return Some((Ok(chunk), Some(relayed)));
         }
+        if let Some(beside) = &mut relayed.along.beside {
+            beside.begin();
+        }
         let start = Instant::now();
         let chunk = relayed.body.chunk().await;
         relayed.account.waited_since(start);
@@ -286,6 +297,9 @@ impl Relayed {
     fn leaves(&mut self, chunk: &[u8]) {
         self.account.exchange.trace.streams(chunk);
         self.copy(chunk);
+        if let Some(beside) = &mut self.along.beside {
+            beside.add(chunk);
+        }
     }
 
     /// Remember what leaves, as long as it may be kept.
@@ -329,10 +343,10 @@ impl Relayed {
         if let Some(visit) = self.visit.take() {
             visit.settled(finished.as_ref().err());
         }
-        let finished = match (finished, self.recovery.take()) {
+        let finished = match (finished, self.along.recovery.take()) {
             (Err(failure), Some(recovery)) if !queued.is_empty() => {
                 // The wait for who goes on holds nothing back.
-                self.recovery = Some(recovery);
+                self.along.recovery = Some(recovery);
                 self.ending = Some(Ending::Failed(Box::new(failure)));
                 return After::First(queued, self);
             }
@@ -363,6 +377,11 @@ impl Relayed {
             self.copy(&queued);
             self.copy(&last);
             self.keep();
+            if let Some(mut beside) = self.along.beside.take() {
+                beside.add(&queued);
+                beside.add(&last);
+                beside.ended();
+            }
             let Relayed { body, .. } = *self;
             tokio::task::spawn_local(body.drain());
         }
@@ -377,8 +396,9 @@ impl Relayed {
         let Started { body, follower, queued, ending, input, visit } = started;
         // What two models said is not what the same request is to get later.
         self.copy = None;
+        self.along.beside = None;
         self.queued = joined(&told, &queued);
-        self.recovery = Some(recovery);
+        self.along.recovery = Some(recovery);
         (self.body, self.follower, self.ending) = (body, follower, ending);
         (self.input, self.visit) = (input, visit);
         self.count();

@@ -33,6 +33,7 @@ mod queue;
 mod recovery;
 mod rollout;
 mod routing;
+mod shadow;
 mod streams;
 mod support;
 mod telemetry;

@@ -13,7 +13,7 @@ use crate::support::client::Answer;
 use crate::support::{World, chat, streamed, tables};
 
 /// The target `name`, and its candidate at the upstream's model `<name>-2`, under the same name.
-fn pair(name: &str, base: &str, share: &Value, changes: &Value) -> Vec<Envelope> {
+pub fn pair(name: &str, base: &str, share: &Value, changes: &Value) -> Vec<Envelope> {
     let mut stable = json!({});
     let mut candidate = json!({
         "name": name, "upstream_model": format!("{name}-2"),
@@ -42,7 +42,7 @@ async fn split(percent: u32, endpoint: &Value) -> World {
 }
 
 /// Models that were asked, in order.
-fn asked(world: &World) -> Vec<String> {
+pub fn asked(world: &World) -> Vec<String> {
     world.upstream.requests().into_iter().filter_map(|seen| seen.model).collect()
 }
 
@@ -53,7 +53,11 @@ fn signal(world: &World, target: &str) -> Option<TargetSignal> {
 }
 
 /// Wait until the signals say this of a target.
-async fn said(world: &World, target: &str, what: impl Fn(&TargetSignal) -> bool) -> TargetSignal {
+pub async fn said(
+    world: &World,
+    target: &str,
+    what: impl Fn(&TargetSignal) -> bool,
+) -> TargetSignal {
     world.control.wait_until(|_| signal(world, target).is_some_and(|signal| what(&signal))).await;
     signal(world, target).unwrap()
 }
