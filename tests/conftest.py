@@ -16,6 +16,7 @@ from towpath_up import Up
 
 _KILLS = int(os.environ.get("TOWPATH_TEST_KILLS", "10"))  # noqa: TID251 (set by `make storm`)
 _LEDGER_CALLS = int(os.environ.get("TOWPATH_TEST_LEDGER_CALLS", "5000"))  # noqa: TID251 (as above)
+_ACTIVATIONS = int(os.environ.get("TOWPATH_TEST_ACTIVATIONS", "30"))  # noqa: TID251 (as above)
 _REPORT = os.environ.get("TOWPATH_TEST_REPORT")  # noqa: TID251 (set by `make storm`)
 
 
@@ -38,6 +39,12 @@ def kills() -> int:
 def ledger_calls() -> int:
     """How many calls the ledger is tested with: 5,000 in the tests, 100,000 in `make storm`."""
     return _LEDGER_CALLS
+
+
+@pytest.fixture
+def activations() -> int:
+    """How often a storm wakes models: 30 times in the tests, 1,000 in `make storm`."""
+    return _ACTIVATIONS
 
 
 @pytest.fixture

@@ -234,6 +234,53 @@ def model_sources() -> str:
     return "\n".join(lines) + "\n"
 
 
+_COLD_FAULTS = {
+    "none": "nothing of its own",
+    "slow": "the model takes 2 s longer to load",
+    "crash": "the engine ends while it loads, once",
+    "taken": "somebody else listens in its place, once",
+}
+
+
+_COLD_STARTS = """# Cold starts under load and faults
+
+What became of every call while models that sleep were woken {activations:,} times.
+Calls come in threes, from clients that come again on a new connection when theirs breaks.
+An endpoint that does not sleep is called all the time beside them.
+The control plane was killed {control_planes_killed} times, the gateway {gateways_killed} times.
+The server is the real ONNX runtime; what goes wrong does so with the first start of each replica.
+This page is written by `tools/gen.py` from what `make storm` kept in `bench/results/`.
+`tests/e2e/test_activations.py` is the storm; `make test` has a small one.
+
+| what goes wrong | activations | calls | answered | on a killed gateway | lost | p50 | p95 |
+|---|---|---|---|---|---|---|---|
+{rows}
+
+The last two columns are how long those waited whose model was not there.
+All of it shares two cores: clients, platform, and up to eight models that load at once.
+"""
+
+
+def cold_starts() -> str:
+    """Return what became of the calls that woke models, from the last storm that was kept."""
+    kept = [
+        json.loads(line)
+        for file in sorted((ROOT / "bench" / "results").glob("storm-*.jsonl"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if '"outcomes"' in line
+    ]
+    counts = ("activations", "calls", "answered", "on_a_killed_gateway", "lost")
+    rows = []
+    for row in kept[-1]["outcomes"]:
+        cells = [
+            _COLD_FAULTS[row["fault"]],
+            *(f"{row[name]:,}" for name in counts),
+            *(f"{row[name] / 1000:.1f} s" for name in ("waited_p50_ms", "waited_p95_ms")),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return _COLD_STARTS.format(**kept[-1], rows="\n".join(rows))
+
+
 def pages() -> dict[Path, str]:
     """Return all pages by their path in the repository."""
     document = openapi_document()
@@ -248,6 +295,7 @@ def pages() -> dict[Path, str]:
         Path("docs/reference/cli.md"): commands(),
         Path("docs/reference/policies.md"): policies(),
         Path("docs/reference/artifact-scan.md"): artifact_scan(),
+        Path("docs/reference/cold-starts.md"): cold_starts(),
         Path("docs/reference/findings.md"): findings(),
         Path("docs/reference/model-sources.md"): model_sources(),
     }

@@ -14,6 +14,7 @@ RESULTS = ROOT / "bench" / "results"
 
 KILLS = "50"
 LEDGER_CALLS = "100000"
+ACTIVATIONS = "1000"
 FIRE_SECONDS = "30"
 
 # Tests of the gateway alone, and how often each is run. The fire burns as long as it is told; the
@@ -59,6 +60,7 @@ def main() -> int:
         **os.environ,
         "TOWPATH_TEST_KILLS": KILLS,
         "TOWPATH_TEST_LEDGER_CALLS": LEDGER_CALLS,
+        "TOWPATH_TEST_ACTIVATIONS": ACTIVATIONS,
         "TOWPATH_TEST_REPORT": str(report),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-m", "storm", "--timeout", "3600", "tests"]

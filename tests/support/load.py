@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ class Call:
     whole: bool = False
     """The answer came to its end, and was no error."""
     error: str | None = None
+    began: float = 0.0
+    ended: float = 0.0
+    """By the monotonic clock."""
 
 
 @dataclass
@@ -38,12 +42,14 @@ class Caller:
     def call(self, http: httpx2.Client, endpoint: str, *, stream: bool) -> Call:
         """Send one request and read its answer to the end."""
         call = Call(f"call-{id(self):x}-{next(self._numbers)}", stream)
+        call.began = time.monotonic()
         with self._changed:
             self.calls.append(call)
         try:
             self._send(http, endpoint, call)
         except httpx2.HTTPError as error:
             call.error = repr(error)
+        call.ended = time.monotonic()
         with self._changed:
             self._changed.notify_all()
         return call
@@ -85,7 +91,7 @@ class Caller:
         return thread
 
     @contextmanager
-    def load(self, endpoint: str, *, callers: int = 4) -> Iterator[None]:
+    def load(self, endpoint: str, *, callers: int = 4, pause_s: float = 0.0) -> Iterator[None]:
         """Keep several callers calling for the length of a block, plain and streamed in turn."""
         stop = threading.Event()
 
@@ -95,6 +101,7 @@ class Caller:
                     call = self.call(http, endpoint, stream=stream)
                     if call.error or call.status != 200:
                         stop.wait(0.02)  # as a client's own retry would; the door may be closed
+                    stop.wait(pause_s)
 
         threads = [
             threading.Thread(target=keep_calling, args=(n % 2 == 0,), name=f"load-{n}")
