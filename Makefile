@@ -70,6 +70,11 @@ bench-waking: ## Time how long a sleeping model keeps its first caller waiting
 	@python3 tools/setup.py --testing
 	@$(PY) bench/waking.py
 
+.PHONY: bench-surge
+bench-surge: ## Draw what a load that rises tenfold in two seconds does, beside Ray Serve
+	@python3 tools/setup.py --testing
+	@$(PY) bench/surge.py
+
 .PHONY: profile
 profile: ## Count what a call costs the gateway in instructions and allocations
 	@python3 tools/setup.py --testing --measuring
