@@ -66,11 +66,11 @@ class Load:
             made += await self.look()
         return made
 
-    async def pass_by(self, seconds: int) -> list[Decision]:
+    async def pass_by(self, seconds: int, *, every: int = 10) -> list[Decision]:
         """Let time go by in silence, with a look now and then."""
         made: list[Decision] = []
-        for _ in range(0, seconds, 10):
-            self.world.clock.advance(seconds=10)
+        for _ in range(0, seconds, every):
+            self.world.clock.advance(seconds=every)
             made += await self.look()
         return made
 
@@ -312,7 +312,7 @@ async def test_a_schedule_keeps_replicas_while_it_holds(world: World) -> None:
     await world.until(made["id"], _ready)
     load = Load(world, made["id"])
 
-    made_ = await load.pass_by(3 * 3_600)
+    made_ = await load.pass_by(3 * 3_600, every=30)
 
     assert [(one.after, one.why) for one in made_] == [
         (0, "Idle"),
@@ -435,3 +435,29 @@ async def test_a_fixed_number_is_never_changed(world: World) -> None:
     async with world.db.read() as tx:
         assert not await scaling.concerns(tx, [(made["id"], report)])
     assert await load.look() == []
+
+
+async def test_a_model_is_awake_when_it_is_usually_asked(world: World) -> None:
+    sleepy = {"minReplicas": 0, "maxReplicas": 1, "idleTimeout": "5m", "prewarm": True}
+    made = await world.deploy(scaling=sleepy)
+    await world.until(made["id"], _ready)
+    load = Load(world, made["id"])
+    await load.pass_by(310)
+    for _ in range(3):
+        await load.say(waiting_for_wake=True, queued=1)
+        assert _changes(await load.look()) == [(0, 1, "Woken")]
+        assert _changes(await load.pass_by(310)) == [(1, 0, "Idle")]
+        world.clock.advance(seconds=86_400 - 310)
+
+    world.clock.advance(seconds=-20 * 60)
+    await load.pass_by(60)
+    early = await load.look()
+    world.clock.advance(seconds=15 * 60)
+    before = _changes(await load.look())
+    kept = _changes(await load.pass_by(600))
+    unused = _changes(await load.pass_by(320))
+
+    assert early == []
+    assert before == [(0, 1, "Habit")]
+    assert kept == []
+    assert unused == [(1, 0, "Idle")]

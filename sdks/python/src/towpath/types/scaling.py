@@ -88,7 +88,7 @@ class ScalingDecision(Model):
     before: int
     after: int
     reason: str
-    """`Woken`, `Load`, `Panic`, `Idle`, `Schedule` or `Bounds`."""
+    """`Woken`, `Load`, `Panic`, `Idle`, `Habit`, `Schedule` or `Bounds`."""
     metric: Metric
     target: float
     value: float

@@ -47,6 +47,8 @@ class Scaling:
     """How long nothing was asked before the last replica goes, where `least` is 0."""
     schedule: tuple[Minimum, ...] = ()
     cold_start: ColdStart = field(default_factory=ColdStart)
+    prewarm: bool = False
+    """Whether it is woken before it is usually asked."""
 
     @property
     def fixed(self) -> bool:
@@ -113,6 +115,8 @@ class Why(enum.StrEnum):
     """The load has at least doubled within seconds."""
     IDLE = "Idle"
     """Nobody asked for its `idleTimeout`."""
+    HABIT = "Habit"
+    """It is usually asked about this time."""
     SCHEDULE = "Schedule"
     BOUNDS = "Bounds"
     """What was declared leaves no other number."""

@@ -18,7 +18,7 @@ from towpath_server.core.db import Database, Tx
 from towpath_server.core.errors import TowpathError
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.deployments.models import View
-from towpath_server.domains.deployments.models.scaling import Decision, Demand, Metric, Scaling
+from towpath_server.domains.deployments.models.scaling import Decision, Demand, Metric, Scaling, Why
 from towpath_server.domains.deployments.service import scaling as rules
 from towpath_server.domains.deployments.service.scaling import FRESH_MS, Facts, Wanted, Windows
 from towpath_server.loops.lease import Lease
@@ -27,6 +27,7 @@ log = logging.get(__name__)
 
 TICK_S = 1.0  # as often as gateways speak
 _WHOLE_MS = 5_000
+_HABIT_MS = 60_000  # habits are known to minutes
 _PAGE = 100  # deployments that are read at once
 
 
@@ -99,6 +100,9 @@ class Scaler:
         wanted = rules.decide(
             scaling, kept.windows, now=now, present=present, waiting=bool(waiting)
         )
+        if present == wanted.count == 0 and await self._usual(view, scaling, now):
+            wanted = replace(wanted, count=1, why=Why.HABIT)
+            kept.windows.busy_ms = max(now, now + rules.HOLD_MS - scaling.idle_ms)
         after = _next(scaling, kept.windows, wanted, present)
         busy = sample.busy or wanted.count != present
         self._due[deployment.id] = (rules.facts(view), now if busy else after)
@@ -172,6 +176,10 @@ class Scaler:
         )
         return decision
 
+    async def _usual(self, view: View, scaling: Scaling, now: int) -> bool:
+        async with self.db.read() as tx:
+            return await rules.usual(tx, view, scaling, now)
+
     async def _grow(self, tx: Tx, view: View, scale: int) -> None:
         """Declare what is missing at once: who waits need not wait for the loop's own look."""
         grown = replace(view, deployment=replace(view.deployment, scale=scale))
@@ -224,6 +232,8 @@ def _next(scaling: Scaling, windows: Windows, wanted: Wanted, present: int) -> i
     if present > max(1, wanted.least):
         return windows.samples[-1].at_ms
     sleeps = [windows.busy_ms + scaling.idle_ms] if present > wanted.least else []
+    if present == 0 and scaling.prewarm:
+        sleeps = [windows.samples[-1].at_ms + _HABIT_MS]
     by_the_clock = [windows.samples[-1].at_ms + _WHOLE_MS] if scaling.schedule else []
     return min([*sleeps, *by_the_clock], default=None)
 

@@ -147,7 +147,7 @@ class ScalingDecisionOut(Out):
     after: int
     reason: str = Field(
         description="`Woken`, `Load`, `Panic` (the load doubled within seconds), `Idle`, "
-        "`Schedule` or `Bounds`."
+        "`Habit` (it is usually asked about this time), `Schedule` or `Bounds`."
     )
     metric: str
     target: float

@@ -124,6 +124,16 @@ class Scaling(Section):
     """How long nothing was asked before the last replica goes, with `minReplicas: 0`."""
     schedule: list[Schedule] = Field(default_factory=list, max_length=50)
     cold_start: ColdStart | None = None
+    prewarm: bool = Field(default=False, strict=True)
+    """Wake it before it is usually asked, as it was on the days before."""
+
+    @field_validator("prewarm")
+    @classmethod
+    def _sleeps(cls, value: Any, info: Any) -> Any:
+        if value and info.data.get("min_replicas") != 0:
+            fix = "Write `minReplicas: 0`, or remove `prewarm`."
+            raise Fault("is for what sleeps", fix, "Contradiction")
+        return value
 
     @field_validator("max_replicas")
     @classmethod
@@ -186,6 +196,7 @@ class Scaling(Section):
             idle_ms=models.DEFAULT_IDLE_MS if idle is None else durations.to_ms(idle),
             schedule=tuple(one.draft() for one in self.schedule),
             cold_start=(self.cold_start or ColdStart()).draft(),
+            prewarm=self.prewarm,
         )
 
     @property

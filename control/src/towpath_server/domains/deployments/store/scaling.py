@@ -119,6 +119,15 @@ async def decisions(tx: Tx, deployment_id: str, window: Window) -> list[Decision
     return [_decision(row) for row in await tx.execute(query)]
 
 
+async def decided_since(tx: Tx, deployment_id: str, since_ms: int) -> list[Decision]:
+    """List the decisions since a time."""
+    columns = scaling_decisions.c
+    query = select(scaling_decisions).where(
+        columns.deployment_id == deployment_id, columns.at_ms >= since_ms
+    )
+    return [_decision(row) for row in await tx.execute(query)]
+
+
 async def cold_start(tx: Tx, replica_id: str, started: ColdStarted) -> None:
     """Write how long waking took; said twice of a replica, it counts once."""
     statement = tx.insert(cold_starts).values(replica_id=replica_id, **asdict(started))

@@ -2,6 +2,7 @@
 
 from towpath_server.domains.deployments.service.scaling.decide import Wanted as Wanted
 from towpath_server.domains.deployments.service.scaling.decide import decide as decide
+from towpath_server.domains.deployments.service.scaling.habit import HOLD_MS as HOLD_MS
 from towpath_server.domains.deployments.service.scaling.load import Facts as Facts
 from towpath_server.domains.deployments.service.scaling.load import Standing as Standing
 from towpath_server.domains.deployments.service.scaling.load import concerns as concerns
@@ -14,6 +15,7 @@ from towpath_server.domains.deployments.service.scaling.load import limited as l
 from towpath_server.domains.deployments.service.scaling.load import scale as scale
 from towpath_server.domains.deployments.service.scaling.load import scaled as scaled
 from towpath_server.domains.deployments.service.scaling.load import standing as standing
+from towpath_server.domains.deployments.service.scaling.load import usual as usual
 from towpath_server.domains.deployments.service.scaling.load import woken as woken
 from towpath_server.domains.deployments.service.scaling.room import find as room
 from towpath_server.domains.deployments.service.scaling.windows import FRESH_MS as FRESH_MS
@@ -21,6 +23,7 @@ from towpath_server.domains.deployments.service.scaling.windows import Windows a
 
 __all__ = [
     "FRESH_MS",
+    "HOLD_MS",
     "Facts",
     "Standing",
     "Wanted",
@@ -37,5 +40,6 @@ __all__ = [
     "scale",
     "scaled",
     "standing",
+    "usual",
     "woken",
 ]

@@ -18,6 +18,7 @@ from towpath_server.domains.deployments.models.scaling import (
     Why,
 )
 from towpath_server.domains.deployments.service import read
+from towpath_server.domains.deployments.service.scaling import habit
 from towpath_server.domains.deployments.service.scaling.windows import FRESH_MS
 from towpath_server.domains.deployments.store import deployments as deployment_store
 from towpath_server.domains.deployments.store import scaling as store
@@ -106,6 +107,16 @@ async def scale(tx: Tx, view: View, decision: Decision, *, asked_at_ms: int | No
     await deployment_store.observe(tx, view.deployment.id, values)
     await store.decide(tx, decision)
     tx.noted.append(("target", view.deployment.id))
+
+
+async def usual(tx: Tx, view: View, scaling: Scaling, now: int) -> bool:
+    """Tell whether what sleeps is usually asked about now, where it is to be woken for that."""
+    if not scaling.prewarm:
+        return False
+    id_ = view.deployment.id
+    found = await store.decided_since(tx, id_, now - habit.KEPT_MS)
+    takes = (await estimates(tx, [id_])).get(id_) or 0
+    return habit.usual(found, now=now, takes_ms=takes, idle_ms=scaling.idle_ms)
 
 
 async def limited(tx: Tx, decision: Decision) -> None:
