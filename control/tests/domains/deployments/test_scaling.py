@@ -1,6 +1,7 @@
 """The number of replicas follows the load: up at once, down with patience, to none and back."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import select, update
 from worlds import World, condition
 
 from towpath_server.core.clock import to_ms
+from towpath_server.core.db import Database, Tx
 from towpath_server.core.secret import Secret
 from towpath_server.core.signals import ReplicaReport, TargetReport
 from towpath_server.domains.deployments.models.scaling import Decision
@@ -461,3 +463,46 @@ async def test_a_model_is_awake_when_it_is_usually_asked(world: World) -> None:
     assert before == [(0, 1, "Habit")]
     assert kept == []
     assert unused == [(1, 0, "Idle")]
+
+
+class Killed(BaseException):
+    """The control plane died here."""
+
+
+@pytest.mark.parametrize("time", ["before", "after", "committed"])
+async def test_a_death_around_a_decision_leaves_it_whole_or_not_made(
+    world: World, monkeypatch: pytest.MonkeyPatch, time: str
+) -> None:
+    load = await asleep(world)
+    decide, write = scaling.scale, Database.write
+    decided: list[str] = []
+
+    async def dying(*arguments: Any, **named: Any) -> None:
+        if time == "before":
+            raise Killed
+        await decide(*arguments, **named)
+        decided.append("scale")
+        if time == "after":
+            raise Killed
+
+    @asynccontextmanager
+    async def written(db: Database) -> AsyncIterator[Tx]:
+        async with write(db) as tx:
+            yield tx
+        if decided:
+            raise Killed
+
+    await load.say(waiting_for_wake=True, queued=1)
+    # Patched, since a death is between two lines and no protocol has a place for it.
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(scaling, "scale", dying)
+        patched.setattr(Database, "write", written)
+        await load.look()
+    await world.restart()
+    again = Load(world, load.deployment)
+    await again.say(waiting_for_wake=True, queued=1)
+    await again.look()
+    await world.until(load.deployment, _replicas(1))
+
+    made = (await world.api.get("/deployments/triage/scaling/decisions"))["items"]
+    assert [one["reason"] for one in made] == ["Woken", "Idle"]
