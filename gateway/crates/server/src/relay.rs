@@ -359,7 +359,9 @@ async fn send(
     let salt = salt(account, ready);
     let encoded = encode(asked, ready, salt.as_deref(), job.begun.is_some());
     let encoded = encoded.map_err(|error| {
-        ready.state.unfit(ready.part);
+        if ready.part != Part::None {
+            ready.state.unfit(ready.part);
+        }
         Failure::unfit(error.into())
     })?;
     let Some(replica) = ready.replicas.get(index) else {

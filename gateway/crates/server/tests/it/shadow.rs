@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use towpath_testkit::{Ended, Fault, Script};
-use towpath_wire::signals::ShadowSignal;
+use towpath_wire::signals::{ShadowSignal, TargetSignal};
 
 use crate::rollout::{asked, pair, said};
 use crate::support::{World, chat, streamed, tables};
@@ -103,8 +103,7 @@ async fn a_candidate_that_holds_its_answers_holds_up_nobody() {
 #[tokio::test]
 async fn whatever_a_candidate_does_to_copies_changes_no_answer() {
     let timeouts =
-        json!({"connect_ms": 1000, "first_byte_ms": 600, "silence_ms": 600, "total_ms": 5000});
-    let world = copied(&json!({"timeouts": timeouts})).await;
+        json!({"connect_ms": 2000, "first_byte_ms": 900, "silence_ms": 900, "total_ms": 8000});
     let faults = [
         Fault::Silence,
         Fault::Close,
@@ -117,26 +116,82 @@ async fn whatever_a_candidate_does_to_copies_changes_no_answer() {
         Fault::BadFirstEvent,
         Fault::Html,
     ];
-    let mut calls = 0;
-    for fault in faults {
-        world.upstream.script("m-2", Script::fault(fault.clone()));
-        for body in [chat("m"), streamed("m")] {
+    let world = World::with(&[], |base| {
+        let share = json!({"percent": 0, "shadow_percent": 100});
+        let mut entities = Vec::new();
+        for name in (0..faults.len()).map(|index| format!("f{index}")) {
+            entities.extend(pair(&name, base, &share, &json!({})));
+            entities.push(tables::endpoint(&name, &json!({"timeouts": timeouts})));
+        }
+        entities
+    })
+    .await;
+    for (index, fault) in faults.iter().enumerate() {
+        world.upstream.script(&format!("f{index}-2"), Script::fault(fault.clone()));
+    }
+    let call = async |index: usize| {
+        let name = format!("f{index}");
+        for body in [chat(&name), streamed(&name)] {
             let answer = world.gateway.post(CHATS, &body).await;
             let whole = answer.whole && answer.text().contains("t7");
             let attempts = answer.header("x-towpath-attempts");
-            assert!(answer.status == 200 && whole && attempts == "1", "{fault:?}");
-            calls += 1;
-            let over =
-                |shadow: &ShadowSignal| shadow.failed + shadow.took.values().sum::<u64>() == calls;
-            shadow(&world, over).await;
+            assert!(answer.status == 200 && whole && attempts == "1", "{:?}", faults[index]);
         }
-    }
-    let shadow = shadow(&world, |shadow| shadow.calls == calls).await;
-    let candidate = said(&world, "dep_m.2", |_| true).await;
+        let both = |signal: &TargetSignal| signal.shadow.as_ref().is_some_and(|it| it.calls == 2);
+        said(&world, &format!("dep_{name}.2"), both).await
+    };
+    let signals = join_all((0..faults.len()).map(call)).await;
+    let failed: u64 = signals.iter().map(|signal| signal.shadow.as_ref().unwrap().failed).sum();
 
-    // A fault of streams alone is none of plain answers, and the other way round.
-    assert!(shadow.failed >= 15, "{shadow:?}");
-    assert!(candidate.replicas.values().all(|replica| replica.failures == 0), "{candidate:?}");
+    // A fault of streams alone is none of a plain answer, and the other way round.
+    assert!(failed >= 15, "{failed}");
+    let well = signals.iter().flat_map(|signal| signal.replicas.values());
+    assert!(well.into_iter().all(|replica| replica.failures == 0), "{signals:?}");
+}
+
+#[tokio::test]
+async fn predictions_are_compared_output_by_output() {
+    let texts = json!([{"name": "text", "datatype": "BYTES", "shape": [-1, 1]}]);
+    let score = json!({"name": "score", "datatype": "FP32", "shape": [-1]});
+    let label = |datatype: &str| json!({"name": "label", "datatype": datatype, "shape": [-1]});
+    let first = json!({"inputs": texts, "outputs": [label("BYTES"), score]});
+    let second = json!({"inputs": texts, "outputs": [label("INT64"), score]});
+    let other = json!({"inputs": [label("INT64")], "outputs": [score]});
+    let world = World::with(&[], |base| {
+        let served = |name: &str, signature: &Value| {
+            json!({"kind": "deployment", "dialect": "kserve_v2", "signature": signature,
+                "operations": ["predict"], "upstream_model": name,
+                "replicas": [{"id": format!("rep_{name}"), "address": base}]})
+        };
+        let mut entities = Vec::new();
+        for (name, candidate) in [("m", &second), ("n", &other)] {
+            let id = format!("dep_{name}.2");
+            let mut stable = served(name, &first);
+            stable["candidate"] = json!({"target": id, "percent": 0, "shadow_percent": 100});
+            let mut newer = tables::target(name, base, &served(&format!("{name}-2"), candidate));
+            newer.id = id;
+            entities.extend([tables::target(name, base, &stable), newer]);
+            entities.push(tables::endpoint(name, &json!({})));
+        }
+        entities
+    })
+    .await;
+    for (model, signature) in [("m", &first), ("n", &first), ("m-2", &second), ("n-2", &other)] {
+        world.upstream.signature(model, signature.clone());
+    }
+    let body = json!({"inputs": [{"text": "a"}, {"text": "b"}]});
+    for name in ["m", "n"] {
+        let path = format!("/v1/models/{name}/predict");
+        let answer = world.gateway.post(&path, &body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let answered = shadow(&world, |shadow| shadow.compared == 1).await;
+    let one = |signal: &TargetSignal| signal.shadow.as_ref().is_some_and(|it| it.compared == 1);
+    let refused = said(&world, "dep_n.2", one).await.shadow.unwrap();
+
+    let labels = ["$.outputs[0].label", "$.outputs[1].label"].map(|path| (path.to_owned(), 1));
+    assert_eq!((answered.failed, answered.paths), (0, labels.into()));
+    assert_eq!((refused.failed, refused.paths), (1, [("$.status".to_owned(), 1)].into()));
 }
 
 #[tokio::test]
