@@ -44,6 +44,44 @@ async def _(world: World) -> Call:
     return Call(f"/deployments/{await deployment(world, 'sandbox')}/renew")
 
 
+async def _rolling(world: World) -> str:
+    """Return the path of a rollout that is under way."""
+    made = await ready(world, "sandbox")
+    manifest = (await world.api.get(f"/deployments/{made}"))["manifest"]
+    rollout = {"steps": [{"weight": 10, "hold": "5m"}]}
+    spec = {**manifest["spec"], "runtime": {"name": "onnx", "args": ["--max-batch=2"]}}
+    body = {**manifest, "spec": {**spec, "rollout": rollout}}
+    await world.api.call("POST", "/deployments?environment=sandbox", body, status=200)
+    return f"/deployments/{made}/rollout"
+
+
+@example("GET", "/deployments/{deployment}/rollout")
+async def _(world: World) -> Call:
+    return Call(await _rolling(world))
+
+
+@example("POST", "/deployments/{deployment}/rollout/pause")
+async def _(world: World) -> Call:
+    return Call(f"{await _rolling(world)}/pause")
+
+
+@example("POST", "/deployments/{deployment}/rollout/resume")
+async def _(world: World) -> Call:
+    path = await _rolling(world)
+    await world.api.call("POST", f"{path}/pause", status=200)
+    return Call(f"{path}/resume")
+
+
+@example("POST", "/deployments/{deployment}/rollout/finish")
+async def _(world: World) -> Call:
+    return Call(f"{await _rolling(world)}/finish")
+
+
+@example("POST", "/deployments/{deployment}/rollout/abort")
+async def _(world: World) -> Call:
+    return Call(f"{await _rolling(world)}/abort")
+
+
 @example("POST", "/approvals")
 async def _(world: World) -> Call:
     return Call("/approvals", await _wish(world))

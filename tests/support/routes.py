@@ -23,7 +23,7 @@ _VERBS = {
     "PATCH": Verb.UPDATE,
     "DELETE": Verb.DELETE,
 }
-# A rotation changes a key, a cancellation a batch, a renewal a deployment, a decision a request; who
+# A rotation changes a key, a cancellation a batch, a renewal or a pause a deployment, a decision a request; who
 # may ask for an upload's presence is who may upload it; a collection deletes; policies are tried out
 # by whoever may read them.
 _OTHER_VERBS = {
@@ -34,6 +34,10 @@ _OTHER_VERBS = {
     "/v1/batches/{batch}/cancel": Verb.UPDATE,
     "/policies/evaluate": Verb.READ,
     "/deployments/{deployment}/renew": Verb.UPDATE,
+    "/deployments/{deployment}/rollout/pause": Verb.UPDATE,
+    "/deployments/{deployment}/rollout/resume": Verb.UPDATE,
+    "/deployments/{deployment}/rollout/finish": Verb.UPDATE,
+    "/deployments/{deployment}/rollout/abort": Verb.UPDATE,
     "/approvals/{approval}/approve": Verb.UPDATE,
     "/approvals/{approval}/reject": Verb.UPDATE,
 }

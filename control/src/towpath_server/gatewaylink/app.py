@@ -21,7 +21,7 @@ from towpath_server.domains.bodies import service as bodies
 from towpath_server.domains.bodies.models import Logged
 from towpath_server.domains.budgets.models import News as BudgetNews
 from towpath_server.domains.budgets.service import books
-from towpath_server.domains.deployments.service import scaling
+from towpath_server.domains.deployments.service import rollouts, scaling
 from towpath_server.gatewaylink import budgets, routing
 from towpath_server.gatewaylink.gateways import Gateways
 from towpath_server.gatewaylink.recent import Recent
@@ -191,10 +191,12 @@ class Link:
             return
         if not any(one.waiting_for_wake for _, one in reports):  # who waits, is worth a write
             async with self._db.read() as tx:
-                if not await scaling.concerns(tx, reports):
+                known = await scaling.concerns(tx, reports)
+                if not known and not await rollouts.concerns(tx, reports):
                     return
         async with self._db.write() as tx:
             somebody_waits = await scaling.hear(tx, reports)
+            await rollouts.hear(tx, reports)
         if somebody_waits:
             self.wake()
 

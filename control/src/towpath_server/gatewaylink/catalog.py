@@ -56,6 +56,7 @@ def catalog(currency: str) -> Catalog:
             entities.target,
             _of("tgt", endpoints.routed_targets),
             deployments.routed_targets,
+            _of("dep", deployments.routed_candidates),
             _of("trl", deployments.routed_trial_targets),
         ),
         "endpoint": _load(

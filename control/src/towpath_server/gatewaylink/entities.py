@@ -155,6 +155,7 @@ def target(found: RoutedTarget) -> Value:
         "max_data_class": found.max_data_class,
         "context_length": found.context_length,
         "owned_by": found.owned_by,
+        "candidate": dict(vars(found.candidate)) if found.candidate else None,
         **found.handling.document(),
     }
     if found.prices:

@@ -27,6 +27,7 @@ WRITES = (
     "open_trial",
     "begin_trial",
     "end_trial",
+    "roll",
     "expose",
     "retire",
     "conclude",
@@ -36,6 +37,7 @@ WRITES = (
 PROCESSES = ("place", "remove")
 CALLS = ("post",)
 READS = {
+    "counted",
     "due",
     "holders",
     "known_replicas",
@@ -145,7 +147,8 @@ async def test_a_death_around_an_action_changes_nothing_of_the_end(
         patched.setattr(Database, "write", write)
         first = await surviving(world, lambda: world.until(made["id"], _serves(1)))
     await world.version("weights of the second version")
-    await world.deploy(model={"uri": "models:/triage/2"}, smokeTests=[TEST])
+    steps = {"steps": [{"weight": 50, "hold": "0s"}]}
+    await world.deploy(model={"uri": "models:/triage/2"}, smokeTests=[TEST], rollout=steps)
     with monkeypatch.context() as patched:
         patched.setattr(Database, "write", write)
         await surviving(world, lambda: world.until(made["id"], _serves(2)))
@@ -216,6 +219,7 @@ async def _nothing_is_left(world: World, pids: list[int]) -> None:
         assert await deployments.known_replicas(tx) == set()
         assert await deployments.open_trials(tx) == []
         assert await deployments.routed_targets(tx) == []
+        assert await deployments.routed_candidates(tx) == []
         assert await deployments.routed_keys(tx) == []
         assert await deployments.routed_credentials(tx) == []
         assert await deployments.routed_trial_endpoints(tx) == []

@@ -133,7 +133,6 @@ def test_uris_that_cannot_be_served_say_what_to_do(uri: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "pointer"),
     [
-        ({"rollout": {}}, "#/spec/rollout"),
         ({"slo": {}}, "#/spec/slo"),
         ({"fallback": ["x"]}, "#/spec/fallback"),
         ({"model": {"uri": "models:/a/1", "adapters": []}}, "#/spec/model/adapters"),

@@ -68,3 +68,17 @@ class NothingBefore(TowpathError):
             f"No revision of `{name}` before the newest one has taken traffic.",
             fix=f"Name one of `towpath deployments history {name}`, or deploy another manifest.",
         )
+
+
+class RolloutOver(TowpathError):
+    """What is asked for would change a rollout that has ended."""
+
+    code = "rollout_over"
+    kind = Kind.CONFLICT
+    title = "Rollout is over"
+
+    def __init__(self, name: str, number: int, how: str) -> None:
+        super().__init__(
+            f"The rollout of revision {number} of `{name}` is over: {how.replace('_', ' ')}.",
+            fix=f"See how it went: `towpath deployments rollout {name}`.",
+        )

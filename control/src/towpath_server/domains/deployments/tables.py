@@ -98,6 +98,53 @@ deployment_trials = Table(
 )
 """Smoke tests of revisions; while one runs, its replicas can be called by one key alone."""
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    *queries.resource(),
+    Column(
+        "deployment_id",
+        String(64),
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("number", Integer, nullable=False),
+    Column("plan", JSON, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("begun_at_ms", BigInteger),
+    Column("since_ms", BigInteger),
+    Column("paused_at_ms", BigInteger),
+    Column("paused_by", String(200)),
+    Column("base", JSON, nullable=False),
+    Column("stretches", JSON, nullable=False),
+    Column("outcome", String(16)),
+    Column("reason", String(63)),
+    Column("message", Text),
+    Column("fix", Text),
+    Column("ended_at_ms", BigInteger),
+    Column("ended_by", String(200)),
+    UniqueConstraint("deployment_id", "number"),
+    Index(None, "outcome"),
+)
+"""How revisions take over step by step: one row for each that was declared with a `rollout`."""
+
+rollout_counts = Table(
+    "rollout_counts",
+    metadata,
+    Column("gateway", String(200), primary_key=True),
+    Column("target", String(80), primary_key=True),
+    Column(
+        "deployment_id",
+        String(64),
+        ForeignKey("deployments.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("said", JSON, nullable=False),
+    Column("counted", JSON, nullable=False),
+    Index(None, "deployment_id"),
+)
+"""What each gateway said last of a target in an open rollout, and what that comes to since."""
+
 deployment_events = Table(
     "deployment_events",
     metadata,

@@ -150,9 +150,17 @@ def watch(
 
 def over(made: Deployment) -> bool:
     """Tell whether there is nothing more to wait for."""
+    if given_up(made) is not None:
+        return True
     if made.answers:
         return made.serving_revision == made.revision
     return made.phase == "Failed" or (made.phase == "Degraded" and trouble(made) is not None)
+
+
+def given_up(made: Deployment) -> Condition | None:
+    """Return why the newest revision was rolled back; none: it was not."""
+    back = ("RolledBack", "Aborted")
+    return next((one for one in made.conditions if one.reason in back), None)
 
 
 def trouble(made: Deployment) -> Condition | None:
@@ -162,13 +170,13 @@ def trouble(made: Deployment) -> Condition | None:
 
 def finish(made: Deployment, address: str, *, as_json: bool) -> int:
     """Say how it ended, and what to do next."""
-    failed = over(made) and not made.answers
+    failed = over(made) and (not made.answers or given_up(made) is not None)
     if as_json:
         output.document(made.to_dict())
         return 1 if failed else 0
     output.note()
     if failed:
-        bad = trouble(made)
+        bad = given_up(made) or trouble(made)
         what = f"{bad.type}: {bad.message or bad.reason}" if bad else "see its steps"
         still = "; the former revision still serves" if made.serving_revision else ""
         output.error(

@@ -7,6 +7,7 @@ import click
 from towpath.cli import listing, output, revisions
 from towpath.cli.group import Noun
 from towpath.cli.output import Column
+from towpath.cli.rollout import rollout
 from towpath.cli.scaling import scaling
 from towpath.cli.session import (
     Session,
@@ -156,5 +157,5 @@ def delete(current: Session, deployment: str, environment: str | None, as_json: 
     listing.removed(deployment, f"`{deployment}` is being stopped.", as_json=as_json)
 
 
-for _command in (*revisions.COMMANDS, scaling):
+for _command in (*revisions.COMMANDS, rollout, scaling):
     command.add_command(_command)

@@ -46,6 +46,13 @@ class Steps:
             f"  {output.style(sign, colour, sys.stderr)} {name:<13} {text:<50} {seconds:>5.1f} s"
         )
 
+    def reached(self, name: str, what: str) -> None:
+        """Write how far a step is that has parts, once for each: `step 1 of 2: …`."""
+        part = what.partition(":")[0]
+        if not self._live and self._done.get(name) != part:
+            self._done[name] = part
+            output.note(f"  … {name:<13} {output.clean(what)}")
+
     def clear(self) -> None:
         """Remove the line that is being rewritten."""
         if self._live:
@@ -57,6 +64,8 @@ class Steps:
         status = str(condition.status).lower()
         text = (condition.message or condition.reason or "").partition("\n")[0]
         if status not in MARKS:
+            if condition.reason == "RollingOut":
+                self.reached(condition.type, text)
             self.waiting(condition.type, text)
             return False
         self.done(condition.type, text, status)

@@ -63,6 +63,8 @@ def traffic(one: DeploymentRevision) -> str:
     """Say whether a revision takes traffic, or took it."""
     if one.serving:
         return "now"
+    if one.rollout in {"rolled_back", "aborted"}:
+        return one.rollout.replace("_", " ")
     return "never" if one.exposed_at is None else output.ago(one.exposed_at)
 
 

@@ -21,6 +21,7 @@ from towpath.types import (
     Node,
     Price,
     Provider,
+    Rollout,
     ScalingDecision,
     Vendor,
 )
@@ -41,6 +42,13 @@ class EndpointCreate(TypedDict):
     stream_recovery: NotRequired[str]
     cache: NotRequired[Mapping[str, str] | None]
     tier: NotRequired[Mapping[str, Any] | None]
+
+
+class Placed(TypedDict, total=False):
+    """Which deployment of a name is meant, and the revision that it must be at."""
+
+    environment: Environment
+    if_match: int
 
 
 class AsyncReader(AsyncCaller, Protocol):
@@ -263,6 +271,38 @@ class AsyncDeployments(AsyncPlacedNoun[Deployment]):
     def scaling_decisions(self, ref: str, **query: Any) -> AsyncPages[ScalingDecision]:
         """List how the number of replicas changed and by which numbers, newest first."""
         return self._listed(query, path=self._at(ref, "scaling/decisions"), kind=ScalingDecision)
+
+    async def rollout(
+        self, ref: str, *, environment: Environment | None = None, of_revision: int | None = None
+    ) -> Rollout:
+        """Say how far a newer revision has taken over; by default that of the last rollout."""
+        query = {"environment": environment, "of_revision": of_revision}
+        return Rollout.of(*await self._client.call("GET", self._at(ref, "rollout"), query=query))
+
+    async def pause_rollout(self, ref: str, **placed: Unpack[Placed]) -> Rollout:
+        """Stop the clock of a rollout: its step stays, and is still judged."""
+        return await self._roll(ref, "pause", placed)
+
+    async def resume_rollout(self, ref: str, **placed: Unpack[Placed]) -> Rollout:
+        """Let a rollout go on; the pause does not count towards its step."""
+        return await self._roll(ref, "resume", placed)
+
+    async def finish_rollout(self, ref: str, **placed: Unpack[Placed]) -> Rollout:
+        """Skip the steps that are left: all of the traffic, once all replicas are healthy."""
+        return await self._roll(ref, "finish", placed)
+
+    async def abort_rollout(self, ref: str, **placed: Unpack[Placed]) -> Rollout:
+        """Roll a newer revision back now; the one that serves goes on alone."""
+        return await self._roll(ref, "abort", placed)
+
+    async def _roll(self, ref: str, what: str, placed: Placed) -> Rollout:
+        answer = await self._client.call(
+            "POST",
+            self._at(ref, f"rollout/{what}"),
+            query={"environment": placed.get("environment")},
+            headers=matching(placed.get("if_match")),
+        )
+        return Rollout.of(*answer)
 
     def list(self, **query: Any) -> AsyncPages[Deployment]:
         """List deployments; filters: `project`, `environment`."""

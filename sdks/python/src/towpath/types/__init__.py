@@ -82,6 +82,10 @@ from towpath.types.resource import Condition as Condition
 from towpath.types.resource import Environment as Environment
 from towpath.types.resource import Resource as Resource
 from towpath.types.resource import StepResult as StepResult
+from towpath.types.rollout import Rollout as Rollout
+from towpath.types.rollout import RolloutEvidence as RolloutEvidence
+from towpath.types.rollout import RolloutLimits as RolloutLimits
+from towpath.types.rollout import RolloutStage as RolloutStage
 from towpath.types.scaling import ColdStart as ColdStart
 from towpath.types.scaling import ColdStarts as ColdStarts
 from towpath.types.scaling import DeploymentScaling as DeploymentScaling

@@ -23,6 +23,10 @@ class DeploymentRevision(Model):
     serving: bool
     proved_by: int | None
     note: str | None
+    rollout: str | None
+    """How taking over step by step went, such as `rolled_back`."""
+    rollout_message: str | None
+    """Why it ended, with its numbers."""
 
 
 class DeploymentEvent(Model):

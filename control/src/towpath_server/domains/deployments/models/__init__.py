@@ -13,6 +13,7 @@ from towpath_server.core.money import Price, PriceDraft
 from towpath_server.core.sources import Address
 from towpath_server.domains.deployments.models.history import Origin
 from towpath_server.domains.deployments.models.proving import Proving, Result, SmokeTest, Trial
+from towpath_server.domains.deployments.models.rollout import Plan, Rollout, Sides
 from towpath_server.domains.deployments.models.scaling import Scaling
 from towpath_server.domains.endpoints.models import AccessDraft
 from towpath_server.domains.endpoints.models.serving import Timeouts
@@ -149,6 +150,8 @@ class Draft:
     document: Mapping[str, Any]
     smoke_tests: tuple[SmokeTest, ...] = ()
     gates: tuple[Gate, ...] = ()
+    rollout: Plan | None = None
+    """How it takes over from what serves; none: at once, when it has proved itself."""
     findings: tuple[Finding, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line of each JSON pointer, where the manifest came as YAML."""
@@ -250,6 +253,8 @@ class Revision:
     """Why it was declared, where it was not by a manifest."""
     origin: Origin | None = None
     """How it came about; none: before that was written down."""
+    rollout: Rollout | None = None
+    """How it took over step by step, where revisions are listed; none: it did at once."""
 
 
 @dataclass(frozen=True)
@@ -347,16 +352,42 @@ class View:
     trial: Trial | None = None
     """Of the newest revision, once it was asked for."""
 
+    rollout: Rollout | None = None
+    """Of the newest revision, where it takes over step by step."""
+
     def wanted(self, revision: Revision) -> int:
         """
         Return how many replicas of a revision there are to be.
 
-        What has not taken over yet has one at least: it has to prove itself.
+        What has not taken over yet has one at least: it has to prove itself. While it does so step
+        by step, its step says how many there are of it and of what serves.
         """
+        if self.rollout is None or self.taken_over:
+            return self.size(revision)
+        newest = revision.number == self.current.number
+        if self.rollout.failed:
+            return 0 if newest else self.size(revision)
+        sides = self.sides
+        return self.rollout.candidates(sides) if newest else self.rollout.stable(sides)
+
+    def size(self, revision: Revision) -> int:
+        """Return how many replicas of a revision there are to be when it has all of the traffic."""
         scaling = revision.scaling
         scale = max(1, scaling.least) if self.deployment.scale is None else self.deployment.scale
         serves = revision.number == self.deployment.serving
         return min(max(scale, scaling.least, 0 if serves else 1), scaling.most)
+
+    @property
+    def sides(self) -> Sides:
+        """Return how many replicas there are of the newest revision and of the serving one."""
+        number = self.deployment.serving
+        return Sides(
+            size=self.size(self.current),
+            stable_size=self.size(self.serving) if self.serving else 0,
+            ready=sum(replica.ready for replica in self.of(self.current.number)),
+            stable_present=sum(replica.number == number for replica in self.replicas),
+            stable_ready=len(self.exposed),
+        )
 
     def missing(self, revision: Revision) -> Sequence[int]:
         """Return the ordinals of the replicas of a revision that there are to be, and are not."""
@@ -366,8 +397,8 @@ class View:
     @property
     def asleep(self) -> bool:
         """Whether it is to have no replica and has none that takes calls: the next one wakes it."""
-        wanted = self.wanted(self.current)
-        return self.taken_over and wanted == 0 and not self.of(self.current.number)
+        shown = self.shown
+        return self.settled and self.wanted(shown) == 0 and not self.of(shown.number)
 
     def of(self, number: int) -> tuple[Replica, ...]:
         """Return the replicas of a revision that are not on their way out."""
@@ -382,6 +413,21 @@ class View:
     def taken_over(self) -> bool:
         """Whether the newest revision takes the traffic."""
         return self.deployment.serving == self.current.number
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether the newest revision was given up: what serves goes on."""
+        return not self.taken_over and self.rollout is not None and self.rollout.failed
+
+    @property
+    def settled(self) -> bool:
+        """Whether no revision is on its way to the traffic."""
+        return self.taken_over or self.rolled_back
+
+    @property
+    def shown(self) -> Revision:
+        """The revision whose replicas say how the deployment is: the newest, unless given up."""
+        return self.serving if self.rolled_back and self.serving else self.current
 
     @property
     def able(self) -> bool:
@@ -433,3 +479,4 @@ class Checked:
     audited: tuple[Mapping[str, str], ...] = ()
     """What policies say to the audit log alone."""
     proving: Proving = field(default_factory=Proving)
+    rollout: Plan | None = None

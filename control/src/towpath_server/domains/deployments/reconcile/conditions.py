@@ -1,7 +1,7 @@
 """What a deployment's state comes to: phase, conditions, and the sentence for who asks for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from towpath_server.core.errors import TowpathError
 from towpath_server.domains.deployments.models import (
@@ -13,8 +13,10 @@ from towpath_server.domains.deployments.models import (
     Step,
     View,
 )
+from towpath_server.domains.deployments.models.rollout import Evidence, Outcome, Rollout
 from towpath_server.domains.deployments.reconcile import proof
 from towpath_server.domains.deployments.reconcile.fetch import StillFetching
+from towpath_server.domains.deployments.service import rollouts
 from towpath_server.domains.evaluations.models import Judgement
 
 _NOT_STARTED = {"CannotStart", "CannotIsolate", "NoGpuFree"}
@@ -47,22 +49,24 @@ class Verdict:
     """Why nothing can answer, where nothing can."""
 
 
-def judge(
-    view: View,
-    fetch: TowpathError | None,
-    launch: TowpathError | None,
-    judged: Sequence[Judgement] = (),
-) -> Verdict:
-    """
-    Say where a deployment stands.
+@dataclass(frozen=True)
+class Looked:
+    """What a step found out beside what is written."""
 
-    Args:
-        fetch: Why the artifact cannot be had.
-        launch: Why no process can be started at all.
-        judged: What the gates come to, where they are asked.
-    """
-    name = view.deployment.name
-    newest = view.of(view.current.number)
+    fetch: TowpathError | None = None
+    """Why the artifact cannot be had."""
+    launch: TowpathError | None = None
+    """Why no process can be started at all."""
+    judged: Sequence[Judgement] = ()
+    """What the gates come to, where they are asked."""
+    evidence: Evidence = field(default_factory=Evidence)
+    """What was counted since the rollout of the newest revision was declared."""
+
+
+def judge(view: View, looked: Looked, *, now_ms: int) -> Verdict:
+    """Say where a deployment stands."""
+    fetch, launch, judged = looked.fetch, looked.launch, looked.judged
+    newest = view.of(view.shown.number)
     ready = [replica for replica in newest if replica.ready]
     failing = _worst(newest)
     conditions = (
@@ -72,9 +76,11 @@ def judge(
         _loaded(view, newest, ready, failing),
         proof.tested(view),
         proof.evaluated(view, judged),
-        _exposed(view, name),
+        _exposed(view, looked.evidence, now_ms),
     )
-    refused = any(one.status is Status.FALSE for one in conditions if one.type in proof.STEPS)
+    refused = not view.rolled_back and any(
+        one.status is Status.FALSE for one in conditions if one.type in proof.STEPS
+    )
     unfetched = fetch is not None and not isinstance(fetch, StillFetching)
     trouble = refused or unfetched or launch is not None or failing is not None
     phase = _phase(view, ready, trouble=trouble)
@@ -83,16 +89,15 @@ def judge(
 
 
 def _phase(view: View, ready: list[Replica], *, trouble: bool) -> Phase:
-    wanted = view.wanted(view.current)
-    serving = view.deployment.serving
+    wanted = view.wanted(view.shown)
     if view.asleep:
         return Phase.IDLE
-    if serving == view.current.number and ready and len(ready) >= wanted:
+    if view.settled and ready and len(ready) >= wanted:
         return Phase.READY
     if view.exposed and _grows(view) and not trouble:
         return Phase.READY
     if view.exposed:
-        return Phase.DEGRADED if trouble or serving == view.current.number else Phase.PROGRESSING
+        return Phase.DEGRADED if trouble or view.settled else Phase.PROGRESSING
     if trouble:
         return Phase.FAILED
     return Phase.PENDING if not view.replicas else Phase.PROGRESSING
@@ -100,9 +105,10 @@ def _phase(view: View, ready: list[Replica], *, trouble: bool) -> Phase:
 
 def _grows(view: View) -> bool:
     """Tell whether the replicas that are missing were never there: the load asks for more."""
-    missing = [one for one in view.of(view.current.number) if not one.ready]
+    shown = view.shown
+    missing = [one for one in view.of(shown.number) if not one.ready]
     fresh = all(one.state is not ReplicaState.UNREADY and not one.restarts for one in missing)
-    return view.taken_over and not view.current.scaling.fixed and fresh
+    return view.settled and not shown.scaling.fixed and fresh
 
 
 def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
@@ -117,7 +123,7 @@ def _worst(replicas: tuple[Replica, ...]) -> Replica | None:
 
 
 def _fetched(view: View, fetch: TowpathError | None) -> Condition:
-    workload = view.current.workload
+    workload = view.shown.workload
     if isinstance(fetch, StillFetching):
         return Condition(Step.FETCHED, Status.UNKNOWN, "Fetching", fetch.detail)
     if fetch is not None:
@@ -132,7 +138,7 @@ def _provisioned(
     fetch: TowpathError | None,
     launch: TowpathError | None,
 ) -> Condition:
-    wanted = view.wanted(view.current)
+    wanted = view.wanted(view.shown)
     if view.asleep:
         return _good(Step.PROVISIONED, "Idle", "It holds nothing while nobody asks.")
     if launch is not None:
@@ -152,7 +158,7 @@ def _provisioned(
 def _loaded(
     view: View, newest: tuple[Replica, ...], ready: list[Replica], failing: Replica | None
 ) -> Condition:
-    wanted = view.wanted(view.current)
+    wanted = view.wanted(view.shown)
     if view.asleep:
         return _good(Step.LOADED, "Idle", "It is loaded once somebody asks.")
     if failing is not None and failing.reason not in _NOT_STARTED:
@@ -162,7 +168,7 @@ def _loaded(
         fix = fix.replace("NAME", view.deployment.name)
         return _bad(Step.LOADED, reason, times + (failing.message or ""), fix)
     if len(ready) >= wanted:
-        runtime = view.current.workload.runtime
+        runtime = view.shown.workload.runtime
         return _good(Step.LOADED, "Healthy", f"{runtime}, {_count(wanted)}.")
     ailing = next((replica for replica in newest if replica.message), None)
     if ailing is not None:
@@ -171,22 +177,40 @@ def _loaded(
     return _waiting(Step.LOADED, f"{len(ready)} of {wanted} replicas are healthy.")
 
 
-def _exposed(view: View, name: str) -> Condition:
-    serving = view.deployment.serving
+def _exposed(view: View, evidence: Evidence, now_ms: int) -> Condition:
+    serving, name = view.deployment.serving, view.deployment.name
+    rollout = view.rollout
     if serving == 0:
         return _waiting(Step.EXPOSED, "It takes traffic once all of the above hold.")
-    if serving != view.current.number:
-        return _waiting(
-            Step.EXPOSED, f"Revision {serving} takes the traffic until all of the above hold."
-        )
+    if not view.taken_over:
+        if rollout is not None:
+            return _rolling(view, rollout, evidence, now_ms)
+        said = f"Revision {serving} takes the traffic until all of the above hold."
+        return _waiting(Step.EXPOSED, said)
+    return _serving(view, name)
+
+
+def _serving(view: View, name: str) -> Condition:
     if view.asleep:
         return _good(Step.EXPOSED, "Idle", f"The first call of `{name}` wakes it.")
-    if not view.exposed and view.deployment.woken_at_ms is not None:
+    if view.exposed:
+        return _good(Step.EXPOSED, "Serving", f"100 % of the traffic of `{name}`.")
+    if view.deployment.woken_at_ms is not None:
         return _waiting(Step.EXPOSED, "Somebody asked for it, and it is being woken.")
-    if not view.exposed:
-        fix = f"Its log says why: `towpath logs {name}`."
-        return _bad(Step.EXPOSED, "NothingReady", "None of its replicas is healthy.", fix)
-    return _good(Step.EXPOSED, "Serving", f"100 % of the traffic of `{name}`.")
+    fix = f"Its log says why: `towpath logs {name}`."
+    return _bad(Step.EXPOSED, "NothingReady", "None of its replicas is healthy.", fix)
+
+
+def _rolling(view: View, rollout: Rollout, evidence: Evidence, now_ms: int) -> Condition:
+    """Say how far a revision is that takes over step by step, or why it was given up."""
+    if rollout.open:
+        begun = rollout.begun_at_ms is not None
+        said = rollouts.progress(view, rollout, evidence.since(rollout.base), now_ms)
+        reason = "RollingOut" if begun else "Waiting"
+        return Condition(Step.EXPOSED, Status.UNKNOWN, reason, said)
+    reason = "Aborted" if rollout.outcome is Outcome.ABORTED else "RolledBack"
+    said = f"{rollout.message} Revision {view.deployment.serving} answers every call."
+    return _bad(Step.EXPOSED, reason, said, rollout.fix)
 
 
 def _note(conditions: tuple[Condition, ...]) -> str:

@@ -42,7 +42,7 @@ def evaluated(view: View, judged: Sequence[Judgement]) -> Condition:
         return Condition(step, Status.TRUE, "NotAskedFor", words)
     if current.proved_by is not None:
         return _reused(step, current.proved_by)
-    if view.taken_over:
+    if view.settled:
         return next(one for one in view.deployment.conditions if one.type is step)
     if not judged:
         words = "Gates are looked at once the smoke tests have passed."

@@ -95,7 +95,7 @@ class Scaler:
         scaling = serving.scaling
         kept = self._remembered(view, scaling, demands, now)
         sample = kept.windows.take(scaling.metric, demands, now)
-        present = view.wanted(serving)
+        present = view.size(serving)
         waiting = [one for one in demands if one.waiting and now - one.at_ms <= FRESH_MS]
         wanted = rules.decide(
             scaling, kept.windows, now=now, present=present, waiting=bool(waiting)
@@ -107,7 +107,7 @@ class Scaler:
         busy = sample.busy or wanted.count != present
         self._due[deployment.id] = (rules.facts(view), now if busy else after)
         # What proves itself is proved whole: none of it goes meanwhile.
-        if wanted.count == present or (wanted.count < present and not view.taken_over):
+        if wanted.count == present or (wanted.count < present and not view.settled):
             kept.limited = None
             return None
         asked = min((one.at_ms for one in waiting), default=None)
@@ -183,7 +183,7 @@ class Scaler:
     async def _grow(self, tx: Tx, view: View, scale: int) -> None:
         """Declare what is missing at once: who waits need not wait for the loop's own look."""
         grown = replace(view, deployment=replace(view.deployment, scale=scale))
-        if grown.serving is not None and grown.taken_over:
+        if grown.serving is not None and grown.settled:
             await deployments.grow(tx, grown, grown.serving)
 
     async def _fitted(self, tx: Tx, view: View, decision: Decision) -> Decision:

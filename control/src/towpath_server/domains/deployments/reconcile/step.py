@@ -25,10 +25,13 @@ from towpath_server.domains.deployments.models import (
     Revision,
     View,
 )
-from towpath_server.domains.deployments.reconcile import conditions, launch
+from towpath_server.domains.deployments.models.rollout import Evidence
+from towpath_server.domains.deployments.reconcile import conditions, launch, rolling
+from towpath_server.domains.deployments.reconcile.conditions import Looked
 from towpath_server.domains.deployments.reconcile.endings import Endings
 from towpath_server.domains.deployments.reconcile.fetch import Fetches
-from towpath_server.domains.evaluations.models import Judgement, Outcome
+from towpath_server.domains.deployments.service.rollouts import Kind, decide
+from towpath_server.domains.evaluations.models import Judgement
 from towpath_server.domains.runtimes import service as runtimes
 
 _PAGE = 100  # deployments that are read at once
@@ -101,14 +104,16 @@ class Reconciler:
             return await self._take_away(view)
         fetch, launching = await self._run(view)
         judged = await self._judge(view)
+        evidence = await self._counted(view)
         takes: Sequence[Callable[[], Awaitable[bool]]] = (
             lambda: self._observe(view),
             lambda: self._grow(view, fetch),
             lambda: self._try(view),
+            lambda: self._roll(view, judged, evidence),
             lambda: self._switch(view, judged),
             lambda: self._shrink(view),
             lambda: self._end_retired(view),
-            lambda: self._conclude(view, fetch, launching, judged),
+            lambda: self._conclude(view, Looked(fetch, launching, judged, evidence)),
         )
         for take in takes:
             if await take():
@@ -202,14 +207,14 @@ class Reconciler:
         """Ask what the gates come to, once nothing else stands before the traffic."""
         current = view.current
         asked = current.proving.gates and current.proved_by is None
-        if not asked or view.taken_over or not view.able or not view.tested:
+        if not asked or view.settled or not view.able or not view.tested:
             return ()
         async with self._db.read() as tx:
             return await deployments.judged(tx, view)
 
     async def _try(self, view: View) -> bool:
         """Ask for the smoke tests of the newest revision once it could serve."""
-        if view.taken_over or view.tested or view.trial is not None or not view.able:
+        if view.settled or view.tested or view.trial is not None or not view.able:
             return False
         async with self._db.write() as tx:
             fresh = await deployments.load(tx, view.deployment.id)
@@ -217,13 +222,41 @@ class Reconciler:
                 await deployments.open_trial(tx, fresh)
         return True
 
+    async def _counted(self, view: View) -> Evidence:
+        """Return what was counted since the rollout of the newest revision was declared."""
+        if view.rollout is None or not view.rollout.open:
+            return Evidence()
+        async with self._db.read() as tx:
+            return await deployments.counted(tx, view)
+
+    async def _roll(self, view: View, judged: Sequence[Judgement], evidence: Evidence) -> bool:
+        """Let the newest revision take over step by step, or what serves go on alone."""
+        rollout = view.rollout
+        if rollout is None or not rollout.open:
+            return False
+        found = decide(
+            view,
+            evidence.since(rollout.base),
+            rolling.trouble(view, judged),
+            proved=rolling.proved(view, judged),
+            now_ms=to_ms(self._db.clock.now()),
+        )
+        if found is None:
+            return False
+        async with self._db.write() as tx:
+            fresh = await deployments.load(tx, view.deployment.id)
+            if fresh is not None and fresh == view:
+                if found.kind is Kind.COMPLETE:
+                    await deployments.expose(tx, fresh)
+                else:
+                    await deployments.roll(tx, fresh, found, evidence)
+        return True
+
     async def _switch(self, view: View, judged: Sequence[Judgement]) -> bool:
         """Give the traffic to the newest revision once it could serve and has proved itself."""
-        if view.taken_over or not view.able or not view.tested:
+        if view.settled or view.rollout is not None:
             return False
-        if any(one.outcome is not Outcome.PASSED for one in judged):
-            return False
-        if judged and not view.evaluated:  # what the gates came to is written down first
+        if not view.able or not rolling.proved(view, judged):
             return False
         async with self._db.write() as tx:
             fresh = await deployments.load(tx, view.deployment.id)
@@ -278,14 +311,8 @@ class Reconciler:
             await deployments.forget(tx, fresh.deployment)
         return True
 
-    async def _conclude(
-        self,
-        view: View,
-        fetch: TowpathError | None,
-        launching: TowpathError | None,
-        judged: Sequence[Judgement],
-    ) -> bool:
-        verdict = conditions.judge(view, fetch, launching, judged)
+    async def _conclude(self, view: View, looked: Looked) -> bool:
+        verdict = conditions.judge(view, looked, now_ms=to_ms(self._db.clock.now()))
         deployment = view.deployment
         if verdict.phase is deployment.phase and _same(verdict.conditions, view):
             return False
@@ -302,7 +329,7 @@ def _revisions(view: View) -> Sequence[Revision]:
     serving = view.serving
     if serving is None or serving.number == view.current.number:
         return [view.current]
-    return [serving, view.current]
+    return [serving] if view.rolled_back else [serving, view.current]
 
 
 def _wanted(view: View, replica: Replica) -> bool:

@@ -215,10 +215,16 @@ async def roll_back(
     tx: WriteTx,
     back: Annotated[Back, Depends(_back)],
 ) -> DeploymentOut:
-    """Declare an earlier revision anew, with the very content it had; it goes the same path."""
+    """
+    Declare an earlier revision anew, with the very content it had; it goes the same path.
+
+    Back to what serves while a newer revision takes over step by step, that one is rolled back.
+    """
     view, former, manifest = await deployments.former(
         tx, caller, deployment, to=body.to, environment=back.environment
     )
+    if await deployments.aborted(tx, caller, view, former, if_match=back.if_match):
+        return DeploymentOut.of(await deployments.get(tx, caller, view.deployment.id))
     made = await deployments.apply(
         tx,
         caller,

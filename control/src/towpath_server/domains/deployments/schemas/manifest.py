@@ -35,6 +35,7 @@ from towpath_server.domains.deployments.schemas import accelerator
 from towpath_server.domains.deployments.schemas.accelerator import Accelerator
 from towpath_server.domains.deployments.schemas.faults import Fault
 from towpath_server.domains.deployments.schemas.proving import Gates, Test
+from towpath_server.domains.deployments.schemas.rolling import Rolling
 from towpath_server.domains.deployments.schemas.scaling import Scaling
 from towpath_server.domains.deployments.schemas.section import Section
 from towpath_server.domains.endpoints.models import AccessDraft, Visibility
@@ -394,12 +395,12 @@ SECTIONS: Mapping[str, type[Section]] = {
     "timeouts": TimeoutLimits,
     "smokeTests": Test,
     "gates": Gates,
+    "rollout": Rolling,
 }
 """The parts of `spec` that this version does."""
 
 LATER: Mapping[str, str] = {
     "slo": "service levels are not watched yet",
-    "rollout": "a new revision takes all traffic once it is ready",
     "fallback": "create an endpoint with `fallback` instead",
     "model.adapters": "adapters are not loaded yet",
     "runtime.env.*.valueFrom": "secrets are not handed to model servers yet",

@@ -189,6 +189,10 @@ class RevisionOut(Out):
         description="An earlier revision that was asked the same of the same content."
     )
     note: str | None
+    rollout: str | None = Field(
+        None, description="How taking over step by step went, such as `rolled_back`."
+    )
+    rollout_message: str | None = Field(None, description="Why it ended, with its numbers.")
 
     @classmethod
     def of(cls, view: View, revision: Revision) -> "RevisionOut":
@@ -211,6 +215,8 @@ class RevisionOut(Out):
             serving=view.deployment.serving == revision.number,
             proved_by=revision.proved_by,
             note=revision.note,
+            rollout=revision.rollout.state if revision.rollout else None,
+            rollout_message=revision.rollout.message if revision.rollout else None,
         )
 
 

@@ -81,6 +81,7 @@ def _read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
     prices = reader.listed(manifest.Price, spec.get("prices"), "#/spec/prices")
     tests = reader.listed(manifest.Test, spec.get("smokeTests"), "#/spec/smokeTests")
     gates = reader.section(manifest.Gates, spec.get("gates"), "#/spec/gates")
+    rolling = reader.section(manifest.Rolling, spec.get("rollout"), "#/spec/rollout")
     timeouts = reader.section(manifest.TimeoutLimits, spec.get("timeouts"), "#/spec/timeouts")
     broken = reader.broken
     return Draft(
@@ -100,6 +101,7 @@ def _read(document: Any, lines: Mapping[str, int] | None = None) -> Draft:
         document=top,
         smoke_tests=tuple(test.draft() for test in tests),
         gates=gates.draft() if gates else (),
+        rollout=rolling.draft() if rolling else None,
         findings=tuple(reader.findings),
         lines=lines or {},
     )

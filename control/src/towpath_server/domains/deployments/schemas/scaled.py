@@ -124,7 +124,7 @@ class ScalingOut(Out):
             target=rules.target,
             idle_timeout_ms=rules.idle_ms if rules.sleeps else None,
             schedule=[ScheduleOut.of(one) for one in rules.schedule],
-            replicas_wanted=view.wanted(view.serving or view.current),
+            replicas_wanted=view.size(view.serving or view.current),
             replicas_ready=len(view.exposed),
             load=LoadOut(
                 in_flight=sum(one.in_flight for one in found.demands),

@@ -21,7 +21,7 @@ _FULL = 0.7  # of what a replica takes at a time, as Knative's target utilisatio
 Text = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
-def _time(value: str | None, least: int, most: int) -> str | None:
+def read_time(value: str | None, least: int, most: int) -> str | None:
     """
     Check a duration.
 
@@ -63,7 +63,7 @@ class Schedule(Section):
     @field_validator("duration")
     @classmethod
     def _bounded(cls, value: str) -> str | None:
-        return _time(value, 60_000, _MAX_STRETCH_MS)
+        return read_time(value, 60_000, _MAX_STRETCH_MS)
 
     @field_validator("timezone")
     @classmethod
@@ -90,12 +90,12 @@ class ColdStart(Section):
     @field_validator("max_wait")
     @classmethod
     def _wait(cls, value: str | None) -> str | None:
-        return _time(value, 100, _MAX_WAIT_MS)
+        return read_time(value, 100, _MAX_WAIT_MS)
 
     @field_validator("progress_after")
     @classmethod
     def _progress(cls, value: str | None) -> str | None:
-        return _time(value, 0, _MAX_WAIT_MS)
+        return read_time(value, 0, _MAX_WAIT_MS)
 
     def draft(self) -> ColdStartRules:
         """Read it."""
@@ -162,7 +162,7 @@ class Scaling(Section):
     @field_validator("idle_timeout")
     @classmethod
     def _idle(cls, value: str | None) -> str | None:
-        return _time(value, _LEAST_IDLE_MS, _MAX_IDLE_MS)
+        return read_time(value, _LEAST_IDLE_MS, _MAX_IDLE_MS)
 
     @model_validator(mode="after")
     def _reachable(self) -> "Scaling":

@@ -14,6 +14,7 @@ from towpath_server.domains.deployments.service.log import events as events
 from towpath_server.domains.deployments.service.log import forget as forget_events
 from towpath_server.domains.deployments.service.observe import carry as carry
 from towpath_server.domains.deployments.service.observe import conclude as conclude
+from towpath_server.domains.deployments.service.observe import counted as counted
 from towpath_server.domains.deployments.service.observe import expose as expose
 from towpath_server.domains.deployments.service.observe import forget as forget
 from towpath_server.domains.deployments.service.observe import forget_replica as forget_replica
@@ -22,6 +23,7 @@ from towpath_server.domains.deployments.service.observe import judged as judged
 from towpath_server.domains.deployments.service.observe import known_replicas as known_replicas
 from towpath_server.domains.deployments.service.observe import replica_changed as replica_changed
 from towpath_server.domains.deployments.service.observe import retire as retire
+from towpath_server.domains.deployments.service.observe import roll as roll
 from towpath_server.domains.deployments.service.observe import secret_of as secret_of
 from towpath_server.domains.deployments.service.promote import ask as ask
 from towpath_server.domains.deployments.service.promote import check_promotion as check_promotion
@@ -35,10 +37,14 @@ from towpath_server.domains.deployments.service.read import loads as loads
 from towpath_server.domains.deployments.service.read import moving as moving
 from towpath_server.domains.deployments.service.read import pending as pending
 from towpath_server.domains.deployments.service.read import was_ready as was_ready
+from towpath_server.domains.deployments.service.revisions import aborted as aborted
 from towpath_server.domains.deployments.service.revisions import at_revision as at_revision
 from towpath_server.domains.deployments.service.revisions import former as former
 from towpath_server.domains.deployments.service.revisions import returning as returning
 from towpath_server.domains.deployments.service.revisions import revisions as revisions
+from towpath_server.domains.deployments.service.routed import (
+    routed_candidates as routed_candidates,
+)
 from towpath_server.domains.deployments.service.routed import (
     routed_credentials as routed_credentials,
 )
@@ -61,6 +67,7 @@ from towpath_server.domains.deployments.service.trials import trial as trial
 
 __all__ = [
     "DRAIN_MS",
+    "aborted",
     "apply",
     "ask",
     "at_revision",
@@ -69,6 +76,7 @@ __all__ = [
     "check",
     "check_promotion",
     "conclude",
+    "counted",
     "delete",
     "due",
     "end_trial",
@@ -101,6 +109,8 @@ __all__ = [
     "retire",
     "returning",
     "revisions",
+    "roll",
+    "routed_candidates",
     "routed_credentials",
     "routed_keys",
     "routed_projects",

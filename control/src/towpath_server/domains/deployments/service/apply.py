@@ -33,6 +33,7 @@ from towpath_server.domains.deployments.service import (
     trials,
 )
 from towpath_server.domains.deployments.service.check import check as _check
+from towpath_server.domains.deployments.service.rollouts import moves
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.endpoints.models import Declaration, Shown
@@ -145,6 +146,7 @@ async def apply(
         await store.observe(tx, deployment.id, {**started, **expiry.renewal(expires)})
         deployment = replace(deployment, **started)
         await trials.withdraw_trials(tx, deployment.id)
+        await moves.declare(tx, deployment, checked.rollout)
     await log.begun(tx, deployment)
     await _insert_revision(tx, deployment, checked, origin)
     await _remember(tx, caller, deployment, origin, fresh=present is None)

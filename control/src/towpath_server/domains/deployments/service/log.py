@@ -42,6 +42,11 @@ async def begun(tx: Tx, deployment: Deployment) -> None:
     await _append(tx, deployment, PHASE, deployment.phase, ("Declared", words))
 
 
+async def noted(tx: Tx, deployment: Deployment, type_: str, reason: str, message: str) -> None:
+    """Append what is no change of a condition."""
+    await _append(tx, deployment, type_, reason, (reason, message))
+
+
 async def ended(tx: Tx, deployment: Deployment) -> None:
     """Append that nothing of it is left."""
     await _append(tx, deployment, PHASE, "Deleted", ("Deleted", "Nothing of it is left."))

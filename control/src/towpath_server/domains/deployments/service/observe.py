@@ -23,9 +23,13 @@ from towpath_server.domains.deployments.models import (
     View,
 )
 from towpath_server.domains.deployments.models.proving import Proving
+from towpath_server.domains.deployments.models.rollout import Evidence
 from towpath_server.domains.deployments.service import history, log, read, scaling
+from towpath_server.domains.deployments.service.rollouts import moves
+from towpath_server.domains.deployments.service.rollouts.decide import Move
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.deployments.store import rollouts
 from towpath_server.domains.endpoints import service as endpoints
 from towpath_server.domains.evaluations import service as evaluations
 from towpath_server.domains.evaluations.models import Judgement, Subject
@@ -113,13 +117,27 @@ async def replica_changed(
     )
     if now.ready and not former.ready:
         await scaling.woken(tx, view, now, engine_ms)
-    if moved and now.number == view.deployment.serving and not view.deployment.deleting:
-        await revision.bump(tx, "target", view.deployment.id)
+    if moved and not view.deployment.deleting:
+        if now.number == view.deployment.serving:
+            await revision.bump(tx, "target", view.deployment.id)
+        elif view.rollout is not None and view.rollout.number == now.number:
+            await moves.tell(tx, view.rollout)
 
 
 async def expose(tx: Tx, view: View) -> None:
     """Give the traffic to the newest revision; gateways get all of it in one change."""
     await _serve(tx, view)
+
+
+async def counted(tx: Tx, view: View) -> Evidence:
+    """Return what was counted of both revisions since the rollout of the newest was declared."""
+    open_ = view.rollout is not None and view.rollout.open and not view.taken_over
+    return await rollouts.counted(tx, view.rollout) if open_ and view.rollout else Evidence()
+
+
+async def roll(tx: Tx, view: View, found: Move, evidence: Evidence) -> None:
+    """Take a step of the newest revision's rollout, all but its last one, which is `expose`."""
+    await moves.move(tx, view, found, evidence)
 
 
 async def retire(tx: Tx, replica: Replica, *, after_ms: int) -> bool:
@@ -128,6 +146,7 @@ async def retire(tx: Tx, replica: Replica, *, after_ms: int) -> bool:
         return False
     await replica_store.change(tx, replica.id, {"retire_at_ms": tx.now_ms + after_ms})
     await revision.bump(tx, "target", replica.deployment_id)
+    await _told(tx, replica)
     return True
 
 
@@ -135,6 +154,14 @@ async def forget_replica(tx: Tx, replica: Replica) -> None:
     """Remove a replica whose process is gone, and its secret."""
     await replica_store.remove(tx, replica.id)
     await revision.bump(tx, "credential", replica.credential_id)
+    await _told(tx, replica)
+
+
+async def _told(tx: Tx, replica: Replica) -> None:
+    """Let gateways hear of the target of a revision that rolled out, as its replicas go."""
+    found = await rollouts.of(tx, replica.deployment_id, [replica.number])
+    if replica.number in found:
+        await revision.bump(tx, "target", found[replica.number].target)
 
 
 async def forget(tx: Tx, deployment: Deployment) -> None:
@@ -204,6 +231,7 @@ async def _serve(tx: Tx, view: View) -> None:
         values["scale"] = view.wanted(view.current)
     await store.observe(tx, deployment.id, values)
     await history.began(tx, deployment, view.current)
+    await moves.complete(tx, view)
     if deployment.serving != view.current.number:
         await approvals.void(
             tx,

@@ -11,6 +11,7 @@ from towpath_server.core.paging import Slice, Window
 from towpath_server.domains.deployments.models import Deployment, View
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.deployments.store import rollouts as rollout_store
 from towpath_server.domains.deployments.store import trials as trial_store
 from towpath_server.domains.nodes.models import Holder
 from towpath_server.domains.prices import service as prices
@@ -128,6 +129,7 @@ async def _views(tx: Tx, found: Sequence[Deployment]) -> Sequence[View]:
     revisions = await store.revisions(tx, wanted)
     owned = await prices.of(tx, {deployment.id for deployment in found})
     trials = await trial_store.newest(tx, [deployment.id for deployment in found])
+    rollouts = await rollout_store.newest(tx, [deployment.id for deployment in found])
     return [
         View(
             deployment=replace(deployment, project_path=paths.get(deployment.project_id, "")),
@@ -136,6 +138,7 @@ async def _views(tx: Tx, found: Sequence[Deployment]) -> Sequence[View]:
             replicas=tuple(replicas[deployment.id]),
             prices=tuple(owned.get((deployment.id, ""), ())),
             trial=trials.get(deployment.id),
+            rollout=rollouts.get(deployment.id),
         )
         for deployment in found
     ]

@@ -1,8 +1,10 @@
 """Revisions of a deployment: what was declared when and by whom, and how to go back."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from towpath_server.core import revision
 from towpath_server.core.access import Principal, Verb
 from towpath_server.core.db import Tx
 from towpath_server.core.errors import NotFound
@@ -11,7 +13,9 @@ from towpath_server.domains.deployments.errors import NothingBefore
 from towpath_server.domains.deployments.models import Revision, View
 from towpath_server.domains.deployments.models.history import How, Origin, Source
 from towpath_server.domains.deployments.service import read
+from towpath_server.domains.deployments.service import rollouts as rolling
 from towpath_server.domains.deployments.store import deployments as store
+from towpath_server.domains.deployments.store import rollouts
 
 _LOOKED = 1_000  # revisions back: nobody goes back further without saying to which
 
@@ -28,7 +32,9 @@ async def revisions(
     """
     view = await read.get(tx, caller, ref, environment=environment)
     found = await store.history(tx, view.deployment.id, window)
-    return view, Slice.cut(found, window, key=lambda one: str(one.number))
+    known = await rollouts.of(tx, view.deployment.id, [one.number for one in found])
+    listed = [replace(one, rollout=known.get(one.number)) for one in found]
+    return view, Slice.cut(listed, window, key=lambda one: str(one.number))
 
 
 async def at_revision(
@@ -42,7 +48,9 @@ async def at_revision(
         InvalidRequest: The name exists in several environments, and none was said.
     """
     view = await read.get(tx, caller, ref, environment=environment)
-    return view, await _revision(tx, view, number)
+    found = await _revision(tx, view, number)
+    known = await rollouts.of(tx, view.deployment.id, [number])
+    return view, replace(found, rollout=known.get(number))
 
 
 async def former(
@@ -72,6 +80,23 @@ async def former(
     raise NothingBefore(view.deployment.name)
 
 
+async def aborted(
+    tx: Tx, caller: Principal, view: View, former: Revision, *, if_match: int | None
+) -> bool:
+    """
+    Roll back what takes over step by step, where the way back leads to what serves.
+
+    Raises:
+        RevisionConflict: The deployment is no longer at `if_match`.
+    """
+    rolls = view.rollout is not None and view.rollout.open
+    if not rolls or former.number != view.deployment.serving:
+        return False
+    revision.match(if_match, view.deployment.revision)
+    await rolling.abort(tx, caller, view)
+    return True
+
+
 def returning(caller: Principal, view: View, former: Revision) -> Origin:
     """Say how the revision comes about that goes back to a former one."""
     deployment = view.deployment
@@ -84,9 +109,9 @@ def returning(caller: Principal, view: View, former: Revision) -> Origin:
     )
 
 
-def exact(revision: Revision) -> dict[str, Any]:
+def exact(declared: Revision) -> dict[str, Any]:
     """Return a revision's manifest with the version that was meant, wherever an alias is now."""
-    document, workload = revision.manifest, revision.workload
+    document, workload = declared.manifest, declared.workload
     spec = document["spec"]
     model = {**spec["model"], "uri": f"models:/{workload.model}/{workload.version}"}
     return {**document, "spec": {**spec, "model": model}}

@@ -10,8 +10,9 @@ from towpath_server.domains.deployments.models import Replica as Running
 from towpath_server.domains.deployments.service import read, scaling
 from towpath_server.domains.deployments.store import deployments as store
 from towpath_server.domains.deployments.store import replicas as replica_store
+from towpath_server.domains.deployments.store import rollouts
 from towpath_server.domains.endpoints import service as endpoints
-from towpath_server.domains.endpoints.models import Replica, RoutedTarget
+from towpath_server.domains.endpoints.models import Candidate, Replica, RoutedTarget
 from towpath_server.domains.providers.models import Credential
 
 
@@ -28,14 +29,44 @@ async def routed_targets(
     sleeping = [view.deployment.id for view in views if _cold_start(view) is not None]
     estimates = await scaling.estimates(tx, sleeping) if sleeping else {}
     return [
-        target(
-            view,
-            view.serving or view.current,
-            view.exposed,
-            cold_start=_estimated(_cold_start(view), estimates.get(view.deployment.id)),
+        replace(
+            target(
+                view,
+                view.serving or view.current,
+                view.exposed,
+                cold_start=_estimated(_cold_start(view), estimates.get(view.deployment.id)),
+            ),
+            candidate=_candidate(view),
         )
         for view in views
     ]
+
+
+async def routed_candidates(
+    tx: Tx, *, ids: Collection[str] | None = None, after: str = "", limit: int = 5_000
+) -> list[RoutedTarget]:
+    """
+    List newer revisions that take over step by step as targets, in order of id.
+
+    Each stays until its last replica is gone, so that gateways say which of them still have calls.
+    """
+    rolling = [
+        one
+        for one in await rollouts.routed(tx)
+        if (one.target > after if ids is None else one.target in ids)
+    ]
+    if not rolling:
+        return []
+    rows = await store.rows(tx, wanted={one.deployment_id for one in rolling}, live=True)
+    views = {view.deployment.id: view for view in await read.views(tx, rows)}
+    shown = await store.revisions(tx, {(one.deployment_id, one.number) for one in rolling})
+    found = []
+    for one in rolling:
+        view = views[one.deployment_id]
+        ready = [replica for replica in view.of(one.number) if replica.ready]
+        revision = shown[one.deployment_id, one.number]
+        found.append(replace(target(view, revision, ready), id=one.target))
+    return sorted(found, key=lambda one: one.id)[:limit]
 
 
 async def routed_credentials(
@@ -92,6 +123,14 @@ def target(
         owned_by=serving.owned_by,
         handling=replace(Handling.of(serving.handling), cold_start=cold_start),
     )
+
+
+def _candidate(view: View) -> Candidate | None:
+    """Say which part of the calls the newest revision gets, while it takes over step by step."""
+    rollout = view.rollout
+    if rollout is None or not rollout.open or rollout.begun_at_ms is None or view.taken_over:
+        return None
+    return Candidate(rollout.target, rollout.percent(view.sides), rollout.shadow_percent)
 
 
 def _cold_start(view: View) -> ColdStart | None:

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, exists, func, or_, select
 
 from towpath_server.core.db import Tx
+from towpath_server.domains.deployments.models.rollout import Outcome
 from towpath_server.domains.deployments.tables import (
     deployment_revisions,
     deployments,
     replicas,
+    rollouts,
 )
 from towpath_server.domains.quotas.models import Draw, Holding
 
@@ -19,7 +21,7 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
 
     A deployment holds what its newest revision declares; while another one takes the traffic, the
     larger of the two in everything. One that is scaled holds what there is of it now, or is to be;
-    one that is being deleted holds what still runs of it.
+    a revision that was given up, or of a deployment that is being deleted, what still runs of it.
     """
     d, r = deployments.c, deployment_revisions.c
     query = (
@@ -36,12 +38,14 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
             r.replicas,
             r.scaling,
             d.scale,
+            rollouts.c.outcome,
             r.cpu_milli,
             r.memory_bytes,
             r.gpus,
             r.gpu_class,
         )
         .join(deployment_revisions, d.id == r.deployment_id)
+        .outerjoin(rollouts, and_(rollouts.c.deployment_id == d.id, rollouts.c.number == r.number))
         .where(or_(r.number == d.revision, r.number == d.serving))
         .order_by(d.id, r.number)
     )
@@ -54,8 +58,9 @@ async def rows(tx: Tx, *, team_id: str | None, environment: str | None) -> list[
     for row in await tx.execute(query):
         ending = row.deleting_at_ms is not None
         runs = running[row.id, row.number]
-        count = runs if ending else row.replicas
-        if row.scaling is not None and not ending:
+        given_up = row.outcome not in {None, Outcome.COMPLETED} and row.number != row.serving
+        count = runs if ending or given_up else row.replicas
+        if row.scaling is not None and not ending and not given_up:
             scale = max(1, row.scaling["least"]) if row.scale is None else row.scale
             proves = int(row.number != row.serving)
             count = max(runs, min(max(scale, row.scaling["least"], proves), row.replicas))
@@ -80,7 +85,13 @@ async def _running(tx: Tx) -> dict[tuple[str, int], int]:
     query = (
         select(replicas.c.deployment_id, replicas.c.number, func.count().label("running"))
         .join(deployments, deployments.c.id == replicas.c.deployment_id)
-        .where(or_(deployments.c.deleting_at_ms.is_not(None), deployments.c.scale.is_not(None)))
+        .where(
+            or_(
+                deployments.c.deleting_at_ms.is_not(None),
+                deployments.c.scale.is_not(None),
+                exists().where(rollouts.c.deployment_id == deployments.c.id),
+            )
+        )
         .group_by(replicas.c.deployment_id, replicas.c.number)
     )
     counts: dict[tuple[str, int], int] = defaultdict(int)

@@ -251,6 +251,16 @@ class Replica:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A newer revision of a target that gets a part of its calls."""
+
+    target: str
+    percent: int
+    shadow_percent: int = 0
+    """Of the calls that are answered by the target, so many are copied to it."""
+
+
+@dataclass(frozen=True)
 class RoutedTarget:
     """A target as the gateway needs it; the fields are those of the routing table."""
 
@@ -275,6 +285,7 @@ class RoutedTarget:
     modalities: tuple[str, ...] = ()
     owned_by: str | None = None
     handling: Handling = field(default_factory=Handling)
+    candidate: Candidate | None = None
 
     @property
     def callable(self) -> bool:

@@ -62,6 +62,7 @@ def checked(inquiry: Inquiry) -> Checked:
         manifest=_pinned(draft, version),
         message=f"{version.uri}{alias} on {runtime.name} {runtime.version}, {', '.join(notes)}",
         proving=Proving(inquiry.tests, draft.gates),
+        rollout=draft.rollout,
         warnings=tuple(inquiry.warnings),
         audited=tuple(policy.noted(inquiry.audited)),
     )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from towpath_server.core import ids
 from towpath_server.core.access import Principal
@@ -55,7 +55,7 @@ async def hear(tx: Tx, reports: Sequence[tuple[str, TargetReport]]) -> bool:
 
     What it still calls is not ended, though it gets no new calls any more.
     """
-    told = {id_: report for id_, report in reports if ids.is_id(id_, "dep")}
+    told = _told(reports)
     busy = _busy(reports)
     if busy:
         await store.postpone(tx, busy, tx.now_ms + LEAVES_MS)
@@ -66,7 +66,7 @@ async def hear(tx: Tx, reports: Sequence[tuple[str, TargetReport]]) -> bool:
 
 async def concerns(tx: Tx, reports: Sequence[tuple[str, TargetReport]]) -> bool:
     """Tell whether there is anything in a gateway's words that `hear` would write."""
-    told = [id_ for id_, _ in reports if ids.is_id(id_, "dep")]
+    told = _told(reports)
     busy = _busy(reports)
     if busy and await store.leaving(tx, busy):
         return True
@@ -175,6 +175,28 @@ async def decisions(
     view = await read.get(tx, caller, ref, environment=environment)
     found = await store.decisions(tx, view.deployment.id, window)
     return Slice.cut(found, window, key=lambda one: one.id)
+
+
+def _told(reports: Sequence[tuple[str, TargetReport]]) -> dict[str, TargetReport]:
+    """Return what is said of each deployment: of all its targets, while a revision takes over."""
+    told: dict[str, TargetReport] = {}
+    for id_, report in reports:
+        owner = id_.partition(".")[0]
+        if ids.is_id(owner, "dep"):
+            told[owner] = _both(told[owner], report) if owner in told else report
+    return told
+
+
+def _both(one: TargetReport, other: TargetReport) -> TargetReport:
+    return replace(
+        one,
+        in_flight=one.in_flight + other.in_flight,
+        queued=one.queued + other.queued,
+        calls=one.calls + other.calls,
+        busy_ms=one.busy_ms + other.busy_ms,
+        tokens=one.tokens + other.tokens,
+        waiting_for_wake=one.waiting_for_wake or other.waiting_for_wake,
+    )
 
 
 def _busy(reports: Sequence[tuple[str, TargetReport]]) -> set[str]:
