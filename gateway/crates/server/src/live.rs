@@ -178,9 +178,12 @@ impl Live {
                 None if candidates.contains(&target.id) => Part::Candidate,
                 None => Part::None,
             };
-            let former = former.targets.get(&target.id);
+            // The one that was its candidate: its replicas may be this one's now, or may still have calls.
+            let known = former.targets.get(&target.id);
+            let beside = known.and_then(|known| known.target.candidate.as_ref());
+            let beside = beside.and_then(|candidate| former.targets.get(&candidate.id));
             let credentials = credentials(&table, target);
-            let ready = former
+            let ready = known
                 .filter(|former| {
                     Arc::ptr_eq(&former.target, target)
                         && former.credentials.len() == credentials.len()
@@ -194,10 +197,15 @@ impl Live {
                 .filter(|former| former.part == part)
                 .cloned()
                 .unwrap_or_else(|| {
-                    let former = former.map(Arc::as_ref);
+                    let former =
+                        Former { same: known.map(Arc::as_ref), candidate: beside.map(Arc::as_ref) };
                     let made = ReadyTarget::new(&table, target, credentials, former, secrets);
                     problems.extend(made.1);
-                    Arc::new(ReadyTarget { part, ..made.0 })
+                    let mut ready = ReadyTarget { part, ..made.0 };
+                    if let Some(gone) = beside.filter(|it| !candidates.contains(&it.target.id)) {
+                        ready.leaving.extend(Leaving::of(gone, &ready.replicas));
+                    }
+                    Arc::new(ready)
                 });
             targets.insert(Arc::clone(&target.id), ready);
         }
@@ -241,6 +249,13 @@ fn credentials(table: &Table, target: &Target) -> Vec<Arc<Credential>> {
     ids.filter_map(|id| table.credential(id).cloned()).collect()
 }
 
+/// What a target was in the former table.
+#[derive(Clone, Copy)]
+struct Former<'f> {
+    same: Option<&'f ReadyTarget>,
+    candidate: Option<&'f ReadyTarget>,
+}
+
 impl ReadyTarget {
     /// Nothing listens, and a signal changes that.
     pub fn asleep(&self) -> bool {
@@ -251,7 +266,7 @@ impl ReadyTarget {
         table: &Table,
         target: &Arc<Target>,
         credentials: Vec<Arc<Credential>>,
-        former: Option<&Self>,
+        Former { same: former, candidate }: Former<'_>,
         secrets: &Secrets,
     ) -> (Self, Vec<String>) {
         let spec = &target.spec;
@@ -303,7 +318,8 @@ impl ReadyTarget {
                     let id = Id::from(replica.id.as_str());
                     let same =
                         |former: &&ReadyReplica| former.id == id && former.address == address;
-                    let state = former.and_then(|former| former.replicas.iter().find(same));
+                    let mut before = former.into_iter().chain(candidate);
+                    let state = before.find_map(|known| known.replicas.iter().find(same));
                     let state = state.map(|former| Arc::clone(&former.state)).unwrap_or_default();
                     let probe = spec.probe.as_ref().map(|_| address.root());
                     if probe.is_none() {

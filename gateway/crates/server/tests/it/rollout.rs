@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use towpath_testkit::{FakeUpstream, Fault, Script};
-use towpath_wire::routing::{Batch, Envelope, TABLE_VERSION};
+use towpath_wire::routing::{Batch, EntityRef, Envelope, TABLE_VERSION};
 use towpath_wire::signals::TargetSignal;
 
 use crate::fault_table::{At, LIMITS, rows};
@@ -272,4 +272,44 @@ async fn a_call_of_a_version_goes_to_the_side_that_serves_it_alone() {
     assert_eq!(failed.status, 502, "another version is no answer");
     assert_eq!((unknown.status.as_u16(), unknown.code().as_str()), (404, "model_not_found"));
     assert!(unknown.text().contains("1, 2"), "{}", unknown.text());
+}
+
+#[tokio::test]
+async fn calls_of_a_candidate_that_is_taken_away_or_takes_over_are_told_to_their_end() {
+    for takes_over in [false, true] {
+        let world = split(100, &json!({})).await;
+        let gates = [("token:2".to_owned(), "hold".to_owned())].into();
+        world.upstream.script("m-2", Script { gates, ..Script::default() });
+        let mut stream = world.gateway.stream(&streamed("m")).await;
+        stream.chunk().await.unwrap();
+        let base = world.upstream.base_url();
+        let changes = match takes_over {
+            true => json!({"replicas": [{"id": "rep_m-2", "address": format!("{base}/v1")}]}),
+            false => json!({}),
+        };
+        world.control.batch(Batch {
+            version: TABLE_VERSION,
+            from: 1,
+            to: 2,
+            advisory: vec![],
+            upserts: vec![tables::target("m", base, &changes)],
+            deletes: vec![EntityRef { kind: "target".to_owned(), id: "dep_m.2".to_owned() }],
+        });
+        world.control.applied(2).await;
+        let count = world.control.signals().len();
+        world.control.wait_until(|control| control.signals().len() > count + 1).await;
+        let busy = signal(&world, "dep_m").unwrap();
+        world.upstream.release("hold");
+        let answer = stream.rest().await;
+        let idle = |signal: &TargetSignal| {
+            signal.replicas.get("rep_m-2").is_some_and(|replica| replica.in_flight == 0)
+        };
+
+        assert_eq!(busy.replicas["rep_m-2"].in_flight, 1, "{takes_over}");
+        assert_eq!(busy.in_flight, u32::from(takes_over), "of its own replicas");
+        assert!(answer.whole && answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
+        if takes_over {
+            said(&world, "dep_m", idle).await;
+        }
+    }
 }
