@@ -17,7 +17,7 @@ use towpath_wire::usage::{Ended, USAGE_VERSION, UsageRecord};
 use crate::codec;
 
 /// Version of the segment's format. Magic and version stay where they are in every version.
-pub(crate) const VERSION: u32 = 2;
+pub const VERSION: u32 = 2;
 pub(crate) const MAGIC: [u8; 8] = *b"TOWPATHJ";
 /// A disk's sector: what a slot's size is counted in, and what power loss does not tear.
 pub(crate) const UNIT: usize = 512;

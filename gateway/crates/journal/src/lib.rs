@@ -23,7 +23,7 @@ mod sync;
 
 pub use error::{BeginError, OpenError};
 pub use journal::{Config, Journal, Recovered, Status};
-pub use layout::{MAX_RECORD_BYTES, Scan, scan};
+pub use layout::{MAX_RECORD_BYTES, Scan, VERSION as FORMAT, scan};
 pub use record::{Outcome, Progress, RecordHead, TargetPart};
 pub use slot::{ABANDONED, Slot};
 pub use sync::Durable;

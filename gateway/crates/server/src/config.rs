@@ -78,6 +78,10 @@ pub struct Config {
     /// Absent: the listener speaks plain HTTP.
     pub tls: Option<TlsFiles>,
     pub reach: Reach,
+    /// A pipe whose end lets a gateway accept that starts beside another.
+    pub standby: Option<i32>,
+    /// Where to tell the parent process what happens.
+    pub announce: Option<i32>,
     /// Absent: no spans are recorded.
     pub otlp: Option<Otlp>,
     pub texts: Texts,
@@ -195,11 +199,13 @@ towpath-gateway: the data plane of Towpath
 
 usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--control ADDRESS | --table FILE] [--api ADDRESS]
                        [--config FILE] [--workers N] [--tls-cert FILE --tls-key FILE] [--insecure]
+                       [--announce-fd N] [--standby-fd N]
        towpath-gateway validate      read tables as JSON lines, say of each whether it would be taken
        towpath-gateway revoke --data DIR KEY|KEY_ID|-
                                      stop a key at this gateway while the control plane is away
        towpath-gateway errors        list the error codes as JSON
        towpath-gateway settings      list the settings as JSON
+       towpath-gateway formats       say as JSON which formats it reads and writes
        towpath-gateway --version
 
   --data DIR         the gateway's own folder: its id, the last table, the usage journal
@@ -210,6 +216,8 @@ usage: towpath-gateway --data DIR (--listen HOST:PORT | --listen-fd N) [--contro
   --workers N        worker threads; goes before the setting of that name
   --tls-cert FILE    certificate chain (PEM); goes before `tls_cert_file`, as --tls-key before `tls_key_file`
   --tls-key FILE     its private key (PEM)
+  --announce-fd N    a pipe where the parent process is told what happens: one JSON object a line
+  --standby-fd N     start beside the gateway that accepts; accept when the other end of this pipe is closed
   --insecure         listen without TLS on an address that is not loopback: keys cross the network in the clear
 
 environment: TOWPATH_SECRET_KEY (required), TOWPATH_LINK_CREDENTIAL (with --control), TOWPATH_GATEWAY_<SETTING>
@@ -250,6 +258,15 @@ pub fn load(
             None
         }
     };
+    let mut descriptor = |name: &str| {
+        let given = option(name)?;
+        let found = given.parse().ok().filter(|fd| *fd > 2);
+        if found.is_none() {
+            problems.push(format!("{name}: `{given}` is not a file descriptor above 2"));
+        }
+        found
+    };
+    let (standby, announce) = (descriptor("--standby-fd"), descriptor("--announce-fd"));
     if option("--data").is_none() {
         problems.push("--data is needed: the gateway's own folder".to_owned());
     }
@@ -309,6 +326,8 @@ pub fn load(
             link_credential,
             tls,
             reach,
+            standby,
+            announce,
             otlp,
             texts,
             limits,
@@ -326,7 +345,7 @@ pub fn in_the_clear(address: &SocketAddr) -> String {
 }
 
 fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String, String> {
-    const KNOWN: [&str; 10] = [
+    const KNOWN: [&str; 12] = [
         "--data",
         "--listen",
         "--listen-fd",
@@ -337,6 +356,8 @@ fn options(arguments: &[String], problems: &mut Vec<String>) -> BTreeMap<String,
         "--workers",
         "--tls-cert",
         "--tls-key",
+        "--standby-fd",
+        "--announce-fd",
     ];
     let mut options = BTreeMap::new();
     let mut rest = arguments.iter();

@@ -41,6 +41,11 @@ impl Contact {
         self.at_ms.store(now_ms, Ordering::Relaxed);
     }
 
+    /// Whether it has answered since then.
+    pub fn heard_since(&self, at_ms: i64) -> bool {
+        self.at_ms.load(Ordering::Relaxed) >= at_ms
+    }
+
     /// Write the moment down, now and then. Not on the thread of any request.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //! waits for it: fetches the table, ships usage, sends signals.
 
 mod budgets;
+mod leftovers;
 mod ship;
 mod store;
 mod table;
@@ -19,6 +20,7 @@ use towpath_wire::routing::Timeouts;
 
 use crate::clock;
 use crate::config::Secret;
+use crate::role::{Ending, ending};
 use crate::shared::Shared;
 
 pub use budgets::Budgets;
@@ -138,20 +140,22 @@ pub async fn run(
     link: &Link,
     store: Store,
     position: Position,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
 ) {
     let polling = table::poll(shared, link, store, position);
     let shipping = ship::usage(shared, link);
     let signalling = ship::signals(shared, link);
     let waking = ship::wakes(shared, link);
     let logging = ship::bodies(shared, link);
+    let adopting = leftovers::ship(shared, link);
     tokio::select! {
         () = polling => {}
         () = shipping => {}
         () = signalling => {}
         () = waking => {}
         () = logging => {}
-        _ = stop.changed() => {}
+        () = adopting => {}
+        () = ending(&mut stop, Ending::Stop) => {}
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -32,6 +32,7 @@ use crate::listener::version::Version;
 use crate::log::{self, Level};
 use crate::outgoing::Outgoing;
 use crate::pipeline::{self, Asks};
+use crate::role::{Ending, Role, ending};
 use crate::shared::{Shared, Worker};
 use crate::{clock, frontdoor, grpc, health, ids, intake, kserve};
 
@@ -44,6 +45,12 @@ const HEADERS_IN_PLACE: usize = 100;
 const BACKLOG: i32 = 4_096;
 /// Pause where the process is out of descriptors or connections, instead of spinning.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long a connection without a call is kept open after the signal to stop: what its caller sent before it
+/// could know arrives meanwhile, and is answered.
+const LINGER: Duration = Duration::from_millis(250);
+/// The longest that a gateway goes on after another one has taken over, should a caller find a way to keep a
+/// call open beyond its own bounds.
+const HAND_OVER: Duration = Duration::from_secs(3_600);
 /// Connections on their way to one worker: more than a worker takes up in a turn of its loop.
 const HANDOVER: usize = 256;
 
@@ -107,8 +114,11 @@ pub fn seat() -> (Seat, Desk) {
     (Seat { hand, open: Arc::clone(&open) }, Desk { taken, open })
 }
 
-/// Accept connections and give each to the worker with the fewest, until the signal to stop. A thread of
+/// Accept connections and give each to the worker with the fewest, until the process ends. A thread of
 /// its own: kept connections must be spread evenly, which racing workers do not do.
+///
+/// What waits in the kernel's queue at the signal to stop is still accepted: its callers were not refused. When
+/// another gateway takes over, it is that one's.
 ///
 /// # Errors
 /// The runtime cannot be made, or the listener cannot be watched.
@@ -116,18 +126,38 @@ pub fn accept(
     shared: &Shared,
     listener: StdListener,
     seats: &[Seat],
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut role = shared.role.subscribe();
     let most = usize::try_from(shared.limits.max_connections).unwrap_or(usize::MAX);
     runtime.block_on(async {
+        // Past the runtime, which may not have heard yet of what waits.
+        let queue = listener.try_clone()?;
         let listener = TcpListener::from_std(listener)?;
+        tokio::select! {
+            _ = role.wait_for(|role| *role != Role::Standby) => {}
+            () = ending(&mut stop, Ending::HandOver) => return Ok(()),
+        }
         loop {
             let accepted = tokio::select! {
+                biased;
+                () = ending(&mut stop, Ending::HandOver) => {
+                    if *stop.borrow() == Ending::HandOver {
+                        return Ok(());
+                    }
+                    match queue.accept() {
+                        Ok(accepted) => Ok(accepted),
+                        Err(_) => return Ok(()),
+                    }
+                }
                 accepted = listener.accept() => accepted.and_then(|(s, peer)| Ok((s.into_std()?, peer))),
-                _ = stop.changed() => return Ok(()),
             };
-            let connection = match accepted {
+            let ready = |(stream, peer): (StdStream, SocketAddr)| {
+                stream.set_nonblocking(true)?;
+                Ok((stream, peer))
+            };
+            let connection = match accepted.and_then(ready) {
                 Ok(connection) => connection,
                 Err(error) => {
                     if shared.throttle.lets_through(clock::now_ms()) {
@@ -140,10 +170,10 @@ pub fn accept(
             let open = |seat: &Seat| seat.open.load(Ordering::Relaxed);
             // Further ones wait in the kernel's queue.
             while seats.iter().map(open).sum::<usize>() >= most {
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    _ = stop.changed() => return Ok(()),
+                if *stop.borrow() != Ending::Not {
+                    break;
                 }
+                tokio::time::sleep(PAUSE).await;
             }
             if let Some(seat) = seats.iter().min_by_key(|seat| open(seat)) {
                 seat.open.fetch_add(1, Ordering::Relaxed);
@@ -154,14 +184,15 @@ pub fn accept(
     })
 }
 
-/// Run one worker until the signal to stop, then until its connections are done or `drain` is over.
+/// Run one worker until the process ends, then until its connections are done; within `drain_ms` where the
+/// platform stops.
 ///
 /// # Errors
 /// The runtime cannot be made.
 pub fn work(
     shared: Arc<Shared>,
     desk: Desk,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
     pool: impl FnOnce() -> Pool,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -172,26 +203,34 @@ pub fn work(
         sweep(&worker, stop.clone());
         let closed = Rc::new(Notify::new());
         let open = Arc::clone(&desk.open);
-        serve(&worker, desk, &closed, stop).await;
+        serve(&worker, desk, &closed, stop.clone()).await;
         let drained = async {
             while open.load(Ordering::Relaxed) > 0 {
                 closed.notified().await;
             }
         };
+        let bound = async {
+            ending(&mut stop, Ending::Stop).await;
+            tokio::time::sleep(drain).await;
+        };
         // What is still running then is cut with the runtime.
-        let _ = tokio::time::timeout(drain, drained).await;
+        tokio::select! {
+            () = drained => {}
+            () = bound => {}
+            () = tokio::time::sleep(HAND_OVER) => {}
+        }
         Ok(())
     })
 }
 
-fn sweep(worker: &Rc<Worker>, mut stop: watch::Receiver<bool>) {
+fn sweep(worker: &Rc<Worker>, mut stop: watch::Receiver<Ending>) {
     let worker = Rc::clone(worker);
     spawn_local(async move {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 _ = tick.tick() => worker.pool.sweep(),
-                _ = stop.changed() => return,
+                () = ending(&mut stop, Ending::Stop) => return,
             }
         }
     });
@@ -201,15 +240,11 @@ async fn serve(
     worker: &Rc<Worker>,
     mut desk: Desk,
     closed: &Rc<Notify>,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Ending>,
 ) {
     let builders = Builders::new(&worker.shared.limits);
-    loop {
-        let taken = tokio::select! {
-            taken = desk.taken.recv() => taken,
-            _ = stop.changed() => break,
-        };
-        let Some((stream, peer)) = taken else { break };
+    // Ends when nothing is accepted any more, and all that was has been taken up.
+    while let Some((stream, peer)) = desk.taken.recv().await {
         let open = Open { count: Arc::clone(&desk.open), closed: Rc::clone(closed) };
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
         let (worker, builders, stop) = (Rc::clone(worker), builders.clone(), stop.clone());
@@ -229,11 +264,6 @@ async fn serve(
             worker.shared.metrics.connections.fetch_sub(1, Ordering::Relaxed);
             drop(open);
         });
-    }
-    // Connections that were handed over but not taken up end unserved, as those in the kernel's queue do.
-    desk.taken.close();
-    while desk.taken.try_recv().is_ok() {
-        desk.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -283,11 +313,15 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     stream: S,
     peer: IpAddr,
     builders: &Builders,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
 ) {
     let limits = &worker.shared.limits;
     let first = Duration::from_millis(limits.header_timeout_ms);
-    let Ok((version, stream)) = version::detect(stream, first).await else { return };
+    let detected = tokio::select! {
+        detected = version::detect(stream, first) => detected,
+        () = lingered(&mut stop) => return,
+    };
+    let Ok((version, stream)) = detected else { return };
     let patience = Duration::from_millis(limits.write_timeout_ms);
     let io = TokioIo::new(Guarded::new(stream, patience));
     match version {
@@ -303,26 +337,38 @@ async fn one_by_one<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     io: TokioIo<S>,
     peer: IpAddr,
     builder: &http1::Builder,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
 ) {
     // A box a call, not room in every connection: a stream that runs, or a caller who thinks, holds none.
     let service = service_fn(|request| {
-        Box::pin(async move { Ok::<_, Infallible>(respond(worker, request, peer).await) })
+        Box::pin(async move {
+            let mut response = respond(worker, request, peer).await;
+            if *worker.stop.borrow() != Ending::Not {
+                response.headers_mut().insert(header::CONNECTION, CLOSE);
+            }
+            Ok::<_, Infallible>(response)
+        })
     });
     let connection = builder.serve_connection(io, service);
     tokio::pin!(connection);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            // Broken connections are the caller's affair; what they asked for is booked.
-            _ = connection.as_mut() => return,
-            _ = stop.changed(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
+    // It ends after its next answer, which says so. One without a call is not closed at once: a request may be
+    // on its way, which its caller would see cut. When another gateway takes over, it ends after the time after
+    // which it always would have.
+    tokio::select! {
+        // Broken connections are the caller's affair; what they asked for is booked.
+        _ = connection.as_mut() => return,
+        () = lingered(&mut stop) => connection.as_mut().graceful_shutdown(),
     }
+    let _ = connection.await;
 }
+
+/// Until the platform stops, and then for as long as a caller's last request may be on its way.
+async fn lingered(stop: &mut watch::Receiver<Ending>) {
+    ending(stop, Ending::Stop).await;
+    tokio::time::sleep(LINGER).await;
+}
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// A connection of HTTP/2.
 async fn many<S: AsyncRead + AsyncWrite + Unpin + 'static>(
@@ -330,7 +376,7 @@ async fn many<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     io: TokioIo<S>,
     peer: IpAddr,
     builder: &http2::Builder<Here>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Ending>,
 ) {
     let activity = Activity::new();
     let service = {
@@ -349,7 +395,7 @@ async fn many<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            _ = stop.changed(), if !going => {
+            () = ending(&mut stop, Ending::HandOver), if !going => {
                 going = true;
                 connection.as_mut().graceful_shutdown();
             }

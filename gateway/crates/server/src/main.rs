@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             Ok(said) => writeln!(output, "{said}"),
             Err(error) => return complain(&error.to_string(), error.fix()),
         },
+        ["formats"] => writeln!(output, "{}", process::formats()),
         ["errors"] => writeln!(output, "{:#}", errors::list()),
         ["settings"] => match serde_json::to_string_pretty(&config::list(config::Limits::SETTINGS))
         {

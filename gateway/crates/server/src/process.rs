@@ -1,9 +1,8 @@
 //! One gateway process from start to drain.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,13 +10,14 @@ use std::thread;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::LocalSet;
-use towpath_journal::{Journal, OpenError};
+use towpath_journal::OpenError;
 use towpath_policy::Table;
 use towpath_upstream::{Address, Egress, Own, Pool, Roots, Settings, Tls};
-use towpath_wire::routing::Snapshot;
+use towpath_wire::routing::{Snapshot, TABLE_VERSION};
+use towpath_wire::usage::USAGE_VERSION;
 
 use crate::access::AccessLog;
 use crate::account::Refusals;
@@ -30,12 +30,14 @@ use crate::link::{self, Link, LinkError, Position, Store, StoreError};
 use crate::live::Live;
 use crate::log::{self, Level, Throttle};
 use crate::metrics::Metrics;
+use crate::place::Place;
+use crate::role::{self, Announcer, Ending, Role};
 use crate::secrets::Secrets;
 use crate::shadow::Shadows;
 use crate::shared::Shared;
 use crate::telemetry::{Exporter, Telemetry};
 use crate::tls::{Door, TlsError};
-use crate::{clock, ids, listener, prober};
+use crate::{clock, listener, prober};
 
 /// Why a gateway does not start, or stops by itself.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +126,18 @@ impl StartError {
     }
 }
 
-/// Serve until SIGTERM or SIGINT, then drain.
+/// The version of this program and of what it exchanges with others, for whoever replaces it.
+pub fn formats() -> serde_json::Value {
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "table": TABLE_VERSION,
+        "journal": towpath_journal::FORMAT,
+        "records": USAGE_VERSION,
+    })
+}
+
+/// Serve until SIGTERM or SIGINT, then drain; until SIGUSR1, then answer what is there while another gateway
+/// accepts.
 ///
 /// # Errors
 /// Something that is needed cannot be had; nothing is served then.
@@ -144,9 +157,9 @@ pub fn run(config: &Config) -> Result<(), StartError> {
         return Err(StartError::InTheClear(address));
     }
     shared.egress.own(&own(config, &socket));
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Ending::Not);
     let shown = socket.local_addr().map_or_else(|_| "?".to_owned(), |address| address.to_string());
-    let workers = threads(&shared, socket, &stopped, &tls)?;
+    let threads = threads(&shared, socket, &stopped, &tls)?;
     log::event(
         Level::Info,
         "gateway.started",
@@ -157,6 +170,9 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             ("revision", &shared.live.load().table.revision()),
         ],
     );
+    if config.standby.is_none() {
+        shared.announcer.say("ready");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -176,7 +192,8 @@ pub fn run(config: &Config) -> Result<(), StartError> {
             tokio::task::spawn_local(exporter.run(Arc::clone(&shared), pool))
         });
         let probing = pool(&shared, probing);
-        let served = serve(&shared, link, store, position, probing, stop, workers).await;
+        let served =
+            serve(&shared, link, (store, position), probing, stop, threads, config.standby).await;
         if let Some(exporting) = exporting {
             shared.telemetry.close();
             let _ = tokio::time::timeout(LAST_SPANS, exporting).await;
@@ -194,14 +211,20 @@ const LAST_SPANS: Duration = Duration::from_secs(2);
 
 type Thread = thread::JoinHandle<io::Result<()>>;
 
+/// The threads that serve callers.
+struct Threads {
+    accept: Thread,
+    workers: Vec<Thread>,
+}
+
 /// Start the workers, and the thread that hands them connections.
 fn threads(
     shared: &Arc<Shared>,
     socket: TcpListener,
-    stopped: &watch::Receiver<bool>,
+    stopped: &watch::Receiver<Ending>,
     tls: &Tls,
-) -> Result<Vec<Thread>, StartError> {
-    let mut threads = Vec::new();
+) -> Result<Threads, StartError> {
+    let mut workers = Vec::new();
     let mut seats = Vec::new();
     for index in 0..listener::worker_count(&shared.limits) {
         let (seat, desk) = listener::seat();
@@ -215,26 +238,24 @@ fn threads(
             listener::work(shared, desk, stopped, pool)
         };
         let spawned = thread::Builder::new().name(format!("worker-{index}")).spawn(work);
-        threads.push(spawned.map_err(StartError::Runtime)?);
+        workers.push(spawned.map_err(StartError::Runtime)?);
     }
     let (shared, stopped) = (Arc::clone(shared), stopped.clone());
     let accept = move || listener::accept(&shared, socket, &seats, stopped);
     let spawned = thread::Builder::new().name("accept".to_owned()).spawn(accept);
-    threads.push(spawned.map_err(StartError::Runtime)?);
-    Ok(threads)
+    Ok(Threads { accept: spawned.map_err(StartError::Runtime)?, workers })
 }
 
 async fn serve(
     shared: &Arc<Shared>,
     link: Option<Link>,
-    store: Store,
-    position: Position,
+    (store, position): (Store, Position),
     probing: Pool,
-    stop: watch::Sender<bool>,
-    workers: Vec<Thread>,
+    stop: watch::Sender<Ending>,
+    threads: Threads,
+    standby: Option<i32>,
 ) -> Result<(), StartError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Runtime)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Runtime)?;
+    let mut signals = Signals::new().map_err(StartError::Runtime)?;
     let stopped = stop.subscribe();
     let mut hangup = signal(SignalKind::hangup()).map_err(StartError::Runtime)?;
     let reloading = async {
@@ -251,30 +272,56 @@ async fn serve(
             None => std::future::pending().await,
         }
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = linked => {}
-        () = housekeeping(shared) => {}
-        () = prober::run(shared, probing) => {}
-        () = reloading => {}
-        () = revocations(shared, revoked_here) => {}
-    }
-    log::event(Level::Info, "gateway.draining", &[("in_flight", &shared.calls.in_flight())]);
-    shared.draining.store(true, Ordering::Relaxed);
-    let _ = stop.send(true);
-    let joined = tokio::task::spawn_blocking(move || {
-        for worker in workers {
-            match worker.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => log::event(Level::Error, "worker.failed", &[("cause", &error)]),
-                Err(_) => log::event(Level::Error, "worker.failed", &[("cause", &"it panicked")]),
+    let standing_by = async {
+        if let Some(descriptor) = standby {
+            // It is the supervisor's own descriptor: without it, this gateway never accepts, and is ended.
+            if let Err(error) = role::stand_by(shared, descriptor, link.is_some()).await {
+                log::event(Level::Error, "standby.failed", &[("cause", &error)]);
             }
         }
-    });
-    let _ = joined.await;
+        std::future::pending::<()>().await;
+    };
+    let beside = async {
+        tokio::select! {
+            () = linked => {}
+            () = housekeeping(shared) => {}
+            () = prober::run(shared, probing) => {}
+            () = reloading => {}
+            () = revocations(shared, revoked_here) => {}
+            () = standing_by => {}
+        }
+    };
+    tokio::pin!(beside);
+    let mut how = tokio::select! {
+        how = signals.ending() => how,
+        () = &mut beside => Ending::Stop,
+    };
+    log::event(Level::Info, "gateway.draining", &[("in_flight", &shared.calls.in_flight())]);
+    // What is asked on connections from before is served as ever while another one takes over: it is ready.
+    if how == Ending::HandOver {
+        shared.role.send_replace(Role::Leaving);
+    }
+    shared.draining.store(how == Ending::Stop, Ordering::Relaxed);
+    let _ = stop.send(how);
+    let joining = join(shared, threads);
+    tokio::pin!(joining);
+    // While calls go on after another gateway has taken over, records are shipped and keys revoked as ever.
+    while how == Ending::HandOver {
+        tokio::select! {
+            () = &mut joining => break,
+            () = &mut beside => how = Ending::Stop,
+            next = signals.ending() => how = next,
+        }
+        let _ = stop.send(how);
+    }
+    if how == Ending::Stop {
+        shared.draining.store(true, Ordering::Relaxed);
+        joining.await;
+    }
     shared.refusals.flush(&shared.journal, &shared.metrics, i64::MAX);
-    shared.contact.close();
+    if *shared.role.borrow() == Role::Serving {
+        shared.contact.close();
+    }
     shared.access.close();
     // Only what is on disk is shipped.
     if let Err(error) = shared.journal.flush() {
@@ -284,6 +331,45 @@ async fn serve(
         link::finish(shared, link).await;
     }
     Ok(())
+}
+
+/// Wait until every thread has ended; say when nothing is accepted any more.
+async fn join(shared: &Shared, threads: Threads) {
+    let ended = |thread: Thread| match thread.join() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => log::event(Level::Error, "worker.failed", &[("cause", &error)]),
+        Err(_) => log::event(Level::Error, "worker.failed", &[("cause", &"it panicked")]),
+    };
+    let Threads { accept, workers } = threads;
+    let _ = tokio::task::spawn_blocking(move || ended(accept)).await;
+    shared.announcer.say("leaving");
+    let _ = tokio::task::spawn_blocking(move || workers.into_iter().for_each(ended)).await;
+}
+
+/// What ends the process from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hand_over: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hand_over: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Wait for the next of them.
+    async fn ending(&mut self) -> Ending {
+        tokio::select! {
+            _ = self.terminate.recv() => Ending::Stop,
+            _ = self.interrupt.recv() => Ending::Stop,
+            _ = self.hand_over.recv() => Ending::HandOver,
+        }
+    }
 }
 
 /// What is due every second, whoever calls.
@@ -296,7 +382,8 @@ async fn housekeeping(shared: &Shared) {
             door.refresh();
         }
         shared.telemetry.tell(&shared.metrics);
-        if let Err(error) = shared.contact.keep() {
+        let serves = *shared.role.borrow() == Role::Serving;
+        if serves && let Err(error) = shared.contact.keep() {
             log::event(Level::Error, "table.not_stored", &[("cause", &error)]);
         }
     }
@@ -321,16 +408,10 @@ async fn revocations(shared: &Shared, path: PathBuf) {
 fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError> {
     let secrets = Secrets::new(config.secret_key.reveal()).ok_or(StartError::Secret)?;
     let in_data = |source| StartError::Data { path: config.data.clone(), source };
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data).map_err(in_data)?;
-    let gateway_id = identity(&config.data).map_err(in_data)?;
     let limits = config.limits.clone();
-    let journal = towpath_journal::Config {
-        max_bytes: limits.journal_max_bytes,
-        segment_bytes: limits.journal_segment_bytes,
-        sync_ms: limits.journal_sync_ms,
-        ..towpath_journal::Config::new(config.data.join("journal"))
-    };
-    let journal = Journal::open(journal, &gateway_id).map_err(StartError::Journal)?;
+    let mut place = Place::at(&config.data, &limits).map_err(in_data)?;
+    let journal = place.open(config.standby.is_some()).map_err(StartError::Journal)?;
+    let gateway_id = place.gateway_id();
     let recovered = journal.status().recovered;
     if recovered.lost > 0 {
         log::event(Level::Warning, "journal.recovered", &[("gateway_lost", &recovered.lost)]);
@@ -340,8 +421,8 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
         Some(path) => (given(path, &secrets)?, Position::default()),
         None => link::restore(&mut store, &secrets).map_err(StartError::Store)?,
     };
-    let place = config.texts.access_log.as_deref();
-    let access = AccessLog::open(place, limits.access_log_max_bytes);
+    let access = config.texts.access_log.as_deref();
+    let access = AccessLog::open(access, limits.access_log_max_bytes);
     let handshake = Duration::from_millis(limits.tls_handshake_ms);
     let door = config.tls.clone().map(|files| Door::open(files, handshake)).transpose();
     let budgets = config.data.join("budgets.jsonl");
@@ -352,6 +433,12 @@ fn prepare(config: &Config) -> Result<(Arc<Shared>, Store, Position), StartError
     egress.allow(&live.egress_allow());
     let shared = Shared {
         gateway_id,
+        place,
+        role: watch::Sender::new(match config.standby {
+            Some(_) => Role::Standby,
+            None => Role::Serving,
+        }),
+        announcer: Announcer::open(config.announce).map_err(StartError::Runtime)?,
         live: ArcSwap::from_pointee(live),
         egress,
         table_changed: watch::Sender::new(0),
@@ -392,25 +479,6 @@ fn given(path: &Path, secrets: &Secrets) -> Result<Live, StartError> {
     let table =
         Table::default().apply_snapshot(&snapshot).map_err(|error| refused(error.reason))?;
     Ok(Live::new(table, &Live::default(), secrets))
-}
-
-/// This gateway's id: made at its first start, and kept with its journal.
-fn identity(data: &Path) -> io::Result<String> {
-    let path = data.join("id");
-    match fs::read_to_string(&path) {
-        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let id = ids::new("gw", clock::now_ms(), fastrand::u128(..));
-    let beside = data.join("id.new");
-    let mut file =
-        fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    file.write_all(id.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, &path)?;
-    Ok(id)
 }
 
 /// Where the platform itself listens, as far as this gateway knows: no URL may lead there.

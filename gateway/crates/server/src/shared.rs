@@ -24,6 +24,8 @@ use crate::link::Budgets;
 use crate::live::Live;
 use crate::log::Throttle;
 use crate::metrics::{Labels, Metrics, Series};
+use crate::place::Place;
+use crate::role::{Announcer, Ending, Role};
 use crate::secrets::Secrets;
 use crate::shadow::Shadows;
 use crate::telemetry::Telemetry;
@@ -32,6 +34,9 @@ use crate::tls::Door;
 /// One per process.
 pub struct Shared {
     pub gateway_id: String,
+    pub place: Place,
+    pub role: watch::Sender<Role>,
+    pub announcer: Announcer,
     pub limits: Limits,
     pub live: ArcSwap<Live>,
     pub egress: Egress,
@@ -51,7 +56,7 @@ pub struct Shared {
     pub metrics: Metrics,
     pub secrets: Secrets,
     pub api: Option<Address>,
-    /// Set by the signal to stop; readiness says so and connections end after their request.
+    /// Set when the platform stops; readiness says so.
     pub draining: AtomicBool,
     /// The last table that was refused.
     pub table_refusal: Mutex<Option<TableRefusal>>,
@@ -67,8 +72,8 @@ pub struct Shared {
 pub struct Worker {
     pub shared: Arc<Shared>,
     pub pool: Pool,
-    /// Turns true with the signal to stop.
-    pub stop: watch::Receiver<bool>,
+    /// Whether and how the process ends.
+    pub stop: watch::Receiver<Ending>,
     random: RefCell<fastrand::Rng>,
     /// With the routes that the names in it are from.
     series: RefCell<(Arc<Routes>, KnownSeries)>,
@@ -90,7 +95,7 @@ pub struct SeriesKey {
 const MAX_REMEMBERED: usize = 10_000;
 
 impl Worker {
-    pub fn new(shared: Arc<Shared>, pool: Pool, stop: watch::Receiver<bool>) -> Self {
+    pub fn new(shared: Arc<Shared>, pool: Pool, stop: watch::Receiver<Ending>) -> Self {
         Self {
             shared,
             pool,

@@ -24,6 +24,7 @@ use crate::grpc::{CONTENT_TYPE, ending, ok};
 use crate::intake::Messages;
 use crate::outgoing::{Cut, Outgoing};
 use crate::pipeline;
+use crate::role::{self, Ending};
 use crate::shared::Worker;
 
 /// How long a stream is kept on which nothing is asked: as long as a connection that makes no calls.
@@ -128,7 +129,7 @@ impl Talk {
         let mut stop = self.worker.stop.clone();
         tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => {
+            () = role::ending(&mut stop, Ending::Stop) => {
                 Err(Refusal::new(Code::NotReady, "The gateway is stopping."))
             }
             begun = self.messages.begun() => begun,

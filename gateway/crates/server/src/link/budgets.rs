@@ -94,7 +94,10 @@ impl Budgets {
     }
 
     /// Take in what the control plane says: onto the disk first, then into the ledgers.
-    pub fn hear(&self, table: &Table, states: &[BudgetState]) {
+    ///
+    /// # Arguments
+    /// `kept`: the file is this gateway's to write.
+    pub fn hear(&self, table: &Table, states: &[BudgetState], kept: bool) {
         if states.is_empty() {
             return;
         }
@@ -102,7 +105,7 @@ impl Budgets {
         for state in states {
             keep(&mut inner.known, state.clone(), &self.gateway_id);
         }
-        if let Err(error) = inner.write(states) {
+        if kept && let Err(error) = inner.write(states) {
             // Heard again from the control plane; until then the records count as not shipped.
             log::event(Level::Error, "budgets.not_stored", &[("cause", &error)]);
         }

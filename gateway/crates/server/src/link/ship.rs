@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use towpath_journal::Journal;
 use towpath_wire::link::{BodyBatch, MAX_USAGE_BATCH, UsageAck, UsageBatch};
 use towpath_wire::signals::{
     BudgetSignal, EndpointSignal, LimitSignal, ReplicaSignal, Signals, TargetSignal,
@@ -14,6 +15,7 @@ use crate::clock;
 use crate::evidence::Part;
 use crate::link::{Backoff, Link, LinkError};
 use crate::log::{self, Level};
+use crate::role::Role;
 use crate::shadow::Tally;
 use crate::shared::Shared;
 
@@ -32,7 +34,7 @@ pub async fn usage(shared: &Shared, link: &Link) {
     loop {
         tick.tick().await;
         loop {
-            match batch(shared, link).await {
+            match batch(shared, link, &shared.gateway_id, &shared.journal).await {
                 Ok(shipped) => {
                     backoff.reset();
                     failing = false;
@@ -55,7 +57,8 @@ pub async fn usage(shared: &Shared, link: &Link) {
 /// Ship everything there is, until it is gone or the time is.
 pub async fn rest(shared: &Shared, link: &Link) {
     let all = async {
-        while batch(shared, link).await.is_ok_and(|shipped| shipped > 0) {}
+        let own = || batch(shared, link, &shared.gateway_id, &shared.journal);
+        while own().await.is_ok_and(|shipped| shipped > 0) {}
         let mut redactors = Redactors::default();
         while let Some(shipment) = shared.bodies.take(&mut redactors) {
             if body_batch(shared, link, &shipment).await.is_err() {
@@ -67,15 +70,20 @@ pub async fn rest(shared: &Shared, link: &Link) {
     let _ = tokio::time::timeout(REST_WAIT, all).await;
 }
 
-/// Ship one batch; returns how many records it had.
-async fn batch(shared: &Shared, link: &Link) -> Result<usize, LinkError> {
-    if shared.journal.shippable() <= shared.journal.status().acknowledged {
+/// Ship one batch of a journal; returns how many records it had.
+pub async fn batch(
+    shared: &Shared,
+    link: &Link,
+    gateway_id: &str,
+    journal: &Journal,
+) -> Result<usize, LinkError> {
+    if journal.shippable() <= journal.status().acknowledged {
         return Ok(0);
     }
-    let records = shared.journal.next_batch(MAX_USAGE_BATCH);
+    let records = journal.next_batch(MAX_USAGE_BATCH);
     let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(0) };
     let (first, last, count) = (first.sequence, last.sequence, records.len());
-    let batch = UsageBatch { gateway_id: shared.gateway_id.clone(), records };
+    let batch = UsageBatch { gateway_id: gateway_id.to_owned(), records };
     let ack: Option<UsageAck> = link.post("/link/v1/usage", &batch, STORE_WAIT).await?;
     let ack = ack.ok_or(LinkError::Status(204))?;
     if !(first..=last).contains(&ack.acknowledged) {
@@ -83,8 +91,9 @@ async fn batch(shared: &Shared, link: &Link) -> Result<usize, LinkError> {
         return Err(LinkError::Malformed(message));
     }
     // Before the journal forgets the records that these states speak for.
-    shared.budgets.hear(&shared.live.load().table, &ack.budgets);
-    shared.journal.acknowledge(ack.acknowledged);
+    let keeps = *shared.role.borrow() == Role::Serving;
+    shared.budgets.hear(&shared.live.load().table, &ack.budgets, keeps);
+    journal.acknowledge(ack.acknowledged);
     shared.metrics.shipped_records.fetch_add(count as u64, Ordering::Relaxed);
     Ok(count)
 }

@@ -31,6 +31,8 @@ pub struct Store {
     folder: PathBuf,
     batches: Option<File>,
     batch_bytes: u64,
+    /// Another gateway writes the table, so that what is on disk is not what this one has.
+    behind: bool,
 }
 
 /// What was found on disk.
@@ -65,7 +67,7 @@ impl Store {
         let folder = folder.into();
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
         made.map_err(|source| failed("make", &folder, source))?;
-        Ok(Self { folder, batches: None, batch_bytes: 0 })
+        Ok(Self { folder, batches: None, batch_bytes: 0, behind: false })
     }
 
     /// Read everything that is there and readable.
@@ -107,6 +109,7 @@ impl Store {
         write_whole(&path, &text)?;
         write_whole(&self.path(BATCHES), b"")?;
         self.batch_bytes = 0;
+        self.behind = false;
         Ok(())
     }
 
@@ -115,6 +118,9 @@ impl Store {
     /// # Errors
     /// It cannot be written; the table on disk stays at the revision before.
     pub fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if self.behind {
+            return Ok(());
+        }
         let path = self.path(BATCHES);
         let line = line(batch).map_err(|source| failed("write", &path, source))?;
         let file = match &mut self.batches {
@@ -175,9 +181,17 @@ impl Store {
         self.path(REVOKED_HERE)
     }
 
-    /// Whether the batches have grown so long that a snapshot is better.
+    /// Leave the table to another gateway; revocations are kept all the same. What this one has goes to
+    /// disk with the next snapshot.
+    pub fn leave(&mut self) {
+        self.behind = true;
+        self.batches = None;
+    }
+
+    /// Whether a snapshot is better than further batches: they have grown too long, or do not fit what is
+    /// on disk.
     pub fn wants_snapshot(&self) -> bool {
-        self.batch_bytes > MAX_BATCHES
+        self.behind || self.batch_bytes > MAX_BATCHES
     }
 
     fn path(&self, name: &str) -> PathBuf {

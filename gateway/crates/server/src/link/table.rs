@@ -13,6 +13,7 @@ use crate::link::store::{Store, StoreError, Stored};
 use crate::link::{Backoff, Link};
 use crate::live::Live;
 use crate::log::{self, Level};
+use crate::role::Role;
 use crate::secrets::Secrets;
 use crate::shared::Shared;
 
@@ -69,8 +70,13 @@ pub fn rebuild(stored: &Stored) -> (Table, Result<(), Refused>) {
 pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: Position) {
     let mut backoff = Backoff::new();
     let mut reachable = true;
+    let mut role = shared.role.subscribe();
     loop {
-        let after = if position.wants_snapshot || store.wants_snapshot() {
+        let serves = *role.borrow_and_update() == Role::Serving;
+        if !serves {
+            store.leave();
+        }
+        let after = if position.wants_snapshot || serves && store.wants_snapshot() {
             0
         } else {
             shared.live.load().table.revision()
@@ -85,7 +91,12 @@ pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: 
             refused: refused.clone(),
             wait_ms: u32::try_from(WAIT.as_millis()).unwrap_or(u32::MAX),
         };
-        match link.post::<RoutingReply>("/link/v1/routing", &poll, WAIT).await {
+        let polled = tokio::select! {
+            polled = link.post::<RoutingReply>("/link/v1/routing", &poll, WAIT) => polled,
+            // Who begins to accept writes the table, and asks for all of it at once.
+            Ok(()) = role.changed() => continue,
+        };
+        match polled {
             Ok(Some(reply)) => {
                 if !std::mem::replace(&mut reachable, true) {
                     log::event(Level::Info, "control.reached", &[]);
@@ -93,7 +104,7 @@ pub async fn poll(shared: &Shared, link: &Link, mut store: Store, mut position: 
                 let (budgets, budgets_to) = (reply.budgets.clone(), reply.budgets_to);
                 take(shared, &mut store, &mut position, reply);
                 // After the table, which may have brought the budgets.
-                shared.budgets.hear(&shared.live.load().table, &budgets);
+                shared.budgets.hear(&shared.live.load().table, &budgets, serves);
                 position.budgets = budgets_to;
                 let refusal =
                     shared.table_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -143,7 +154,8 @@ fn take(shared: &Shared, store: &mut Store, position: &mut Position, reply: Rout
         Err(refused) => return refuse(shared, revision, refused),
     };
     let stored = match (&reply.snapshot, &reply.batch) {
-        (Some(snapshot), _) => store.replace(snapshot),
+        (Some(snapshot), _) if serves(shared) => store.replace(snapshot),
+        (Some(_), _) => Ok(()),
         (None, Some(batch)) => store.append(batch),
         (None, None) => Ok(()),
     };
@@ -167,6 +179,11 @@ fn take(shared: &Shared, store: &mut Store, position: &mut Position, reply: Rout
         "table.applied",
         &[("revision", &revision), ("keys", &shared.live.load().table.key_count())],
     );
+}
+
+/// Whether the table on disk is this gateway's to write.
+fn serves(shared: &Shared) -> bool {
+    *shared.role.borrow() == Role::Serving
 }
 
 /// Put revocations of this gateway's own into force.

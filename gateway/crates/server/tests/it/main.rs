@@ -21,6 +21,7 @@ mod fault_table;
 mod faults;
 mod frontdoor;
 mod grpc;
+mod handover;
 mod images;
 mod inferences;
 mod kserve;

@@ -34,6 +34,8 @@ pub struct Options {
     pub control: Option<String>,
     pub api: Option<String>,
     pub table: Option<PathBuf>,
+    /// Start beside the gateway that has the folder, and accept when let go.
+    pub standby: bool,
     /// Further arguments.
     pub arguments: Vec<String>,
 }
@@ -47,7 +49,13 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn start(data: &Path, options: &Options) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_towpath-gateway"));
+        let program = env!("CARGO_BIN_EXE_towpath-gateway");
+        let mut command = Command::new(if options.standby { "/bin/sh" } else { program });
+        if options.standby {
+            // The gate is a pipe, under a number of its own.
+            command.args(["-c", r#"exec "$0" "$@" 3<&0 </dev/null"#, program, "--standby-fd", "3"]);
+            command.stdin(Stdio::piped());
+        }
         command.args(["--listen", "127.0.0.1:0", "--data"]).arg(data);
         command.env_clear().env("TOWPATH_SECRET_KEY", tables::SECRET);
         if let Some(control) = &options.control {
@@ -87,6 +95,11 @@ impl Gateway {
             }
         });
         Self { child, address, log }
+    }
+
+    /// Let a gateway that stands by accept.
+    pub fn let_go(&mut self) {
+        self.child.stdin = None;
     }
 
     pub fn log(&self) -> String {
