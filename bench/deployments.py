@@ -94,6 +94,9 @@ class StandIn:
         del grace_s
         self._there.clear()
 
+    async def detach(self) -> None:
+        self._there.clear()
+
 
 async def measure(folder: Path, count: int) -> dict[str, float]:
     """Declare, settle, then count what rounds and idling cost."""

@@ -13,7 +13,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from socket import socket
 
 from fastapi import FastAPI
 
-from towpath_server import bootstrap, migrations, supervisor
+from towpath_server import bootstrap, builds, migrations, supervisor
 from towpath_server.adapters.egress import EgressClient
 from towpath_server.adapters.facilities import Facilities
 from towpath_server.adapters.gateway.client import GatewayClient, sources_for
@@ -29,10 +29,11 @@ from towpath_server.adapters.webhook import Webhook
 from towpath_server.api import create_app
 from towpath_server.core import config
 from towpath_server.core import log as logging
+from towpath_server.core.announcer import Announcer
 from towpath_server.core.clock import SystemClock
 from towpath_server.core.config import Settings, SettingsInvalid
 from towpath_server.core.db import Database
-from towpath_server.core.errors import InvalidRequest, TowpathError, Unavailable
+from towpath_server.core.errors import TowpathError, Unavailable
 from towpath_server.core.folder import DataFolder
 from towpath_server.core.seal import Sealer
 from towpath_server.core.secret import Secret
@@ -57,7 +58,7 @@ from towpath_server.loops.reconcile import ReconcileLoop
 from towpath_server.supervisor import folder as folders
 from towpath_server.supervisor.errors import CannotStart
 from towpath_server.supervisor.plan import find_gateway
-from towpath_server.web.serving import Gate, Server, bind, inherited
+from towpath_server.web.serving import Gate, Server, listener
 
 log = logging.get(__name__)
 
@@ -71,23 +72,6 @@ _LET_GO_S = 5.0
 _FIRST_RETRY_S = 0.1
 _MAX_RETRY_S = 2.0
 _HOLDER_CHARS = 200  # as long as the lease's column
-
-
-class Announcer:
-    """Tells the supervisor what it must know, over a pipe: keys shown once never touch a disk."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        self._descriptor = descriptor
-
-    def say(self, event: str, **fields: object) -> None:
-        """Write a line, if there is somebody to read it."""
-        if self._descriptor is None:
-            return
-        line = json.dumps({"event": event, **fields}) + "\n"
-        try:
-            os.write(self._descriptor, line.encode())
-        except OSError:
-            self._descriptor = None  # the supervisor is gone; what follows is for nobody
 
 
 @dataclass(frozen=True)
@@ -183,6 +167,8 @@ class ControlPlane:
         self._at_once = asyncio.Event()
         self.refusal: TowpathError | None = None
         """Why it cannot be started, where trying again would not help."""
+        self._leaves_models = False
+        """Whether the next control plane takes over what runs."""
         reason = "it has not reached its database yet"
         self._api_gate, self._link_gate = Gate(reason), Gate(reason)
 
@@ -191,8 +177,9 @@ class ControlPlane:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
+        loop.add_signal_handler(signal.SIGUSR1, self._replaced)
         api, link = (
-            Server(self._api_gate, drain_s=API_DRAIN_S),
+            Server(self._api_gate, drain_s=API_DRAIN_S, once=True),
             Server(self._link_gate, drain_s=LINK_DRAIN_S),
         )
         async with asyncio.TaskGroup() as group:
@@ -205,7 +192,10 @@ class ControlPlane:
             self._parts.watch.close()
             work.cancel()
             await asyncio.wait([work])
-            await self._end_models()
+            if self._leaves_models:
+                await self._parts.facilities.servers.detach()
+            else:
+                await self._end_models()
         if self._parts.validator:
             await self._parts.validator.close()
         await self._parts.db.close()
@@ -213,6 +203,11 @@ class ControlPlane:
     def _signalled(self) -> None:
         if self._stopping.is_set():
             self._at_once.set()
+        self._stopping.set()
+
+    def _replaced(self) -> None:
+        """End in order, and leave the model servers to the control plane that comes."""
+        self._leaves_models = not self._stopping.is_set()
         self._stopping.set()
 
     async def _work(self) -> None:
@@ -229,6 +224,7 @@ class ControlPlane:
         self._announcer.say("ready")
         log.info("control.ready")
         async with asyncio.TaskGroup() as loops:
+            loops.create_task(builds.tell(self._announcer, parts.facilities.runtimes_dir))
             loops.create_task(parts.watch.run())
             loops.create_task(parts.registry.run())
             if parts.webhook:
@@ -320,7 +316,8 @@ class ControlPlane:
                 say = self._announcer.say
                 await bootstrap.first_start(parts.db, parts.settings, parts.facilities, say)
             except Unavailable as error:
-                self._api_gate.reason = self._link_gate.reason = error.detail.rstrip(".")
+                for gate in (self._api_gate, self._link_gate):
+                    gate.explain(error.detail.rstrip("."))
                 self._announcer.say("waiting", reason=error.detail)
                 log.warning("database.awaited", detail=error.detail, **error.log)
                 await asyncio.sleep(retry_s)
@@ -388,7 +385,9 @@ def serve(options: argparse.Namespace) -> int:
     try:
         settings = _settings(options)
         logging.configure(settings.log)
-        asyncio.run(run(settings, _listeners(options), announcer))
+        api = listener("api", options.api_fd, options.api)
+        link = listener("link", options.link_fd, options.link)
+        asyncio.run(run(settings, Listeners(api, link), announcer))
     except TowpathError as error:
         announcer.say("failed", detail=error.detail, fix=error.fix)
         return _fail(error)
@@ -398,18 +397,38 @@ def serve(options: argparse.Namespace) -> int:
 def migrate(options: argparse.Namespace) -> int:
     """Bring the database to this version's tables."""
 
-    async def work() -> list[str]:
-        db = await open_database(_settings(options))
+    async def work(db: Database, _settings: Settings) -> str:
+        return "\n".join(await migrations.upgrade(db) or ["nothing to do"])
+
+    return _with_database(options, work)
+
+
+def describe(options: argparse.Namespace) -> int:
+    """Say as JSON which build this is and what a start of it would do; change nothing."""
+
+    async def work(db: Database, settings: Settings) -> str:
+        return json.dumps(await builds.describe(db, settings))
+
+    return _with_database(options, work)
+
+
+def _with_database(
+    options: argparse.Namespace, work: Callable[[Database, Settings], Awaitable[str]]
+) -> int:
+    """Do something at the database and print what it says."""
+
+    async def run() -> str:
+        settings = _settings(options)
+        db = await open_database(settings)
         try:
-            return await migrations.upgrade(db)
+            return await work(db, settings)
         finally:
             await db.close()
 
     try:
-        done = asyncio.run(work())
+        sys.stdout.write(asyncio.run(run()) + "\n")
     except TowpathError as error:
         return _fail(error)
-    sys.stdout.write("\n".join(done or ["nothing to do"]) + "\n")
     return 0
 
 
@@ -439,34 +458,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     return settings
 
 
-def _listeners(options: argparse.Namespace) -> Listeners:
-    """
-    Take or bind both listeners.
-
-    Raises:
-        InvalidRequest: One of them cannot be had.
-    """
-    sockets = []
-    for name in ("api", "link"):
-        descriptor, address = getattr(options, f"{name}_fd"), getattr(options, name)
-        try:
-            sockets.append(_listener(name, descriptor, address))
-        except (OSError, ValueError) as error:
-            raise InvalidRequest(
-                f"The {name} listener cannot be had: {error}.",
-                fix=f"Give `--{name} unix:PATH` or `--{name} HOST:PORT`.",
-            ) from error
-    return Listeners(*sockets)
-
-
-def _listener(name: str, descriptor: int | None, address: str | None) -> socket:
-    if descriptor is not None:
-        return inherited(descriptor)
-    if address is not None:
-        return bind(address)
-    raise ValueError(f"neither --{name} nor --{name}-fd is given")
-
-
 def parser() -> argparse.ArgumentParser:
     """Describe the command line of `towpath-server`."""
     top = argparse.ArgumentParser(prog="towpath-server", description="The control plane.")
@@ -478,11 +469,13 @@ def parser() -> argparse.ArgumentParser:
     serving.add_argument("--announce-fd", type=int, help="where to tell the parent process")
     serving.add_argument("--no-demo", action="store_true", help="do not create the demo")
     migrating = commands.add_parser("migrate", help="migrate the database and end")
-    for command in (serving, migrating):
+    describing = commands.add_parser("describe", help="say what a start would do, as JSON")
+    for command in (serving, migrating, describing):
         command.add_argument("--data", type=Path, help="folder that holds all state")
         command.add_argument("--database-url", help="PostgreSQL instead of SQLite")
         command.add_argument("--config", type=Path, help="settings file")
     commands.add_parser("up", help="run the whole platform on this machine", add_help=False)
+    commands.add_parser("upgrade", help="replace what runs by this build", add_help=False)
     return top
 
 
@@ -491,8 +484,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["up"]:
         return supervisor.up(given[1:])
+    if given[:1] == ["upgrade"]:
+        return supervisor.upgrade(given[1:])
     options = parser().parse_args(given)
-    return serve(options) if options.command == "serve" else migrate(options)
+    commands = {"serve": serve, "migrate": migrate, "describe": describe}
+    return commands[options.command](options)
 
 
 def run_script() -> None:

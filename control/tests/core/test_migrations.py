@@ -46,10 +46,14 @@ async def test_an_empty_database_is_brought_to_the_head(tmp_path: Path, sealer: 
     db = await Database.open(url, None, SystemClock(), sealer=sealer)
     with pytest.raises(DatabaseOlder):
         await migrations.check(db)
+    pending = await migrations.pending(db)
 
     done = await migrations.upgrade(db)
 
     assert [step.rpartition(" ")[0] for step in done] == ["main: empty to", "ledger: empty to"]
+    assert [chain for chain, *_ in pending[:1]] == ["main"]
+    assert {chain for chain, *_ in pending} == {"main", "ledger"}
+    assert await migrations.pending(db) == []
     await migrations.check(db)
     await db.close()
 

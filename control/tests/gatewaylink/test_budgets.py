@@ -118,6 +118,16 @@ async def test_gateways_share_limits_with_those_that_are_there(connect, gateways
     assert gateways.connected(["gw_3"]) == 3
 
 
+async def test_gateways_of_one_folder_are_one_while_they_overlap(connect, gateways):
+    gateways.settle_s = 0
+
+    await connect("gw_1").poll()
+    second = await connect("gw_1-2").poll()
+
+    assert second["gateways"] == 1
+    assert gateways.connected(["gw_1-3", "gw_2"]) == 2
+
+
 async def test_a_gateway_is_not_told_that_it_is_alone_before_others_could_come_back(connect):
     assert "gateways" not in await connect().poll()
 

@@ -1,12 +1,13 @@
 """Serving on sockets of our own or of others, and what is answered before the application can work."""
 
+import asyncio
 import socket
 
 import httpx2
 import pytest
 from starlette.responses import PlainTextResponse
 
-from towpath_server.web.serving import Gate, bind, inherited
+from towpath_server.web.serving import Gate, Server, bind, inherited
 
 
 async def get(gate: Gate) -> httpx2.Response:
@@ -17,7 +18,9 @@ async def get(gate: Gate) -> httpx2.Response:
 
 
 async def test_a_closed_gate_says_why_and_when_to_come_back():
-    answer = await get(Gate("the database does not answer"))
+    gate = Gate("nothing is known yet")
+    gate.explain("the database does not answer")
+    answer = await get(gate)
 
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "1"
@@ -31,6 +34,35 @@ async def test_an_open_gate_lets_through():
     gate.open(PlainTextResponse("through"))
 
     assert (await get(gate)).text == "through"
+
+
+async def test_a_gate_that_opens_in_time_lets_those_through_who_waited():
+    gate = Gate("nothing is known yet")
+    async with asyncio.TaskGroup() as group:
+        asked = group.create_task(get(gate))
+        await asyncio.sleep(0)
+        gate.open(PlainTextResponse("through"))
+
+    assert asked.result().text == "through"
+
+
+async def test_a_server_of_one_request_each_answers_what_was_accepted_before_its_end():
+    """A connection whose request is still on its way is not closed, and every answer says the end."""
+    listener = bind("127.0.0.1:0")
+    server = Server(PlainTextResponse("done"), drain_s=5, once=True)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    while not server.server_state.connections:  # noqa: ASYNC110 (it tells nobody)
+        await asyncio.sleep(0)
+    server.stop()
+    writer.write(b"GET / HTTP/1.1\r\nhost: towpath.test\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    await serving
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
+    assert answer.endswith(b"done")
 
 
 def test_a_unix_address_is_for_its_owner_alone_and_replaces_a_stale_one(tmp_path):

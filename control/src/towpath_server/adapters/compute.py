@@ -251,5 +251,9 @@ class Compute(Protocol):
         """End every replica, side by side; their logs stay."""
         ...
 
+    async def detach(self) -> None:
+        """Keep none any longer, and let all go on: the next control plane takes them over."""
+        ...
+
 
 MAX_LOG_LINES = 1_000

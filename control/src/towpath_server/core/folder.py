@@ -95,6 +95,11 @@ class DataFolder:
         """Where the gateway reaches the control plane."""
         return self.run / "link.sock"
 
+    @property
+    def up_socket(self) -> Path:
+        """Where `towpath up` is asked to replace itself."""
+        return self.run / "up.sock"
+
     def parts(self) -> tuple[Path, ...]:
         """List the folders that must exist, outer ones first."""
         return (

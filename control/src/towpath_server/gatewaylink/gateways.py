@@ -1,6 +1,7 @@
 """The gateways as this control plane sees them: connected or not, and with which table."""
 
 import asyncio
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ log = logging.get(__name__)
 # Between two polls a gateway applies what it got; one that stays away longer has died or lost its
 # way.
 GRACE_S = 5.0
+# Ends the id of a gateway that started beside another one on the same folder.
+_SLOT = re.compile(r"-[0-9]+$")
 # More than any installation has; the oldest that is away makes room.
 MAX_GATEWAYS = 1_000
 
@@ -90,13 +93,16 @@ class Gateways:
         lately. After a start the gateways come back one by one: each would take the whole of every
         limit, if the first of them were told that it is alone.
 
+        Gateways of one folder are one: while the platform is upgraded, only one of them accepts.
+
         Args:
             active: Gateways whose records were stored lately.
         """
         now = _now()
         if self._first_poll is None or now - self._first_poll < self.settle_s:
             return 0
-        return len({gateway.id for gateway in self if gateway.connected(now)} | set(active))
+        here = {gateway.id for gateway in self if gateway.connected(now)}
+        return len({_SLOT.sub("", name) for name in here | set(active)})
 
     def left(self, gateway: Gateway) -> None:
         """Note that the gateway's connection ended while its poll was held."""

@@ -81,6 +81,22 @@ async def upgrade(db: Database) -> list[str]:
     return done
 
 
+async def pending(db: Database) -> list[tuple[str, str, str]]:
+    """
+    List what `upgrade` would do, and do nothing: chain, revision and what it is for.
+
+    Raises:
+        DatabaseNewer: A later version of the program has been here.
+    """
+    found: list[tuple[str, str, str]] = []
+    for chain in CHAINS:
+        async with db.schema_change(ledger=chain == "ledger") as connection:
+            current = await connection.run_sync(_known, chain)
+        ahead = script(chain).iterate_revisions("head", current or "base")
+        found += [(chain, one.revision, one.doc) for one in reversed([*ahead])]
+    return found
+
+
 async def check(db: Database) -> None:
     """
     Refuse a database that this program does not know, and one that is not migrated.

@@ -6,5 +6,6 @@ restarts them.
 """
 
 from towpath_server.supervisor.command import up as up
+from towpath_server.supervisor.succession import upgrade as upgrade
 
-__all__ = ["up"]
+__all__ = ["up", "upgrade"]

@@ -6,19 +6,22 @@ import contextlib
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from socket import socket
 
 import psutil
 
 from towpath_server.core import config
-from towpath_server.core.config import SettingsInvalid
+from towpath_server.core.config import Settings, SettingsInvalid
 from towpath_server.core.folder import DataFolder
 from towpath_server.supervisor import folder as folders
 from towpath_server.supervisor import listeners, plan, profile
 from towpath_server.supervisor.errors import CannotStart
 from towpath_server.supervisor.keys import Keys
 from towpath_server.supervisor.progress import Progress
+from towpath_server.supervisor.succession import handover
+from towpath_server.supervisor.succession.desk import Desk, Held
 from towpath_server.supervisor.supervise import Platform
 
 DONE, FAILED = 0, 1
@@ -52,14 +55,17 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--config", type=Path, help="settings file; default `towpath.toml` here, if there is one"
     )
+    # What the program image before this one left, at an upgrade.
+    arguments.add_argument("--resume-fd", type=int, help=argparse.SUPPRESS)
     return arguments
 
 
 def up(argv: Sequence[str] | None = None) -> int:
     """Run the platform until it is told to stop; return the exit status."""
-    options = parser().parse_args(argv)
+    given = [*sys.argv[1:]] if argv is None else [*argv]
+    options = parser().parse_args(given)
     try:
-        _up(options)
+        _up(options, given)
     except CannotStart as error:
         sys.stderr.write(f"{error.message()}\n")
         return FAILED
@@ -69,7 +75,8 @@ def up(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _up(options: argparse.Namespace) -> None:
+def _up(options: argparse.Namespace, given: list[str]) -> None:
+    resumed = None if options.resume_fd is None else handover.read(options.resume_fd)
     settings_file = _settings_file(options.config)
     settings = config.load(
         settings_file,
@@ -85,28 +92,36 @@ def _up(options: argparse.Namespace) -> None:
     scheme = plan.scheme(settings)
     folder = DataFolder.at(settings.data)
     progress = Progress()
-    progress.begin("data folder")
-    folders.prepare(folder)
-    lock = folders.Lock(folder)
+    if resumed is None:
+        progress.begin("data folder")
+        folders.prepare(folder)
+    lock = folders.Lock(folder, resumed.sockets["lock"] if resumed else None)
     lock.acquire()
     with contextlib.ExitStack() as ours:
         ours.callback(lock.release)
         ours.callback(folders.leave, folder)
-        _clear_orphans(folder, progress)
+        if resumed is None:
+            _clear_orphans(folder, progress)
         secrets = plan.Secrets(
             sealing=folders.secret(folder.secrets / "secret.key", settings.secret_key),
             link=folders.secret(folder.secrets / "link.key", settings.link_credential),
         )
-        door = ours.enter_context(listeners.bind_door(settings.host, settings.port))
-        api = ours.enter_context(listeners.bind_local(folder.api_socket))
-        link = ours.enter_context(listeners.bind_local(folder.link_socket))
+        bound = _bound(settings, folder) if resumed is None else _inherited(resumed.sockets)
+        door, api, link, asked = (ours.enter_context(bound[name]) for name in listeners.NAMES)
         descriptors = plan.Descriptors(door=door.fileno(), api=api.fileno(), link=link.fileno())
         host, port = door.getsockname()[:2]
         address = settings.public_url or f"{scheme}://{host}:{port}"
         lock.describe(address)
-        progress.done(str(folder.root))
-        given = config.environment().get("TOWPATH_CONFIG")
-        keys = Keys(profile.place(given), folder.secrets / "profile", address)
+        if resumed is None:
+            progress.done(str(folder.root))
+        file = config.environment().get("TOWPATH_CONFIG")
+        keys = Keys(profile.place(file), folder.secrets / "profile", address)
+        held = Held(
+            arguments=_without_resumption(given),
+            sockets={name: one.fileno() for name, one in bound.items()} | {"lock": lock.descriptor},
+            data=folder.root,
+            run=folder.run,
+        )
         platform = Platform(
             door=door,
             secure=scheme == "https",
@@ -117,8 +132,39 @@ def _up(options: argparse.Namespace) -> None:
             progress=progress,
             on_keys=keys.announced,
             on_ready=lambda: _welcome(keys, demo=settings.demo),
+            ask=Desk(asked, held, resumed).run,
+            resumed=resumed,
+            models=resumed.models if resumed else [],
         )
         asyncio.run(platform.run())
+
+
+def _bound(settings: Settings, folder: DataFolder) -> dict[str, socket]:
+    """
+    Bind every listener, by its name.
+
+    Raises:
+        CannotStart: One of them cannot be had.
+    """
+    return {
+        "door": listeners.bind_door(settings.host, settings.port),
+        "api": listeners.bind_local(folder.api_socket),
+        "link": listeners.bind_local(folder.link_socket),
+        "up": listeners.bind_local(folder.up_socket),
+    }
+
+
+def _inherited(descriptors: Mapping[str, int]) -> dict[str, socket]:
+    """Take over the listeners that the program image before this one bound."""
+    return {name: socket(fileno=descriptors[name]) for name in listeners.NAMES}
+
+
+def _without_resumption(given: Sequence[str]) -> list[str]:
+    """Return the arguments as they were given at the first start."""
+    if "--resume-fd" not in given:
+        return [*given]
+    place = given.index("--resume-fd")
+    return [*given[:place], *given[place + 2 :]]
 
 
 def _welcome(keys: Keys, *, demo: bool) -> None:
@@ -154,8 +200,9 @@ def _clear_orphans(folder: DataFolder, progress: Progress) -> None:
     The gateway goes first: it ships its last records while somebody takes them. The control plane
     is killed, not asked: asked, it would stop its model servers, and the next one adopts them.
     """
-    for name, number in (("gateway", signal.SIGTERM), ("control", signal.SIGKILL)):
-        process = folders.orphan(folder.run / f"{name}.pid")
+    parts = [(file, signal.SIGTERM) for file in sorted(folder.run.glob("gateway*.pid"))]
+    for file, number in (*parts, (folder.run / "control.pid", signal.SIGKILL)):
+        process = folders.orphan(file)
         if process is None:
             continue
         progress.waiting(f"ending process {process.pid}, left by a run that was killed")

@@ -68,10 +68,21 @@ def leave(folder: DataFolder) -> None:
 class Lock:
     """The folder belongs to one supervisor; the kernel gives it back however that one ends."""
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, held: int | None = None) -> None:
+        """
+        Take nothing yet.
+
+        Args:
+            held: Descriptor of the lock that this process had as another program image.
+        """
         self._path = folder.root / "up.lock"
         self._folder = folder
-        self._descriptor = -1
+        self._descriptor = -1 if held is None else held
+
+    @property
+    def descriptor(self) -> int:
+        """Return the open file that holds the lock."""
+        return self._descriptor
 
     def acquire(self) -> None:
         """
@@ -80,6 +91,8 @@ class Lock:
         Raises:
             CannotStart: Another `towpath up` runs on it.
         """
+        if self._descriptor >= 0:
+            return
         self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -11,6 +11,8 @@ from towpath_server.supervisor.errors import CannotStart
 
 # What arrives while a part is replaced waits here; the kernel cuts it to its own maximum.
 BACKLOG = 4096
+NAMES = ("door", "api", "link", "up")
+"""The front door, what the parts listen on, and where this process itself is asked."""
 
 
 def bind_door(host: str, port: int) -> socket.socket:

@@ -131,6 +131,7 @@ def gateway(
         descriptors=(descriptors.door,),
         log=folder.logs / "gateway.log",
         pid_file=folder.run / "gateway.pid",
+        announces=True,
     )
 
 

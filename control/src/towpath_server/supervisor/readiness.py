@@ -1,4 +1,4 @@
-"""Asks the front door whether it lives and is ready, and understands why it is not."""
+"""Asks the front door whether it is ready, and understands why it is not."""
 
 import asyncio
 import contextlib
@@ -11,12 +11,6 @@ import ssl
 _TIMEOUT_S = 2.0
 _MAX_BODY_BYTES = 64 * 1024
 _QUOTED = re.compile("`([^`]+)`")
-
-
-async def lives(host: str, port: int, *, secure: bool = False) -> bool:
-    """Tell whether the gateway answers at all."""
-    status, _ = await asyncio.to_thread(_get, host, port, "/healthz", secure)
-    return status == 200
 
 
 async def reasons(host: str, port: int, *, secure: bool = False) -> list[str] | None:

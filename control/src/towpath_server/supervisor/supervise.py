@@ -6,13 +6,14 @@ import math
 import signal
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 
 from towpath_server.supervisor import output, readiness
-from towpath_server.supervisor.child import Announcement, Child, Part
+from towpath_server.supervisor.child import Announcement, Child, Gate, Handed, Part
 from towpath_server.supervisor.errors import CannotStart
 from towpath_server.supervisor.progress import Progress, duration
+from towpath_server.supervisor.succession import handover
 
 # The gateway ends its drain by itself after 30 s at most; the rest is for closing its journal.
 GATEWAY_DRAIN_S = 40.0
@@ -42,23 +43,34 @@ class Platform:
     secure: bool = False
     """Whether the front door speaks TLS."""
     models: list[str] = field(default_factory=list)
+    ask: Callable[["Platform"], Awaitable[None]] | None = None
+    """Answers who wants it replaced, for as long as it runs."""
+    resumed: handover.State | None = None
+    """What the program image before this one left: everything runs already."""
 
     def __post_init__(self) -> None:
         self._stop = asyncio.Event()
         self._signals = 0
         self._refusal: CannotStart | None = None
         self._host, self._port = self.door.getsockname()[:2]
-        self._serving = False
+        self._serving = self.resumed is not None
         self._loading: list[str] = []
         self._loaded = asyncio.Event()
         self._waiting = ""
         """What the control plane says it waits for."""
-        self.control = Child(self.control_part, announced=self._announced, ended=self._ended)
-        self.gateway = Child(
-            self.gateway_part,
-            is_ready=lambda: readiness.lives(self._host, self._port, secure=self.secure),
+        self.beside: list[Child] = []
+        """Gateways beside the one that accepts: before they do, and until they have answered."""
+        left = self.resumed
+        control = self.control_part
+        if left is not None and left.control is not None:
+            control = replace(control, command=left.control_command)
+        self.control = Child(
+            control,
+            announced=self._announced,
             ended=self._ended,
+            handed=left.control if left else None,
         )
+        self.gateway = self._gateway(left.gateway if left else None)
 
     async def run(self) -> None:
         """
@@ -70,20 +82,60 @@ class Platform:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled)
+        handover.listen_to_signals()
         async with asyncio.TaskGroup() as group:
+            self._group = group
             group.create_task(self.control.run())
             group.create_task(self.gateway.run())
-            logs = group.create_task(self._bound_logs())
+            for left in self.resumed.leaving if self.resumed else ():
+                self._let_end(left)
+            beside = [group.create_task(self._bound_logs())]
+            if self.ask is not None:
+                beside.append(group.create_task(_awaited(self.ask(self))))
             try:
-                if await self._until_ready():
-                    self._serving = True
-                    self.on_ready()
+                if self._serving or await self._until_ready():
+                    if not self._serving:
+                        self._serving = True
+                        self.on_ready()
                     await self._stop.wait()
             finally:
+                for task in beside:
+                    task.cancel()
                 await self._stop_in_order()
-                logs.cancel()
         if self._refusal is not None:
             raise self._refusal
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has been ready, and is not being stopped."""
+        return self._serving and not self._stop.is_set()
+
+    def start_beside(self, part: Part, gate: Gate) -> Child:
+        """Start a gateway that accepts once the gate is open."""
+        child = Child(
+            replace(part, pid_file=part.pid_file.with_name("gateway-next.pid")),
+            ended=self._ended,
+            gate=gate,
+        )
+        self.beside.append(child)
+        self._group.create_task(child.run())
+        return child
+
+    def took_over(self, new: Child) -> None:
+        """Note that another gateway accepts; the one before ends when it has answered."""
+        former, self.gateway = self.gateway, new
+        self.beside = [child for child in self.beside if child is not new and child.pid]
+        self.beside.append(former)
+
+    def _gateway(self, handed: Handed | None) -> Child:
+        return Child(self.gateway_part, ended=self._ended, handed=handed)
+
+    def _let_end(self, handed: Handed) -> None:
+        """Watch a gateway that another one has taken over from, and start none in its place."""
+        note = self.gateway_part.pid_file.with_name(f"gateway-{handed.pid}.pid")
+        child = Child(replace(self.gateway_part, pid_file=note), handed=handed, last=True)
+        self.beside.append(child)
+        self._group.create_task(child.run())
 
     async def _until_ready(self) -> bool:
         """Wait for readiness, showing its reasons; false when told to stop before."""
@@ -167,7 +219,8 @@ class Platform:
             self._stop.set()
             return
         self.progress.say("stopping at once")
-        self.gateway.signal(signal.SIGKILL)
+        for one in (self.gateway, *self.beside):
+            one.signal(signal.SIGKILL)
         # Twice: the control plane, too, takes the second as "at once", and kills its model servers.
         self.control.signal(signal.SIGTERM)
         self.control.signal(signal.SIGTERM)
@@ -178,7 +231,9 @@ class Platform:
         self.door.close()
         self.progress.begin("gateway")
         self.progress.waiting("requests in flight end first; Ctrl-C again stops at once")
-        await self.gateway.stop(within_s=GATEWAY_DRAIN_S)
+        await asyncio.gather(
+            *(one.stop(within_s=GATEWAY_DRAIN_S) for one in (self.gateway, *self.beside))
+        )
         self.progress.done("stopped")
         self.progress.begin("control plane")
         await self.control.stop(within_s=CONTROL_STOP_S)
@@ -191,6 +246,10 @@ class Platform:
                 with contextlib.suppress(OSError):
                     await asyncio.to_thread(output.bound, part.log)
             await asyncio.sleep(_LOG_CHECK_S)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 def _names(said: object) -> list[str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from towpath_server.core.errors import InvalidRequest
 from towpath_server.web.problems import MEDIA_TYPE
 
 # The gateway keeps idle connections for a minute; ours must not be the side that closes first.
@@ -20,16 +22,35 @@ _MAX_HEAD_BYTES = 64 * 1024
 _MAX_CONCURRENT = 1_000
 _BACKLOG = 1_024
 _DATE_S = 1.0
+# A start takes less than this, as long as the database answers.
+_PATIENCE_S = 10.0
+
+
+class _Unhurried(H11Protocol):
+    """A connection that is not closed before its request has come; the drain's bound holds."""
+
+    def shutdown(self) -> None:
+        """End after the answer; at once where it was given."""
+        if self.cycle is not None:
+            super().shutdown()
 
 
 class Server(uvicorn.Server):
     """Uvicorn, started and stopped by us: signals are the business of `main`."""
 
-    def __init__(self, app: ASGIApp, *, drain_s: int) -> None:
+    def __init__(self, app: ASGIApp, *, drain_s: int, once: bool = False) -> None:
+        """
+        Serve nothing yet.
+
+        Args:
+            once: A connection takes one request. No caller then finds one closed that it kept, and
+                the end of the process cuts none: what was accepted is answered.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Unhurried if once else "h11",
+                headers=[("connection", "close")] if once else [],
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -63,17 +84,31 @@ class Server(uvicorn.Server):
 
 
 class Gate:
-    """Answers 503 until the application behind it can work, for instance without its database."""
+    """
+    Lets requests wait until the application behind it can work.
+
+    Answers 503 once it is known that this takes longer, for instance without its database.
+    """
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
+        self._reason = reason
         self._app: ASGIApp | None = None
+        self._known = asyncio.Event()
 
     def open(self, app: ASGIApp) -> None:
         """Let requests through from now on."""
         self._app = app
+        self._known.set()
+
+    def explain(self, reason: str) -> None:
+        """Let nobody wait any longer, and say why."""
+        self._reason = reason
+        self._known.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._known.wait()
         if self._app is not None:
             await self._app(scope, receive, send)
             return
@@ -84,7 +119,7 @@ class Gate:
                 "type": "/docs/problems#unavailable",
                 "title": "Not available right now",
                 "status": 503,
-                "detail": f"The control plane is starting: {self.reason}.",
+                "detail": f"The control plane is starting: {self._reason}.",
                 "instance": scope["path"],
                 "code": "unavailable",
                 "request_id": "",
@@ -95,6 +130,22 @@ class Gate:
             media_type=MEDIA_TYPE,
         )
         await refused(scope, receive, send)
+
+
+def listener(name: str, descriptor: int | None, address: str | None) -> socket.socket:
+    """
+    Take over a listener, or bind one.
+
+    Raises:
+        InvalidRequest: It cannot be had.
+    """
+    try:
+        return inherited(descriptor) if descriptor is not None else bind(address or "")
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(
+            f"The {name} listener cannot be had: {error}.",
+            fix=f"Give `--{name} unix:PATH` or `--{name} HOST:PORT`.",
+        ) from error
 
 
 def inherited(descriptor: int) -> socket.socket:

@@ -90,7 +90,10 @@ class Lazy(Commands):
                 formatter.write_dl([(name, _SERVER_HELP.get(name, "")) for name in others])
 
 
-_SERVER_HELP = {"up": "Run the platform in the foreground."}
+_SERVER_HELP = {
+    "up": "Run the platform in the foreground.",
+    "upgrade": "Replace what `towpath up` runs by this build.",
+}
 
 
 def plugins() -> Any:
