@@ -36,5 +36,5 @@ def test_every_command_of_the_guide_works_in_its_order(demo: Up, tmp_path: Path)
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(commands) == 8
+    assert len(commands) == 9
     assert re.findall(r"^(\d+) cases, 0 failed$", done.stdout, re.MULTILINE)

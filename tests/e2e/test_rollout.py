@@ -1,6 +1,7 @@
 """Newer revisions of a real model under constant calls: the bad ones give way, the good one stays."""
 
 import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 from command_line import towpath
-from towpath_up import Up, eventually
+from towpath_up import ROOT, Up, eventually
 
 NAME = "label-rolls"
+GUIDE = ROOT / "docs" / "guides" / "rollouts.md"
 MODEL = """
 import time
 
@@ -167,6 +169,31 @@ def test_a_wrong_revision_is_rolled_back_before_any_caller_gets_its_answers(
     found = rollout(demo)
     assert found["state"] == "rolled_back"
     assert "$.outputs[0].label" in found["stages"][0]["evidence"]["differences"]
+
+
+def test_every_command_of_the_guide_works_in_its_order(demo: Up, folder: Path) -> None:
+    former = rollout(demo)["deployment_revision"]
+    ended: list[Any] = []
+    steps = {"steps": [{"weight": 10, "hold": "60s"}]}
+    follows = threading.Thread(target=lambda: ended.append(deploy(demo, folder, "held", steps)))
+    follows.start()
+    eventually(
+        lambda: rollout(demo)["deployment_revision"] > former and rollout(demo)["percent"] == 10,
+        "rolling",
+        within_s=WITHIN_S,
+    )
+    lines = re.findall(r"^\$ towpath (.*)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
+
+    done = [
+        towpath(demo, folder, *line.replace("sentiment-classifier", NAME).split()) for line in lines
+    ]
+    follows.join()
+
+    assert len(lines) == 6
+    assert [one.returncode for one in done] == [0] * 6, [one.stderr for one in done]
+    assert rollout(demo)["state"] == "aborted"
+    assert ended[0].returncode == 1
+    assert "rolled revision" in ended[0].stderr
 
 
 def test_a_revision_whose_gate_fails_is_rolled_back_before_any_call(demo: Up, folder: Path) -> None:

@@ -324,6 +324,43 @@ async def test_a_schedule_keeps_replicas_while_it_holds(world: World) -> None:
     assert 3_500_000 < made_[2].at_ms - made_[1].at_ms < 3_700_000
 
 
+async def test_a_rollout_of_what_sleeps_goes_by_time_and_sleeps_again(world: World) -> None:
+    load = await asleep(world)
+    await world.version("weights of the second version")
+    steps = {"steps": [{"weight": 10, "hold": "5m"}]}
+
+    await world.deploy(model={"uri": "models:/triage/2"}, scaling=SLEEPY, rollout=steps)
+    rolling = await world.until(load.deployment, lambda d: len(d["replicas"]) == 1 and _begun(d))
+    assert await load.pass_by(290) == []
+    world.clock.advance(seconds=10)
+    done = await world.until(load.deployment, _ready)
+
+    assert (rolling["serving_revision"], done["serving_revision"]) == (1, 2)
+    assert _changes(await load.pass_by(310)) == [(1, 0, "Idle")]
+
+
+def _begun(deployment: Any) -> bool:
+    return condition(deployment, "Exposed")["reason"] == "RollingOut"
+
+
+async def test_the_load_of_both_revisions_of_a_rollout_is_one_demand(load: Load) -> None:
+    world = load.world
+    await world.version("weights of the second version")
+    steps = {"steps": [{"weight": 10, "hold": "5m"}]}
+    await world.deploy(model={"uri": "models:/triage/2"}, scaling=ELASTIC, rollout=steps)
+    await world.until(load.deployment, _begun)
+
+    both = [
+        (target, TargetReport("gw_1", 1, in_flight, 0, False, {}, calls=calls))
+        for target, in_flight, calls in ((load.deployment, 2, 5), (f"{load.deployment}.2", 3, 7))
+    ]
+    async with world.db.write() as tx:
+        await scaling.hear(tx, both)
+        (said,) = await scaling.demands(tx, wanted=[load.deployment])
+
+    assert (said.in_flight, said.calls) == (5, 12)
+
+
 async def test_a_new_revision_of_what_sleeps_proves_itself_awake_and_sleeps_again(
     world: World,
 ) -> None:
@@ -378,6 +415,25 @@ async def test_what_has_calls_is_not_ended_though_it_gets_no_new_ones(load: Load
     world.clock.advance(seconds=5)
     await world.settle(load.deployment)
     assert not [one for one in (await world.get())["replicas"] if one["retiring"]]
+
+
+async def test_what_is_deleted_ends_its_calls_first_for_as_long_as_it_may(load: Load) -> None:
+    world = load.world
+    (replica,) = [one["id"] for one in (await world.get())["replicas"]]
+    busy = {replica: ReplicaReport(breaker="closed", in_flight=1, failures=0)}
+
+    await world.api.call("DELETE", f"/deployments/{load.deployment}", status=204)
+    lasted = 0
+    while await world.target(load.deployment) is not None:
+        target = await world.target(load.deployment)
+        assert target is not None
+        assert (target.replicas, target.callable) == ((), False)
+        world.clock.advance(seconds=1)
+        lasted += 1
+        await load.say(in_flight=1, replicas=busy)
+        await world.settle(load.deployment)
+
+    assert 7 <= lasted <= 11
 
 
 async def test_there_are_no_more_than_the_quota_has_room_for(load: Load) -> None:

@@ -405,6 +405,11 @@ class View:
         return tuple(r for r in self.replicas if r.number == number and not r.retiring)
 
     @property
+    def here(self) -> bool:
+        """Whether anything of it is left, where it is being deleted."""
+        return not self.deployment.deleting or bool(self.replicas)
+
+    @property
     def exposed(self) -> tuple[Replica, ...]:
         """Return the replicas that take traffic now."""
         return tuple(r for r in self.of(self.deployment.serving) if r.ready)

@@ -22,10 +22,11 @@ async def routed_targets(
     """
     List deployments as targets by id, or all after one, in order of id.
 
-    One that is being deleted is none any more, whatever of it still runs.
+    One that is being deleted has no replica here and is named by no endpoint; it stays until its
+    last process is gone, so that gateways say which of them still have calls.
     """
-    found = await store.rows(tx, wanted=ids, after=after, limit=limit, live=True)
-    views = await read.views(tx, found)
+    found = await store.rows(tx, wanted=ids, after=after, limit=limit)
+    views = [view for view in await read.views(tx, found) if view.here]
     sleeping = [view.deployment.id for view in views if _cold_start(view) is not None]
     estimates = await scaling.estimates(tx, sleeping) if sleeping else {}
     return [
@@ -57,7 +58,7 @@ async def routed_candidates(
     ]
     if not rolling:
         return []
-    rows = await store.rows(tx, wanted={one.deployment_id for one in rolling}, live=True)
+    rows = await store.rows(tx, wanted={one.deployment_id for one in rolling})
     views = {view.deployment.id: view for view in await read.views(tx, rows)}
     shown = await store.revisions(tx, {(one.deployment_id, one.number) for one in rolling})
     found = []
@@ -130,6 +131,8 @@ def _candidate(view: View) -> Candidate | None:
     rollout = view.rollout
     if rollout is None or not rollout.open or rollout.begun_at_ms is None or view.taken_over:
         return None
+    if view.deployment.deleting:
+        return None
     return Candidate(rollout.target, rollout.percent(view.sides), rollout.shadow_percent)
 
 
@@ -138,7 +141,7 @@ def _cold_start(view: View) -> ColdStart | None:
     serving, deployment = view.serving, view.deployment
     if serving is None or not serving.scaling.sleeps:
         return None
-    if deployment.phase in {Phase.FAILED, Phase.DEGRADED}:
+    if deployment.phase in {Phase.FAILED, Phase.DEGRADED, Phase.DELETING}:
         return None
     return serving.scaling.cold_start
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, exists, or_, select, update
+from sqlalchemy import and_, delete, exists, or_, select, update
 
 from towpath_server.core.db import Tx
 from towpath_server.domains.deployments.models.rollout import (
@@ -85,10 +85,9 @@ async def routed(tx: Tx) -> Sequence[Rollout]:
         select(rollouts)
         .join(deployments, deployments.c.id == columns.deployment_id)
         .where(
-            or_(columns.outcome.is_(None), left),
+            or_(and_(columns.outcome.is_(None), deployments.c.deleting_at_ms.is_(None)), left),
             columns.begun_at_ms.is_not(None),
             columns.number != deployments.c.serving,
-            deployments.c.deleting_at_ms.is_(None),
         )
     )
     return [_rollout(row) for row in await tx.execute(query)]

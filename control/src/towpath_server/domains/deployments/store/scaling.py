@@ -81,9 +81,14 @@ async def last_call(tx: Tx, deployment_id: str) -> int | None:
     return (await tx.execute(query)).scalar_one_or_none()
 
 
-async def postpone(tx: Tx, busy: Collection[str], until_ms: int) -> None:
-    """Keep replicas that are on their way out until a time, unless all of it is being deleted."""
-    ending = select(deployments.c.id).where(deployments.c.deleting_at_ms.is_not(None))
+async def postpone(tx: Tx, busy: Collection[str], until_ms: int, *, grace_ms: int) -> None:
+    """
+    Keep replicas that are on their way out until a time.
+
+    Args:
+        grace_ms: For at most so long where all of the deployment is being deleted.
+    """
+    ending = select(deployments.c.id).where(deployments.c.deleting_at_ms < until_ms - grace_ms)
     columns = replicas.c
     await tx.execute(
         update(replicas)

@@ -25,6 +25,8 @@ from towpath_server.domains.deployments.store import scaling as store
 
 LEAVES_MS = 3_000
 """How long a replica stays after a gateway said that it has calls: gateways say so every second."""
+GRACE_MS = 10_000
+"""How long calls keep what is being deleted: a model server gets as long to end by itself."""
 _LATE_MS = 5_000  # the most that a gateway's clock is believed to be behind
 _LIKELY = 0.9  # of the cold starts are over within the estimate
 
@@ -58,7 +60,7 @@ async def hear(tx: Tx, reports: Sequence[tuple[str, TargetReport]]) -> bool:
     told = _told(reports)
     busy = _busy(reports)
     if busy:
-        await store.postpone(tx, busy, tx.now_ms + LEAVES_MS)
+        await store.postpone(tx, busy, tx.now_ms + LEAVES_MS, grace_ms=GRACE_MS)
     scaled = await store.scaled(tx, told) if told else {}
     await store.hear(tx, [_demand(id_, told[id_]) for id_ in scaled])
     return any(told[id_].waiting_for_wake for id_ in scaled)
