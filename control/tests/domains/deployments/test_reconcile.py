@@ -108,10 +108,13 @@ async def test_a_deleted_deployment_leaves_nothing(world: World, mode: str) -> N
 
     await world.api.call("DELETE", f"/deployments/{made['id']}", status=204)
 
-    assert await world.target(made["id"]) is None
+    left = await world.target(made["id"])
+    assert left is not None
+    assert (left.replicas, left.callable) == ((), False)
     assert (await world.api.get("/endpoints"))["items"] == []
     assert (await world.get())["phase"] == "Deleting"
     await world.until_gone(made["id"])
+    assert await world.target(made["id"]) is None
     assert not alive(seen.pid or 0)
     await world.api.get("/deployments/triage", status=404)
     async with world.db.read() as tx:
