@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,6 +89,10 @@ class StandIn:
 
     async def capacity(self) -> Capacity:
         return Capacity("here", 2, 2, 1 << 40)
+
+    def lacking(self, programs: Sequence[str]) -> Sequence[str]:
+        del programs
+        return []
 
     async def stop_all(self, *, grace_s: float | None = None) -> None:
         del grace_s

@@ -10,6 +10,7 @@ from towpath_runtimes.mlflow import __main__ as mlflow
 from towpath_runtimes.onnx import __main__ as onnx
 from towpath_runtimes.python import __main__ as python
 from towpath_runtimes.sklearn import __main__ as sklearn
+from towpath_runtimes.triton import __main__ as triton
 
 PARSERS = {
     "llama.cpp": llama_cpp.parse,
@@ -17,6 +18,7 @@ PARSERS = {
     "onnx": onnx.parse,
     "python": python.parse,
     "sklearn": sklearn.parse,
+    "triton": triton.parse,
 }
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from towpath_server.adapters.compute import (
@@ -104,3 +104,7 @@ class OneNode:
         """Return it."""
         gpus = tuple(Gpu(f"GPU-{number}", "GPU", 0, "gpu") for number in range(4))
         return Capacity("node-1", cores=2, threads=2, memory_bytes=64 << 30, gpus=gpus)
+
+    def lacking(self, programs: Sequence[str]) -> Sequence[str]:
+        """Return all of them: nothing is installed there."""
+        return programs

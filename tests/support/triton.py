@@ -17,7 +17,7 @@ import ports
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "tests" / "triton" / "models"
-INSTALLED = ROOT / ".build" / "triton"
+INSTALLED = (ROOT / ".build" / "triton").resolve()
 # What there is a server for.
 AVAILABLE = platform.machine() == "x86_64" and sys.version_info < (3, 13)
 _START_S = 60.0
@@ -37,10 +37,11 @@ def running(folder: Path) -> Iterator[Triton]:
     """Run one for the length of a block; `folder` has what it must find in one place, and its log."""
     rest, grpc = ports.free(2)
     log = folder / "triton.log"
+    server, libraries = installed(folder)
     with (
         log.open("w") as out,
         subprocess.Popen(
-            _command(folder, rest, grpc), env=_environment(), stdout=out, stderr=out
+            _command(server, rest, grpc), env=_environment(libraries), stdout=out, stderr=out
         ) as process,
     ):
         try:
@@ -51,10 +52,17 @@ def running(folder: Path) -> Iterator[Triton]:
             process.wait()
 
 
-def _command(folder: Path, rest: int, grpc: int) -> list[str]:
+def installed(folder: Path) -> tuple[Path, str]:
+    """
+    Put a whole Triton into a folder, as its images have one, out of what its Python package has.
+
+    Returns:
+        The folder, and where it finds libraries.
+    """
     server = INSTALLED / "pytriton" / "tritonserver"
     if not server.is_dir():
         raise FileNotFoundError("no Triton: `tools/setup.py --testing` installs it")
+    (folder / "bin").symlink_to(server / "bin")
     backend = folder / "backends" / "python"
     shutil.copytree(server / "backends" / "python", backend)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -63,10 +71,14 @@ def _command(folder: Path, rest: int, grpc: int) -> list[str]:
     # Its Python looks nowhere but here.
     for name in ("numpy", "numpy.libs"):
         (backend / name).symlink_to(INSTALLED / name)
+    return folder, f"{INSTALLED / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}"
+
+
+def _command(server: Path, rest: int, grpc: int) -> list[str]:
     return [
         str(server / "bin" / "tritonserver"),
         *("--model-repository", str(MODELS)),
-        *("--backend-directory", str(folder / "backends")),
+        *("--backend-directory", str(server / "backends")),
         *("--http-address", "127.0.0.1", "--http-port", str(rest)),
         *("--grpc-address", "127.0.0.1", "--grpc-port", str(grpc)),
         *("--allow-metrics", "false", "--allow-gpu-metrics", "false"),
@@ -75,12 +87,12 @@ def _command(folder: Path, rest: int, grpc: int) -> list[str]:
     ]
 
 
-def _environment() -> dict[str, str]:
+def _environment(libraries: str) -> dict[str, str]:
     return {
         **os.environ,  # noqa: TID251 (the child needs a home and the like)
         # Its Python takes the packages of the environment whose Python is found first.
         "PATH": f"{sys.base_prefix}/bin:{os.defpath}",
-        "LD_LIBRARY_PATH": f"{INSTALLED / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}",
+        "LD_LIBRARY_PATH": libraries,
     }
 
 

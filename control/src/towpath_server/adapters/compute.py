@@ -247,6 +247,15 @@ class Compute(Protocol):
         """Tell what there is for model servers, and how they are isolated."""
         ...
 
+    def lacking(self, programs: Sequence[str]) -> Sequence[str]:
+        """
+        Return those of the programs that a model server would not find.
+
+        Args:
+            programs: Names on the path of model servers, or places.
+        """
+        ...
+
     async def stop_all(self, *, grace_s: float | None = None) -> None:
         """End every replica, side by side; their logs stay."""
         ...

@@ -211,7 +211,10 @@ async def _place(engine: str, templates: Templates, folder: Path) -> AsyncIterat
 
 
 def _runtimes(folder: Path) -> Path:
-    """Write three runtimes of one format, two of which say how much memory they take."""
+    """
+    Write four runtimes of one format: two say how much memory they take, one starts a program that
+    is nowhere.
+    """
     folder.mkdir()
     for name, overhead in (("tiny", None), ("measured", 1 << 30), ("enormous", 1 << 40)):
         description = copy.deepcopy(RUNTIME)
@@ -219,6 +222,10 @@ def _runtimes(folder: Path) -> Path:
         if overhead is not None:
             description["spec"]["memory"] = {"overheadBytes": overhead}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(description))
+    description = copy.deepcopy(RUNTIME)
+    description["metadata"]["name"] = "uninstalled"
+    description["spec"]["programs"] = ["its-server"]
+    (folder / "uninstalled.yaml").write_text(yaml.safe_dump(description))
     return folder
 
 

@@ -1,7 +1,7 @@
 """How much memory of its GPUs a model server will take, and what is said when that is too much."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -105,6 +105,10 @@ class Node:
             for number, (whole, mig, size) in enumerate(self.parts)
         )
         return Capacity("gpu-7", 8, 8, 64 * GIB, gpus=gpus, use=Use(self.use))
+
+    def lacking(self, programs: Sequence[str]) -> Sequence[str]:
+        del programs
+        return []
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_the_shipped_descriptions_are_valid() -> None:
 
     assert {"llama.cpp", "onnx"} <= set(known.names)
     assert known.serving("gguf") == ["llama.cpp"]
-    assert known.serving("onnx") == ["onnx"]
+    assert known.serving("onnx") == ["onnx", "triton"]
 
 
 def test_the_newest_version_is_found_first(tmp_path: Path) -> None:

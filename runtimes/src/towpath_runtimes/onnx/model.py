@@ -75,8 +75,7 @@ class Model:
     ) -> None:
         self._session = session
         self._limits = limits
-        taken = [_spec(node) for node in session.get_inputs()]
-        given = [_spec(node) for node in session.get_outputs()]
+        taken, given = signature(session)
         self.inputs = taken
         self.outputs = given
         self._defaults = [_spec(node) for node in session.get_overridable_initializers()]
@@ -204,18 +203,39 @@ def load(path: Path, *, limits: Limits) -> Model:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    opened = session(file, options)
+    names = {node.name for node in opened.get_inputs()}
+    tokenizer = _tokenizer(file, names, limits) if "input_ids" in names else None
+    return Model(opened, tokenizer, limits)
+
+
+def session(file: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    """
+    Load a file.
+
+    Raises:
+        StartRefused: It cannot be loaded.
+    """
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            str(file), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except ENGINE_ERRORS as error:
         raise StartRefused(
             f"`{file}` cannot be loaded: {_first_line(error)}", fix=_load_fix(str(error))
         ) from error
-    names = {node.name for node in session.get_inputs()}
-    tokenizer = _tokenizer(file, names, limits) if "input_ids" in names else None
-    return Model(session, tokenizer, limits)
+
+
+def signature(
+    session: onnxruntime.InferenceSession,
+) -> tuple[list[TensorSpec], list[TensorSpec]]:
+    """
+    Return what a loaded graph takes and gives.
+
+    Raises:
+        StartRefused: A tensor is of a type that the protocol does not have.
+    """
+    taken = [_spec(node) for node in session.get_inputs()]
+    return taken, [_spec(node) for node in session.get_outputs()]
 
 
 def model_file(path: Path) -> Path:

@@ -34,6 +34,8 @@ _KILL_WAIT_S = 10.0  # SIGKILL takes effect at once unless the process hangs in 
 
 REPLICA_ENV = "TOWPATH_REPLICA"
 HOME_ENV = "TOWPATH_REPLICA_HOME"
+PATH = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+"""Where model servers find programs."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +241,7 @@ class Keeper:
         # Nothing of this process's own environment: it holds the organisation's secrets.
         threads = str(self.spec.threads)
         return {
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": PATH,
             "HOME": str(home),
             "OMP_NUM_THREADS": threads,
             "TOWPATH_THREADS": threads,

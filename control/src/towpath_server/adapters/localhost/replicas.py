@@ -9,9 +9,10 @@ down.
 import asyncio
 import os
 import re
+import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,7 @@ from towpath_server.adapters.localhost import gpus, keeper, logs, state
 from towpath_server.adapters.localhost.isolation import Isolator, Started
 from towpath_server.adapters.localhost.keeper import (
     HOME_ENV,
+    PATH,
     REPLICA_ENV,
     Keeper,
     Machine,
@@ -152,6 +154,10 @@ class LocalReplicas:
             await self._end(replica, self._limits.grace_s)
             await asyncio.to_thread(keeper.remove, self._place(replica))
         self._turns.pop(replica, None)
+
+    def lacking(self, programs: Sequence[str]) -> Sequence[str]:
+        """Return those of the programs that a model server would not find."""
+        return [name for name in programs if shutil.which(name, path=PATH) is None]
 
     async def stop_all(self, *, grace_s: float | None = None) -> None:
         """End every replica, side by side, within `grace_s` instead of as set; their logs stay."""

@@ -126,6 +126,12 @@ class Runtime:
     """Where it departs from its dialect."""
     files: tuple[str, ...]
     """What its server reads of the machine, beside the system's libraries and Python."""
+    programs: tuple[str, ...]
+    """
+    What must be installed for it beside Towpath: names on the path of model servers, or places.
+    """
+    install: str | None
+    """How that comes here, as one sentence."""
     memory: MemoryRule | None
     """None: how much it takes is not known."""
     shipped: bool
@@ -157,3 +163,8 @@ class Catalog:
     def serving(self, form: str) -> list[str]:
         """Return the names of the runtimes that serve a format."""
         return sorted({r.name for r in self.runtimes if form in r.formats})
+
+    def programs(self, name: str) -> tuple[str, ...]:
+        """Return what must be installed for the newest version of a runtime."""
+        found = self.find(name)
+        return found.programs if found else ()

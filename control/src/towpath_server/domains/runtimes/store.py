@@ -32,6 +32,7 @@ _PACKAGE = "towpath_runtimes.descriptions"
 _MAX_BYTES = 1 << 20  # a description is a page; anything larger is a mistake
 _PLACEHOLDERS = {"python", "model", "name", "listen", "socket"}
 _Path = Annotated[str, Field(pattern=r"^/[!-~]{0,200}$")]
+_Program = Annotated[str, Field(pattern=r"^(/[!-~]{1,200}|[A-Za-z0-9._-]{1,63})$")]
 
 
 class _Part(BaseModel):
@@ -110,6 +111,8 @@ class _Spec(_Part):
     code_formats: list[str] = Field(default_factory=list)
     quirks: list[Quirk] = Field(default_factory=list)
     files: list[_Path] = Field(default_factory=list, max_length=64)
+    programs: list[_Program] = Field(default_factory=list, max_length=16)
+    install: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     memory: _Memory | None = None
 
     @model_validator(mode="after")
@@ -201,6 +204,8 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         code_formats=tuple(spec.code_formats),
         quirks=tuple(spec.quirks),
         files=tuple(spec.files),
+        programs=tuple(spec.programs),
+        install=spec.install,
         memory=_memory(spec.memory) if spec.memory else None,
         shipped=shipped,
     )

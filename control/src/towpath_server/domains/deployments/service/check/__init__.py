@@ -20,6 +20,7 @@ from towpath_server.domains.deployments.service.check import (
     model,
     outcome,
     policy,
+    program,
     proving,
     quota,
     reserve,
@@ -86,6 +87,7 @@ async def check(
     inquiry.present = await _present(inquiry)
     inquiry.version = await model.find(inquiry)
     inquiry.runtime = runtime.find(inquiry)
+    program.check(inquiry)
     code.check(inquiry)
     reserve.find(inquiry)
     inquiry.tests = proving.tests(inquiry)

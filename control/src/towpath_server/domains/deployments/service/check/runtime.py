@@ -34,7 +34,7 @@ def find(inquiry: Inquiry) -> Runtime | None:
 def _named(inquiry: Inquiry, wanted: RuntimeDraft) -> Runtime | None:
     catalog, version = inquiry.catalog, inquiry.version
     if wanted.name is None:
-        fits = catalog.serving(version.format) if version else []
+        fits = _fits(inquiry, version.format) if version else []
         if len(fits) == 1:
             return catalog.find(fits[0], wanted.version)
         if version is not None:
@@ -59,6 +59,15 @@ def _named(inquiry: Inquiry, wanted: RuntimeDraft) -> Runtime | None:
     detail = f"There is no runtime `{wanted.name}`."
     inquiry.add("#/spec/runtime/name", "UnknownRuntime", detail, hint or f"Use one of {listed}.")
     return None
+
+
+def _fits(inquiry: Inquiry, form: str) -> list[str]:
+    """Return what a manifest may mean that names no runtime: what comes with Towpath goes first."""
+    catalog = inquiry.catalog
+    serving = catalog.serving(form)
+    own = [name for name in serving if not catalog.programs(name)]
+    lacking = inquiry.facilities.servers.lacking
+    return own or [name for name in serving if not lacking(catalog.programs(name))] or serving
 
 
 def _arguments(inquiry: Inquiry, wanted: RuntimeDraft, runtime: Runtime) -> None:
