@@ -39,7 +39,12 @@ class ReplicaSpec:
 
     id: str
     command: tuple[str, ...]
-    """Program and arguments; `{listen}` stands for the address, `{socket}` for a socket's path."""
+    """
+    Program and arguments.
+
+    `{listen}` stands for the address, `{socket}` for a socket's path, `{port}` for the number of a
+    port on 127.0.0.1.
+    """
     listen: Listen
     secret: Secret
     startup: Probe
@@ -55,6 +60,8 @@ class ReplicaSpec:
     """Class or MIG profile that they must have."""
     files: tuple[Path, ...] = ()
     """What it reads beside its program: the model, and what its runtime's description names."""
+    own_network: bool = False
+    """Start it only where nobody but the platform reaches its port."""
 
     @property
     def fingerprint(self) -> str:

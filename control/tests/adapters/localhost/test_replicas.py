@@ -133,6 +133,20 @@ async def test_a_server_may_be_given_its_sockets_path_alone(machine: Machine) ->
     assert (await machine.until(lambda o: o.state is State.READY)).state is State.READY
 
 
+async def test_a_server_that_needs_a_network_of_its_own_is_started_nowhere_else(
+    machine: Machine,
+) -> None:
+    command = (sys.executable, str(SERVER), "--listen", "127.0.0.1:{port}")
+    wanted = spec(command=command, listen=Listen.PORT, own_network=True)
+    await machine.replicas.place(wanted)
+
+    seen = await machine.until(lambda o: o.state is State.READY or o.reason == "CannotStart")
+
+    given = (await machine.replicas.capacity()).isolation.measures
+    assert (seen.state is State.READY) == ("network" in given)
+    assert (seen.address or "unix:").startswith("unix:")
+
+
 async def test_a_program_that_is_not_there_is_reported(machine: Machine) -> None:
     await machine.replicas.place(spec(command=("/nowhere/engine", "{listen}")))
 

@@ -76,6 +76,56 @@ def test_vllm_is_not_told_of_threads_or_of_code_in_the_model() -> None:
     assert not [part for part in command if "threads" in part or "trust" in part]
 
 
+def test_sglang_is_started_on_a_port_of_a_network_of_its_own() -> None:
+    plain = rendered("sglang")
+    told = rendered(
+        "sglang",
+        "--context-length=8192",
+        "--mem-fraction-static=0.8",
+        "--tensor-parallel-size=2",
+        "--max-running-requests=64",
+    )
+
+    assert (plain.listen, plain.own_network) == (Listen.PORT, True)
+    assert plain.command == (
+        *("sglang", "serve", "--model-path", "/models/chat", "--served-model-name", "chat"),
+        *("--host", "127.0.0.1", "--port", "{port}"),
+    )
+    assert told.command == (
+        *plain.command,
+        *("--context-length=8192", "--mem-fraction-static=0.8"),
+        *("--tensor-parallel-size=2", "--max-running-requests=64"),
+    )
+    assert told.env["HF_HUB_OFFLINE"] == "1"
+
+
+def test_tei_is_started_on_a_port_of_a_network_of_its_own_and_cuts_no_text() -> None:
+    plain = rendered("tei")
+    told = rendered("tei", "--max-batch-tokens=32768", "--max-client-batch-size=64")
+
+    assert (plain.listen, plain.own_network) == (Listen.PORT, True)
+    assert plain.command == (
+        *("text-embeddings-router", "--model-id", "/models/chat", "--served-model-name", "chat"),
+        *("--hostname", "127.0.0.1", "--port", "{port}", "--auto-truncate=false"),
+    )
+    assert told.command == (
+        *plain.command,
+        *("--max-batch-tokens=32768", "--max-client-batch-size=64"),
+    )
+
+
+def test_fields_that_reach_beyond_a_request_do_not_pass_to_sglang() -> None:
+    found = runtimes.catalog(None).find("sglang")
+    assert found is not None
+    passing = set(found.request_fields)
+
+    assert {"messages", "max_tokens", "response_format", "tools", "stream"} <= passing
+    assert not passing & {
+        *("regex", "ebnf", "json_schema", "chat_template_kwargs", "custom_logit_processor"),
+        *("lora_path", "session_params", "rid", "cache_salt", "priority", "ignore_eos"),
+    }
+
+
 def test_fields_that_reach_beyond_a_request_do_not_pass_to_vllm() -> None:
     found = runtimes.catalog(None).find("vllm")
     assert found is not None

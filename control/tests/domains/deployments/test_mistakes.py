@@ -212,8 +212,10 @@ async def _place(engine: str, templates: Templates, folder: Path) -> AsyncIterat
 
 def _runtimes(folder: Path) -> Path:
     """
-    Write four runtimes of one format: two say how much memory they take, one starts a program that
-    is nowhere.
+    Write five runtimes of one format.
+
+    Two say how much memory they take, one starts a program that is nowhere, one needs a network of
+    its own.
     """
     folder.mkdir()
     for name, overhead in (("tiny", None), ("measured", 1 << 30), ("enormous", 1 << 40)):
@@ -222,10 +224,14 @@ def _runtimes(folder: Path) -> Path:
         if overhead is not None:
             description["spec"]["memory"] = {"overheadBytes": overhead}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(description))
-    description = copy.deepcopy(RUNTIME)
-    description["metadata"]["name"] = "uninstalled"
-    description["spec"]["programs"] = ["its-server"]
-    (folder / "uninstalled.yaml").write_text(yaml.safe_dump(description))
+    for name, change in (
+        ("uninstalled", {"programs": ["its-server"]}),
+        ("exposed", {"listen": "port", "ownNetwork": True}),
+    ):
+        description = copy.deepcopy(RUNTIME)
+        description["metadata"]["name"] = name
+        description["spec"] |= change
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(description))
     return folder
 
 

@@ -200,10 +200,12 @@ class Isolator:
         Start a program; it runs when this returns.
 
         Raises:
-            CannotStart: A measure failed, or there is no such program.
+            CannotStart: A measure failed or is not to be had, or there is no such program.
             OSError: The machine has no room for it.
         """
         measures = dict(self._measures)
+        if order.spec.own_network and "network" not in measures:
+            raise CannotStart("it needs a network of its own, which this machine does not give")
         if not measures and self._groups is None:
             process = Process.spawn(order.command, env=order.env, folder=order.home, log=order.log)
             return Started(process)

@@ -206,11 +206,11 @@ class Keeper:
         relayed = self._machine.isolator.relayed(spec)
         listen, address = self._listen()
         named = [part.replace("{socket}", str(place.socket)) for part in spec.command]
-        command = [part.replace("{listen}", listen) for part in named]
+        port = listen.rpartition(":")[2]
+        command = [part.replace("{listen}", listen).replace("{port}", port) for part in named]
         if relayed:
-            port = int(listen.rpartition(":")[2])
             address = f"unix:{place.socket}"
-            command = isolation.through_relay(command, place.socket, port)
+            command = isolation.through_relay(command, place.socket, int(port))
         mark = {
             "LANG": "C.UTF-8",
             REPLICA_ENV: spec.id,

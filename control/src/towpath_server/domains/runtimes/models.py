@@ -132,6 +132,11 @@ class Runtime:
     """
     install: str | None
     """How that comes here, as one sentence."""
+    own_network: bool
+    """
+    Whether it is started only where it has a network of its own: it listens on a port, and knows no
+    key or none that can be given to it unseen.
+    """
     memory: MemoryRule | None
     """None: how much it takes is not known."""
     shipped: bool
@@ -163,6 +168,11 @@ class Catalog:
     def serving(self, form: str) -> list[str]:
         """Return the names of the runtimes that serve a format."""
         return sorted({r.name for r in self.runtimes if form in r.formats})
+
+    def own_network(self, name: str) -> bool:
+        """Tell whether the newest version of a runtime needs a network of its own."""
+        found = self.find(name)
+        return found is not None and found.own_network
 
     def programs(self, name: str) -> tuple[str, ...]:
         """Return what must be installed for the newest version of a runtime."""

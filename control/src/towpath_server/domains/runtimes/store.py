@@ -30,7 +30,7 @@ from towpath_server.domains.runtimes.models import (
 
 _PACKAGE = "towpath_runtimes.descriptions"
 _MAX_BYTES = 1 << 20  # a description is a page; anything larger is a mistake
-_PLACEHOLDERS = {"python", "model", "name", "listen", "socket"}
+_PLACEHOLDERS = {"python", "model", "name", "listen", "socket", "port"}
 _Path = Annotated[str, Field(pattern=r"^/[!-~]{0,200}$")]
 _Program = Annotated[str, Field(pattern=r"^(/[!-~]{1,200}|[A-Za-z0-9._-]{1,63})$")]
 
@@ -112,6 +112,7 @@ class _Spec(_Part):
     quirks: list[Quirk] = Field(default_factory=list)
     files: list[_Path] = Field(default_factory=list, max_length=64)
     programs: list[_Program] = Field(default_factory=list, max_length=16)
+    own_network: bool = False
     install: Annotated[str, Field(min_length=1, max_length=500)] | None = None
     memory: _Memory | None = None
 
@@ -129,7 +130,11 @@ class _Spec(_Part):
             raise ValueError(f"`command` uses `{{{name}}}`, which stands for nothing")
         if "socket" in used and self.listen != "unix":
             raise ValueError("`command` uses `{socket}`, and `listen` is not `unix`")
-        where = set() if "socket" in used else {"listen"}
+        if "port" in used and self.listen != "port":
+            raise ValueError("`command` uses `{port}`, and `listen` is not `port`")
+        if self.own_network and self.listen != "port":
+            raise ValueError("`ownNetwork` is for servers on a port, and `listen` is not `port`")
+        where = set() if used & {"socket", "port"} else {"listen"}
         for name in sorted({"model"} - used | where - used):
             raise ValueError(f"`command` lacks `{{{name}}}`")
         return self
@@ -206,6 +211,7 @@ def parse(file: str, text: str, *, shipped: bool) -> Runtime:
         files=tuple(spec.files),
         programs=tuple(spec.programs),
         install=spec.install,
+        own_network=spec.own_network,
         memory=_memory(spec.memory) if spec.memory else None,
         shipped=shipped,
     )

@@ -63,6 +63,7 @@ def spec(
         gpus=workload.gpus,
         gpu_class=workload.gpu_class,
         files=(folder, *(Path(path) for path in runtime.files)),
+        own_network=runtime.own_network,
     )
 
 

@@ -18,6 +18,7 @@ from towpath_server.domains.deployments.service.check import (
     fit,
     machine,
     model,
+    network,
     outcome,
     policy,
     program,
@@ -88,6 +89,7 @@ async def check(
     inquiry.version = await model.find(inquiry)
     inquiry.runtime = runtime.find(inquiry)
     program.check(inquiry)
+    network.check(inquiry)
     code.check(inquiry)
     reserve.find(inquiry)
     inquiry.tests = proving.tests(inquiry)
