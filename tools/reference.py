@@ -246,7 +246,8 @@ _COLD_STARTS = """# Cold starts under load and faults
 
 What became of every call while models that sleep were woken {activations:,} times.
 Calls come in threes, from clients that come again on a new connection when theirs breaks.
-An endpoint that does not sleep is called all the time beside them.
+An endpoint that does not sleep was called {awake[calls]:,} times beside them.
+Of these calls {awake[on_a_killed_gateway]} broke with a killed gateway; the rest was answered.
 The control plane was killed {control_planes_killed} times, the gateway {gateways_killed} times.
 The server is the real ONNX runtime; what goes wrong does so with the first start of each replica.
 This page is written by `tools/gen.py` from what `make storm` kept in `bench/results/`.

@@ -61,11 +61,12 @@ def test_no_call_is_lost_whatever_goes_wrong_while_models_wake(
                 part = ("control", "gateway")[number % 2]
                 before = time.monotonic()
                 former = up.kill(part)
+                up.replaced(part, former)
+                # Until then its sockets may still be there, and break.
                 if part == "gateway":
                     killed.append((before, time.monotonic()))
                 else:
                     controls += 1
-                up.replaced(part, former)
             storm.until(activations)
         up.ready()
         calls = [call for one in made for call in one.calls]
@@ -76,16 +77,17 @@ def test_no_call_is_lost_whatever_goes_wrong_while_models_wake(
         return any(call.began <= after and before <= call.ended for before, after in killed)
 
     found = sleepers.outcomes(made, broke)
-    failed = [call for call in beside.calls if not call.whole and not broke(call)]
+    failed = [call for call in beside.calls if not call.whole]
     report(
         activations=storm.activations,
         control_planes_killed=controls,
         gateways_killed=len(killed),
+        awake={"calls": len(beside.calls), "on_a_killed_gateway": len(failed)},
         outcomes=found,
     )
     assert storm.activations >= activations
     assert [row["lost"] for row in found] == [0, 0, 0, 0], [c.error for c in calls if c.error]
-    assert failed == []
+    assert [call for call in failed if call.status is not None or not broke(call)] == []
     assert all(row["activations"] for row in found)
     whole = [call for call in calls if call.whole]
     assert [len(records[call.id]) for call in whole] == [1] * len(whole)
