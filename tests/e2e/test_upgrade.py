@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gateway_program
+import httpx2
 import ledger
 import psutil
 import pytest
@@ -54,6 +55,15 @@ class Installed:
             f"case $1 in formats|validate) exec {real} $1;; esac; echo the disk is gone >&2; exit 1"
         )
         self.put(f"#!/bin/sh\n{said}\n".encode())
+
+    def break_control(self) -> None:
+        """Put a control plane there that says what it is and cannot start."""
+        self.install("0.3.0")
+        main = self.package / "towpath_server" / "main.py"
+        broken = 'import sys\nif "serve" in sys.argv:\n    raise SystemExit("the disk is gone")\n'
+        main.write_text(
+            main.read_text().replace("import asyncio\n", f"{broken}import asyncio\n", 1)
+        )
 
     def put(self, gateway: bytes) -> None:
         """Put a gateway in the place of the one that is there."""
@@ -198,3 +208,20 @@ def test_a_gateway_that_cannot_start_is_given_up_and_the_one_before_goes_on(
     assert "the disk is gone" in done.stderr
     assert "The one before goes on." in done.stderr
     assert (after, teams) == (before, 200)
+
+
+def test_a_control_plane_that_cannot_start_takes_no_gateway_with_it(
+    up: Up, installed: Installed
+) -> None:
+    before = up.pid("gateway")
+    installed.break_control()
+    done = upgrade(up, installed)
+    after, door = up.pid("gateway"), httpx2.get(f"{up.address}/healthz").status_code
+    installed.install("0.4.0")
+    with up.api() as api:
+        eventually(lambda: api.get("/teams").status_code == 200, "the API", within_s=60)
+
+    assert done.returncode == 1
+    assert "the new control plane" in done.stderr
+    assert "the disk is gone" in done.stderr
+    assert (after, door) == (before, 200)
