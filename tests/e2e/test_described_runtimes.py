@@ -18,7 +18,7 @@ from towpath_up import ROOT, Up
 RECORDED = ROOT / "tests" / "recorded"
 REPLAY = ROOT / "tests" / "support" / "replayed_server.py"
 DESCRIPTIONS = ROOT / "runtimes" / "src" / "towpath_runtimes" / "descriptions"
-NAMES = ("sglang", "tei")
+NAMES = ("sglang", "tei", "vllm")
 MANIFEST = """
 apiVersion: towpath.dev/v1alpha1
 kind: ModelDeployment
@@ -126,3 +126,20 @@ def test_a_stream_of_sglang_comes_as_it_was_recorded(up: Up, caller: httpx2.Clie
     assert "".join(texts) == "Hello!"
     assert chunks[-1]["usage"]["completion_tokens"] == 3
     assert events[-1] == "[DONE]"
+
+
+def test_a_chat_of_vllm_comes_over_its_socket_as_it_was_recorded(
+    up: Up, caller: httpx2.Client
+) -> None:
+    _, answer = ask(up, caller, "vllm", 0)
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"] == "Paris."
+    assert answer.json()["usage"]["total_tokens"] == 34
+
+
+def test_what_vllm_refuses_is_the_callers_to_mend(up: Up, caller: httpx2.Client) -> None:
+    _, answer = ask(up, caller, "vllm", 1)
+
+    assert 400 <= answer.status_code < 500, answer.text
+    assert "maximum context length is 512 tokens" in answer.text

@@ -1,8 +1,10 @@
 """A model deployed on a real Triton answers as it does on the runtime `onnx`, by every way to call it."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import artifacts
 import numpy as np
 import pytest
 import towpath_up
@@ -109,3 +111,27 @@ def test_a_prediction_is_answered_as_by_onnx(up: Up, key: str) -> None:
 
     assert answers["triton"] == answers["onnx"]
     assert [one["label"] for one in answers["triton"]][:2] == ["leaves", "stays"]
+
+
+def test_calls_that_triton_joins_have_each_its_own_rows(up: Up, key: str, tmp_path: Path) -> None:
+    """Sixteen calls at a time, of one to three rows, joined to eight; the model returns its input."""
+    (tmp_path / "model.onnx").write_bytes(artifacts.onnx())
+    text = MANIFEST.replace("churn-NAME", "joined").replace(
+        "{name: NAME}", "{name: triton, args: [--batch-rows=8, --batch-delay-ms=20]}"
+    )
+    (tmp_path / "towpath.yaml").write_text(text, encoding="utf-8")
+    done = towpath(up, tmp_path, "deploy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = [[[number, row, 0.5, -1.0] for row in range(number % 3 + 1)] for number in range(48)]
+
+    def ask(rows: list[list[float]]) -> list[list[float]]:
+        at = f"{up.address}/v1/models/joined/predict"
+        with up.api(key) as api:
+            answer = api.post(at, json={"inputs": [{"x": row} for row in rows]})
+        assert answer.status_code == 200, answer.text
+        return [one["y"] for one in answer.json()["outputs"]]
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, asked))
+
+    assert answers == asked

@@ -8,6 +8,7 @@ it came as.
 
 import itertools
 import json
+import socket
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -43,12 +44,26 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+class OnSocket(ThreadingHTTPServer):
+    """Listens on a Unix socket."""
+
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(str(self.server_address))
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        return self.socket.accept()[0], ("caller", 0)
+
+
 def main() -> None:
     """Serve where the arguments say."""
     recording, *arguments = sys.argv[1:]
     given = dict(itertools.pairwise(arguments))
     Handler.recording = json.loads(Path(recording).read_text(encoding="utf-8"))
     Handler.name = given["--served-model-name"]
+    if "--uds" in given:
+        OnSocket(given["--uds"], Handler).serve_forever()  # pyrefly: ignore[bad-argument-type]
     host = given.get("--hostname") or given["--host"]
     ThreadingHTTPServer((host, int(given["--port"])), Handler).serve_forever()
 
