@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2
@@ -11,6 +12,8 @@ from databases import SECRET_KEY, Templates
 from examples import World, build
 from platform_api import ADMIN_KEY, Api
 
+from towpath_server.adapters.compute import Capacity
+from towpath_server.adapters.localhost.replicas import LocalReplicas
 from towpath_server.api import create_app
 from towpath_server.core.clock import FixedClock
 from towpath_server.core.config import Settings
@@ -28,6 +31,13 @@ def shared_engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def shared_clock() -> FixedClock:
     return FixedClock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
+
+
+_capacity = LocalReplicas.capacity
+
+
+async def _large(machine: LocalReplicas) -> Capacity:
+    return replace(await _capacity(machine), memory_bytes=1 << 50)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -52,6 +62,9 @@ async def world(
     for part in DataFolder.at(folder).parts():  # as the supervisor makes it
         part.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
+        # Nothing is started here, and all that the tests of a module declare is to fit.
+        patched = stack.enter_context(pytest.MonkeyPatch.context())
+        patched.setattr(LocalReplicas, "capacity", _large)
         database = templates.database(shared_engine, folder / "control", shared_clock)
         db = await stack.enter_async_context(database)
         async with db.write() as tx:

@@ -87,17 +87,16 @@ async def carry(tx: Tx, deployment_id: str) -> bool:
     # What serves is not moved to a revision that has to prove itself first: it would be taken out
     # of the traffic. What only waited to serve may prove itself under the newer number.
     proved = view.current.proved_by is not None or view.current.proving == Proving()
-    carried = [
-        replica
-        for replica in carried
-        if replica.ordinal < view.wanted(view.current)
-        and (proved or replica.number != view.deployment.serving)
-    ]
-    for replica in carried:
+    serving = view.deployment.serving
+    chosen: dict[int, Replica] = {}  # one of each ordinal: the one that serves, where there is one
+    for replica in sorted(carried, key=lambda one: one.number != serving):
+        if replica.ordinal < view.wanted(view.current) and (proved or replica.number != serving):
+            chosen.setdefault(replica.ordinal, replica)
+    for replica in chosen.values():
         await replica_store.change(tx, replica.id, {"number": view.current.number})
-    if carried and all(replica.number == view.deployment.serving for replica in carried):
+    if any(replica.number == serving for replica in chosen.values()):
         await _serve(tx, view)
-    return bool(carried)
+    return bool(chosen)
 
 
 async def replica_changed(
