@@ -246,8 +246,7 @@ _COLD_STARTS = """# Cold starts under load and faults
 
 What became of every call while models that sleep were woken {activations:,} times.
 Calls come in threes, from clients that come again on a new connection when theirs breaks.
-An endpoint that does not sleep was called {awake[calls]:,} times beside them.
-Of these calls {awake[on_a_killed_gateway]} broke with a killed gateway; the rest was answered.
+An endpoint that does not sleep is called all the time beside them{awake}.
 The control plane was killed {control_planes_killed} times, the gateway {gateways_killed} times.
 The server is the real ONNX runtime; what goes wrong does so with the first start of each replica.
 This page is written by `tools/gen.py` from what `make storm` kept in `bench/results/`.
@@ -279,7 +278,11 @@ def cold_starts() -> str:
             *(f"{row[name] / 1000:.1f} s" for name in ("waited_p50_ms", "waited_p95_ms")),
         ]
         rows.append(f"| {' | '.join(cells)} |")
-    return _COLD_STARTS.format(**kept[-1], rows="\n".join(rows))
+    beside = kept[-1].get("awake")
+    awake = ""
+    if beside is not None:
+        awake = f": {beside['calls']:,} calls, {beside['on_a_killed_gateway']} broke with a gateway"
+    return _COLD_STARTS.format(**{**kept[-1], "awake": awake}, rows="\n".join(rows))
 
 
 def pages() -> dict[Path, str]:
