@@ -114,7 +114,7 @@ def test_a_prediction_is_answered_as_by_onnx(up: Up, key: str) -> None:
 
 
 def test_calls_that_triton_joins_have_each_its_own_rows(up: Up, key: str, tmp_path: Path) -> None:
-    """Sixteen calls at a time, of one to three rows, joined to eight; the model returns its input."""
+    """Sixteen calls at a time, of one to three rows, which may be joined; the model returns its input."""
     (tmp_path / "model.onnx").write_bytes(artifacts.onnx())
     text = MANIFEST.replace("churn-NAME", "joined").replace(
         "{name: NAME}", "{name: triton, args: [--batch-rows=8, --batch-delay-ms=20]}"
