@@ -9,7 +9,6 @@ between `Provisioned` and `Loaded` is the engine's, the rest is the platform's.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+import registering
 import towpath_up
 from kept import keep
 
@@ -66,22 +66,8 @@ def one(up: towpath_up.Up, number: int) -> dict[str, float]:
 
 def upload(api: Any) -> None:
     """Register the sentiment classifier as version 1 of `mood`."""
-    api.post("/teams", json={"name": "care"})
-    api.post("/projects", json={"team": "care", "name": "mood"})
-    files = []
-    for path in sorted(one for one in (MODEL / "model").rglob("*") if one.is_file()):
-        content = path.read_bytes()
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        api.put(f"/blobs/{digest}", content=content)
-        relative = str(path.relative_to(MODEL / "model"))
-        files.append({"path": relative, "digest": digest, "size": len(content)})
     signature = json.loads((MODEL / "signature.json").read_text(encoding="utf-8"))
-    answer = api.post(
-        "/models/mood/versions",
-        json={"project": "care/mood", "format": "onnx", "files": files, "signature": signature},
-    )
-    if answer.status_code != 201:
-        raise SystemExit(answer.text)
+    registering.register(api, "mood", MODEL / "model", project="care/mood", signature=signature)
 
 
 def manifest(name: str, **spec: Any) -> dict[str, Any]:

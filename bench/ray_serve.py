@@ -59,7 +59,7 @@ def main() -> None:
     while True:
         states = serve.status().applications["surge"].deployments["subject"].replica_states
         print(json.dumps([time.time(), states.get("RUNNING", 0)]), flush=True)
-        time.sleep(0.25)
+        time.sleep(0.25)  # a sample of what it says, and no wait for anything
 
 
 if __name__ == "__main__":

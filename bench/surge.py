@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import queue
@@ -35,6 +34,7 @@ from rig import free_port
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
+import registering
 import towpath_up
 
 MODEL = towpath_up.ARTIFACTS / "minilm"
@@ -190,24 +190,7 @@ def towpath(shape: Shape) -> Run:
 
 def deployed(api: httpx2.Client) -> str:
     """Deploy the embedding model; return a key that may call it."""
-
-    def create(method: str, path: str, **body: Any) -> Any:
-        answer = api.request(method, path, **body)
-        if not answer.is_success:
-            raise SystemExit(answer.text)
-        return answer.json() if answer.content else None
-
-    create("POST", "/teams", json={"name": "care"})
-    create("POST", "/projects", json={"team": "care", "name": "surge"})
-    files = []
-    for path in sorted(one for one in (MODEL / "model").rglob("*") if one.is_file()):
-        content = path.read_bytes()
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        create("PUT", f"/blobs/{digest}", content=content)
-        relative = str(path.relative_to(MODEL / "model"))
-        files.append({"path": relative, "digest": digest, "size": len(content)})
-    version = {"project": "care/surge", "format": "onnx", "files": files}
-    create("POST", "/models/surge/versions", json=version)
+    registering.register(api, "surge", MODEL / "model", project="care/surge")
     manifest = {
         "apiVersion": "towpath.dev/v1alpha1",
         "kind": "ModelDeployment",
@@ -218,11 +201,11 @@ def deployed(api: httpx2.Client) -> str:
             "scaling": SCALING,
         },
     }
-    create("POST", "/deployments?environment=sandbox", json=manifest)
-    while api.get("/deployments/surge").json()["phase"] != "Ready":
-        time.sleep(0.05)
-    wanted = {"project": "care/surge", "environment": "sandbox", "name": "surge"}
-    return str(create("POST", "/keys", json=wanted)["key"])
+    registering.made(api, "POST", "/deployments?environment=sandbox", json=manifest)
+    towpath_up.eventually(
+        lambda: api.get("/deployments/surge").json()["phase"] == "Ready", "deployment", within_s=60
+    )
+    return registering.key(api, "surge", project="care/surge")
 
 
 def ray_serve(name: str, settings: dict[str, Any], shape: Shape) -> Run:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "support"))
+import registering
 import towpath_up
 from deploying import manifest, upload
 from kept import keep
@@ -47,9 +48,9 @@ def measured(up: towpath_up.Up, rounds: int) -> list[dict[str, float]]:
     """Let it sleep and wake it, so many times; return milliseconds."""
     with up.api() as api:
         upload(api)
-        api.post("/deployments?environment=sandbox", json=manifest("mood", scaling=SLEEPS))
-        wanted = {"project": "care/mood", "environment": "sandbox", "name": "waking"}
-        key = api.post("/keys", json=wanted).json()["key"]
+        deployed = manifest("mood", scaling=SLEEPS)
+        registering.made(api, "POST", "/deployments?environment=sandbox", json=deployed)
+        key = registering.key(api, "waking", project="care/mood")
     return [one(up, key) for _ in range(rounds)]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import ledger
 import pytest
+import registering
 import sleepers
 import towpath_up
 from fake_upstream import FakeUpstream
@@ -32,11 +33,8 @@ def awake(up: Up, upstream: FakeUpstream) -> Caller:
         "access": {"visibility": "project"},
     }
     with up.api() as api:
-        made = api.post("/endpoints", json=body)
-        assert made.status_code == 201, made.text
-        wanted = {"project": "care/churn", "environment": "sandbox", "name": "awake"}
-        key = api.post("/keys", json=wanted).json()["key"]
-    return Caller(up.address, key)
+        registering.made(api, "POST", "/endpoints", json=body)
+        return Caller(up.address, registering.key(api, "awake", project="care/churn"))
 
 
 def test_no_call_is_lost_whatever_goes_wrong_while_models_wake(

@@ -3,7 +3,6 @@ Models that sleep, callers who wake them and come again when their connection br
 their calls came to.
 """
 
-import hashlib
 import itertools
 import json
 import random
@@ -18,8 +17,10 @@ from typing import Any
 import faulty_server
 import httpx2
 import load
+import registering
 import yaml
 from load import Call
+from registering import register
 from towpath_up import ROOT, Up, eventually
 
 CHURN = ROOT / ".build" / "artifacts-test" / "churn"
@@ -140,36 +141,16 @@ class Storm:
 
 def deploy(up: Up, count: int) -> tuple[str, list[Sleeper]]:
     """Deploy so many sleepers, of every fault in turn; return a key that may call them, and them."""
+    signature = json.loads((CHURN / "signature.json").read_text(encoding="utf-8"))
     with up.api() as api:
-
-        def create(method: str, path: str, **body: Any) -> Any:
-            answer = api.request(method, path, **body)
-            assert answer.is_success, answer.text
-            return answer.json() if answer.content else None
-
-        create("POST", "/teams", json={"name": "care"})
-        create("POST", "/projects", json={"team": "care", "name": "churn"})
-        content = (CHURN / "model" / "model.onnx").read_bytes()
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
-        create("PUT", f"/blobs/{digest}", content=content)
-        signature = json.loads((CHURN / "signature.json").read_text(encoding="utf-8"))
-        version = {
-            "project": "care/churn",
-            "format": "onnx",
-            "files": [{"path": "model.onnx", "digest": digest, "size": len(content)}],
-            "signature": signature,
-        }
-        create("POST", "/models/churn/versions", json=version)
+        register(api, "churn", CHURN / "model", project="care/churn", signature=signature)
         made = []
         for number in range(count):
             fault = FAULTS[number % len(FAULTS)]
             made.append(Sleeper(f"sleeper-{number}", fault))
             runtime = "onnx" if fault == "none" else f"onnx-{fault}"
-            create(
-                "POST", "/deployments?environment=sandbox", json=_manifest(made[-1].name, runtime)
-            )
-        wanted = {"project": "care/churn", "environment": "sandbox", "name": "storm"}
-        key = create("POST", "/keys", json=wanted)["key"]
+            manifest = _manifest(made[-1].name, runtime)
+            registering.made(api, "POST", "/deployments?environment=sandbox", json=manifest)
         eventually(
             lambda: all(
                 one["phase"] in {"Ready", "Idle"}
@@ -178,7 +159,7 @@ def deploy(up: Up, count: int) -> tuple[str, list[Sleeper]]:
             "deployments that are ready",
             within_s=_WITHIN_S,
         )
-    return key, made
+        return registering.key(api, "storm", project="care/churn"), made
 
 
 def _manifest(name: str, runtime: str) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import json
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from towpath_server import __version__, migrations
 from towpath_server.core import build
@@ -18,8 +19,6 @@ from towpath_server.core.errors import TowpathError
 from towpath_server.domains.deployments import service as deployments
 from towpath_server.domains.runtimes import service as runtimes
 from towpath_server.supervisor.plan import find_gateway
-
-_ASKED_S = 30.0
 
 
 async def describe(db: Database, settings: Settings) -> dict[str, Any]:
@@ -33,7 +32,7 @@ async def describe(db: Database, settings: Settings) -> dict[str, Any]:
     program = find_gateway(settings)
     return {
         "control": await asyncio.to_thread(of_control_plane, settings.runtimes_dir),
-        "gateway": await asyncio.to_thread(of_gateway, program) if program else None,
+        "gateway": await asyncio.to_thread(build.of_gateway, program) if program else None,
         "migrations": [
             {"database": chain, "revision": revision, "name": name}
             for chain, revision, name in await migrations.pending(db)
@@ -72,25 +71,13 @@ def of_control_plane(runtimes_dir: Path | None) -> dict[str, Any]:
     }
 
 
-def of_gateway(program: Path) -> dict[str, Any] | None:
-    """Say which gateway a program is and what it reads and writes; none where it does not say."""
-    try:
-        asked = subprocess.run(  # noqa: S603 (the program that will be started)
-            [program, "formats"], capture_output=True, timeout=_ASKED_S, check=True
-        )
-        told = json.loads(asked.stdout)
-        return {**told, "build": build.stamp_of_program(program)}
-    except (OSError, ValueError, TypeError, subprocess.SubprocessError):
-        return None
-
-
 async def _models(db: Database) -> Sequence[Mapping[str, Any]] | None:
     """List the models that run, with their runtimes; none where the tables are not this build's."""
     try:
         async with db.read() as tx:
             found = await deployments.loads(tx, await deployments.pending(tx))
-    except Exception:  # noqa: BLE001 (whatever tables of another build make of the question)
-        return None
+    except (TowpathError, SQLAlchemyError, LookupError, TypeError, ValueError):
+        return None  # the tables are of another build, and so is what they hold
     running = ((view, replica) for view in found for replica in view.replicas)
     revisions = {
         (view.deployment.id, one.number): one

@@ -1,11 +1,15 @@
 """Which build this is: a version, and a digest of the files that are installed."""
 
 import hashlib
+import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
 _READ = (".py", ".yaml", ".yml", ".json")
 _SHOWN = 12
+_ASKED_S = 30.0
 
 
 def stamp(folder: Path = HERE) -> str:
@@ -18,12 +22,14 @@ def stamp(folder: Path = HERE) -> str:
     return digest.hexdigest()[:_SHOWN]
 
 
-def stamp_of_program(path: Path) -> str:
-    """
-    Return a short digest of a program's file.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_SHOWN]
+def of_gateway(program: Path) -> dict[str, Any] | None:
+    """Say which gateway a program is and what it reads and writes; none where it does not say."""
+    try:
+        asked = subprocess.run(  # noqa: S603 (the program that runs, or will be started)
+            [program, "formats"], capture_output=True, timeout=_ASKED_S, check=True
+        )
+        told = json.loads(asked.stdout)
+        with program.open("rb") as file:
+            return {**told, "build": hashlib.file_digest(file, "sha256").hexdigest()[:_SHOWN]}
+    except (OSError, ValueError, TypeError, subprocess.SubprocessError):
+        return None

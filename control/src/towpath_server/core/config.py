@@ -349,6 +349,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings
 
 
+def settings_file(given: Path | None) -> Path | None:
+    """Return the file that was named, or `towpath.toml` here; none where there is none."""
+    if given is not None:
+        return given.absolute()
+    here = Path.cwd() / "towpath.toml"
+    return here if here.is_file() else None
+
+
 def load(path: Path | None, **overrides: Any) -> Settings:
     """
     Read the settings: `overrides` (from the command line), then variables, then the file.

@@ -77,7 +77,7 @@ def up(argv: Sequence[str] | None = None) -> int:
 
 def _up(options: argparse.Namespace, given: list[str]) -> None:
     resumed = None if options.resume_fd is None else handover.read(options.resume_fd)
-    settings_file = _settings_file(options.config)
+    settings_file = config.settings_file(options.config)
     settings = config.load(
         settings_file,
         data=options.data,
@@ -184,13 +184,6 @@ def _cli() -> str:
         return "towpath"
     here = Path.cwd()
     return str(ours.relative_to(here)) if ours.is_relative_to(here) else str(ours)
-
-
-def _settings_file(given: Path | None) -> Path | None:
-    if given is not None:
-        return given.absolute()
-    here = Path.cwd() / "towpath.toml"
-    return here if here.is_file() else None
 
 
 def _clear_orphans(folder: DataFolder, progress: Progress) -> None:

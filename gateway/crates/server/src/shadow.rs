@@ -229,10 +229,9 @@ impl Beside {
         }
     }
 
-    /// A piece leaves. One byte beyond the bound is kept, to say that there was more.
+    /// A piece leaves.
     pub fn add(&mut self, piece: &[u8]) {
-        let room = (MAX_ANSWER + 1).saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        keep(&mut self.bytes, piece);
     }
 
     /// The stream is whole.
@@ -241,4 +240,10 @@ impl Beside {
         // Nobody may be waiting: the copy failed.
         let _ = self.said.send(self.bytes.freeze());
     }
+}
+
+/// Keep a piece of an answer, as far as it is compared; one byte beyond that says that there was more.
+fn keep(kept: &mut BytesMut, piece: &[u8]) {
+    let room = (MAX_ANSWER + 1).saturating_sub(kept.len());
+    kept.extend_from_slice(piece.get(..room).unwrap_or(piece));
 }

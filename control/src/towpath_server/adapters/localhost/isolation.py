@@ -67,9 +67,7 @@ class Order:
     spec: ReplicaSpec
     command: Sequence[str]
     env: Mapping[str, str]
-    """All of the program's environment."""
-    mark: Mapping[str, str]
-    """The part of it by which an orphan is recognised."""
+    """All of the program's environment; by a part of it an orphan is recognised."""
     home: Path
     sockets: Path
     log: Path
@@ -188,11 +186,10 @@ class Isolator:
         except TimeoutError:
             one.kill()
             return "processes", "the program did not start in time"
-        if "failed" not in said:
-            with contextlib.suppress(ChildProcessError):
-                await asyncio.to_thread(os.waitpid, int(said.get("pid", one.pid)), 0)
         if "failed" in said:
             return said["failed"], said["why"]
+        with contextlib.suppress(ChildProcessError):
+            await asyncio.to_thread(os.waitpid, int(said.get("pid", one.pid)), 0)
         return None
 
     async def start(self, order: Order) -> Started:

@@ -220,7 +220,6 @@ class Keeper:
             spec=spec,
             command=command,
             env={**self._env(home), **mark},
-            mark=mark,
             home=home,
             sockets=place.sockets,
             log=place.log,

@@ -49,8 +49,7 @@ def upgrade(argv: Sequence[str] | None = None) -> int:
 
 
 def _upgrade(options: argparse.Namespace) -> int:
-    here = Path.cwd() / "towpath.toml"
-    file = options.config or (here if here.is_file() else None)
+    file = config.settings_file(options.config)
     folder = DataFolder.at(config.load(file, data=options.data).data)
     steps = _Steps()
     for said in _ask(folder, do="check" if options.check else "upgrade"):

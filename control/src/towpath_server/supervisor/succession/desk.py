@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from towpath_server.core import build
 from towpath_server.supervisor.succession import handover, replace, report
 from towpath_server.supervisor.succession.handover import State
 from towpath_server.supervisor.succession.report import Refused
@@ -137,7 +138,11 @@ class Desk:
         said = platform.control.said
         now = {
             "control": said.get("build", {}),
-            "gateway": await asyncio.to_thread(report.running_gateway, platform.gateway.pid),
+            # The program that runs, even where its file was replaced since.
+            "gateway": await asyncio.to_thread(
+                build.of_gateway, Path(f"/proc/{platform.gateway.pid}/exe")
+            )
+            or {},
         }
         took = said.get("ready", {})
         start_s = took.get("took_s") if isinstance(took, dict) else None

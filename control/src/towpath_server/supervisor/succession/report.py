@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from towpath_server.core import build
-
 # The documents that the planes exchange, and what is on the gateway's disk.
 FORMATS = {"table": "routing table", "journal": "usage journal", "records": "usage records"}
 # The drain of the control plane's API, and the time in which a start is given up.
@@ -68,18 +66,6 @@ def _given(command: Sequence[str]) -> list[str]:
     """Take the options that `describe` shares with `serve` from a command line."""
     pairs = itertools.pairwise(command)
     return [part for pair in pairs if pair[0] in {"--data", "--config"} for part in pair]
-
-
-def running_gateway(pid: int | None) -> dict[str, Any]:
-    """Ask the program of the gateway that runs, even where its file was replaced since."""
-    program = Path(f"/proc/{pid}/exe")
-    try:
-        asked = subprocess.run(  # noqa: S603 (the program runs already)
-            [program, "formats"], capture_output=True, timeout=_ASKED_S, check=True
-        )
-        return {**json.loads(asked.stdout), "build": build.stamp_of_program(program)}
-    except (OSError, ValueError, TypeError, subprocess.SubprocessError):
-        return {}
 
 
 def write(

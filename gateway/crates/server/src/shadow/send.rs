@@ -13,7 +13,7 @@ use towpath_upstream::{Body, Call, Expect, Reply};
 use towpath_wire::routing::{Spread, Timeouts};
 use towpath_wire::usage::CallerDialect;
 
-use super::MAX_ANSWER;
+use super::{MAX_ANSWER, keep};
 use crate::live::{ReadyReplica, ReadyTarget};
 use crate::relay::{Asked, Encoded, Kind, Recipient, encode, translated};
 use crate::shared::Worker;
@@ -141,14 +141,10 @@ impl Copied {
         let mut follower = replying.follow(false, || self.stamp.clone());
         let mut body = reply.body;
         let mut said = BytesMut::new();
-        let mut keep = |piece: &[u8]| {
-            let room = (MAX_ANSWER + 1).saturating_sub(said.len());
-            said.extend_from_slice(piece.get(..room).unwrap_or(piece));
-        };
         loop {
             let Some(chunk) = body.chunk().await else { break };
             let fed = follower.feed(chunk.map_err(|_| Failed::Silent)?);
-            keep(&fed.out);
+            keep(&mut said, &fed.out);
             if fed.fault.is_some() {
                 return Err(Failed::Silent);
             }
@@ -160,7 +156,7 @@ impl Copied {
             }
         }
         let last = follower.finish(End::Clean);
-        keep(&last.map_err(|_| Failed::Silent)?);
+        keep(&mut said, &last.map_err(|_| Failed::Silent)?);
         body.drain().await;
         Ok((said.len() <= MAX_ANSWER).then(|| said.freeze()))
     }

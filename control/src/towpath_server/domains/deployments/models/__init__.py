@@ -353,7 +353,7 @@ class View:
     """Of the newest revision, once it was asked for."""
 
     rollout: Rollout | None = None
-    """Of the newest revision, where it takes over step by step."""
+    """Of the newest revision, while it takes over step by step or was given up."""
 
     def wanted(self, revision: Revision) -> int:
         """
@@ -362,7 +362,7 @@ class View:
         What has not taken over yet has one at least: it has to prove itself. While it does so step
         by step, its step says how many there are of it and of what serves.
         """
-        if self.rollout is None or self.taken_over:
+        if self.rollout is None:
             return self.size(revision)
         newest = revision.number == self.current.number
         if self.rollout.failed:
@@ -422,7 +422,7 @@ class View:
     @property
     def rolled_back(self) -> bool:
         """Whether the newest revision was given up: what serves goes on."""
-        return not self.taken_over and self.rollout is not None and self.rollout.failed
+        return self.rollout is not None and self.rollout.failed
 
     @property
     def settled(self) -> bool:

@@ -4,7 +4,7 @@ import itertools
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from towpath_server.core import durations
 from towpath_server.domains.deployments.models.rollout import (
@@ -28,28 +28,21 @@ _TIME = re.compile(r"> *(\S+)")
 Percent = Annotated[str, StringConstraints(min_length=1, max_length=10)]
 
 
+Hold = Annotated[Text, AfterValidator(lambda value: read_time(value, 0, _MAX_HOLD_MS))]
+
+
 class RolloutStep(Section):
     """So many percent of the calls, for a while."""
 
     weight: int = Field(ge=1, le=99)
-    hold: Text
-
-    @field_validator("hold")
-    @classmethod
-    def _bounded(cls, value: str) -> str | None:
-        return read_time(value, 0, _MAX_HOLD_MS)
+    hold: Hold
 
 
 class Shadow(Section):
     """Calls that are copied before any caller is answered by it."""
 
     percent: int = Field(100, ge=1, le=100)
-    hold: Text
-
-    @field_validator("hold")
-    @classmethod
-    def _bounded(cls, value: str) -> str | None:
-        return read_time(value, 0, _MAX_HOLD_MS)
+    hold: Hold
 
 
 class RollbackOn(Section):

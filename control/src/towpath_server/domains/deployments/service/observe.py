@@ -130,8 +130,8 @@ async def expose(tx: Tx, view: View) -> None:
 
 async def counted(tx: Tx, view: View) -> Evidence:
     """Return what was counted of both revisions since the rollout of the newest was declared."""
-    open_ = view.rollout is not None and view.rollout.open and not view.taken_over
-    return await rollouts.counted(tx, view.rollout) if open_ and view.rollout else Evidence()
+    rollout = view.rollout
+    return await rollouts.counted(tx, rollout) if rollout and rollout.open else Evidence()
 
 
 async def roll(tx: Tx, view: View, found: Move, evidence: Evidence) -> None:

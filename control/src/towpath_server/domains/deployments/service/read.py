@@ -129,7 +129,8 @@ async def _views(tx: Tx, found: Sequence[Deployment]) -> Sequence[View]:
     revisions = await store.revisions(tx, wanted)
     owned = await prices.of(tx, {deployment.id for deployment in found})
     trials = await trial_store.newest(tx, [deployment.id for deployment in found])
-    rollouts = await rollout_store.newest(tx, [deployment.id for deployment in found])
+    coming = [deployment.id for deployment in found if deployment.revision != deployment.serving]
+    rollouts = await rollout_store.newest(tx, coming) if coming else {}
     return [
         View(
             deployment=replace(deployment, project_path=paths.get(deployment.project_id, "")),

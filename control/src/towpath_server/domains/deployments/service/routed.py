@@ -129,7 +129,7 @@ def target(
 def _candidate(view: View) -> Candidate | None:
     """Say which part of the calls the newest revision gets, while it takes over step by step."""
     rollout = view.rollout
-    if rollout is None or not rollout.open or rollout.begun_at_ms is None or view.taken_over:
+    if rollout is None or not rollout.open or rollout.begun_at_ms is None:
         return None
     if view.deployment.deleting:
         return None

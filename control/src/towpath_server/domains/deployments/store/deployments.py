@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import delete, or_, select, union, update
+from sqlalchemy import Select, Table, delete, or_, select, union, update
 
 from towpath_server.adapters.objectstore.store import StoredFile
 from towpath_server.core import ids, queries
@@ -223,6 +223,19 @@ async def moving_ids(tx: Tx) -> list[str]:
         select(deployments.c.id).where(away), select(replicas.c.deployment_id).where(restless)
     )
     return sorted((await tx.execute(query)).scalars())
+
+
+def of_newest(table: Table, deployment_ids: Collection[str]) -> Select[Any]:
+    """Return the query of what a table has of the newest revisions of some deployments."""
+    columns = table.c
+    return (
+        select(table)
+        .join(deployments, deployments.c.id == columns.deployment_id)
+        .where(
+            columns.deployment_id.in_(sorted(deployment_ids)),
+            columns.number == deployments.c.revision,
+        )
+    )
 
 
 async def once_ready(tx: Tx, wanted: Collection[str]) -> set[str]:

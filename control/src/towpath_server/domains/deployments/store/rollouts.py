@@ -15,6 +15,7 @@ from towpath_server.domains.deployments.models.rollout import (
     Rollout,
     Stretch,
 )
+from towpath_server.domains.deployments.store.deployments import of_newest
 from towpath_server.domains.deployments.tables import (
     deployments,
     replicas,
@@ -37,15 +38,7 @@ async def change(tx: Tx, found: Rollout, values: Mapping[str, Any]) -> None:
 
 async def newest(tx: Tx, deployment_ids: Collection[str]) -> dict[str, Rollout]:
     """Return the rollouts of the newest revisions, by deployment."""
-    columns = rollouts.c
-    query = (
-        select(rollouts)
-        .join(deployments, deployments.c.id == columns.deployment_id)
-        .where(
-            columns.deployment_id.in_(sorted(deployment_ids)),
-            columns.number == deployments.c.revision,
-        )
-    )
+    query = of_newest(rollouts, deployment_ids)
     return {row.deployment_id: _rollout(row) for row in await tx.execute(query)}
 
 

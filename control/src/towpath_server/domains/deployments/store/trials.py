@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 
 from towpath_server.core.db import Tx
 from towpath_server.domains.deployments.models.proving import OPEN, Trial, TrialState
-from towpath_server.domains.deployments.store.deployments import result
-from towpath_server.domains.deployments.tables import deployment_trials, deployments
+from towpath_server.domains.deployments.store.deployments import of_newest, result
+from towpath_server.domains.deployments.tables import deployment_trials
 
 
 async def insert(tx: Tx, trial: Trial) -> None:
@@ -35,15 +35,7 @@ async def find(tx: Tx, trial_id: str) -> Trial | None:
 
 async def newest(tx: Tx, deployment_ids: Collection[str]) -> dict[str, Trial]:
     """Return the trials of the newest revisions, by deployment."""
-    columns = deployment_trials.c
-    query = (
-        select(deployment_trials)
-        .join(deployments, deployments.c.id == columns.deployment_id)
-        .where(
-            columns.deployment_id.in_(sorted(deployment_ids)),
-            columns.number == deployments.c.revision,
-        )
-    )
+    query = of_newest(deployment_trials, deployment_ids)
     return {row.deployment_id: _trial(row) for row in await tx.execute(query)}
 
 

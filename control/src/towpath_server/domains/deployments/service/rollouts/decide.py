@@ -58,7 +58,7 @@ def decide(
         proved: Whether smoke tests and gates are passed.
     """
     rollout = view.rollout
-    if rollout is None or not rollout.open or view.taken_over:
+    if rollout is None or not rollout.open:
         return None
     trouble = trouble or _judged(view, rollout, evidence)
     if trouble is not None:
