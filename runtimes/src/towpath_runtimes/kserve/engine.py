@@ -70,8 +70,8 @@ class ModelEngine:
                 read.append((at, one))
         for group in together([one.feed for _, one in read], self._rows):
             members = [read[place] for place in group]
-            answers = self._answers([one.feed for _, one in members])
-            for (at, one), answer in zip(members, answers, strict=True):
+            computed = answers(self._model, [one.feed for _, one in members])
+            for (at, one), answer in zip(members, computed, strict=True):
                 done[at] = self._written(one.request, answer)
         return [done[at] for at in range(len(jobs))]
 
@@ -82,21 +82,22 @@ class ModelEngine:
         request = protocol.read(job.body, job.header_length)
         return _Read(request, self._model.prepare(request))
 
-    def _answers(self, feeds: Sequence[Feed]) -> Sequence[Answer | Refused]:
-        answers = attempt(lambda: self._model.run(feeds))
-        if not isinstance(answers, Refused):
-            return answers
-        if len(feeds) == 1:
-            return [answers]
-        # One of them is at fault; alone, the others are answered.
-        return [answer for feed in feeds for answer in self._answers([feed])]
-
     def _written(self, request: InferRequest, answer: Answer | Refused) -> Done:
         if isinstance(answer, Refused):
             return answer
         return attempt(
             lambda: protocol.write(answer, request, model=self._name, version=self._version)
         )
+
+
+def answers(model: Model, feeds: Sequence[Feed]) -> Sequence[Answer | Refused]:
+    """Compute feeds of one kind together; one that fails costs no other its answer."""
+    computed = attempt(lambda: model.run(feeds))
+    if not isinstance(computed, Refused):
+        return computed
+    if len(feeds) == 1:
+        return [computed]
+    return [answer for feed in feeds for answer in answers(model, [feed])]
 
 
 def together(feeds: Sequence[Feed], most: int) -> list[list[int]]:

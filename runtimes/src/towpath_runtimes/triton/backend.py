@@ -4,7 +4,6 @@ A model within Triton's Python backend: ONNX Runtime, for a Triton that has no b
 Triton imports this in a process of the model's own, and calls it by the names it has here.
 """
 
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as triton  # pyrefly: ignore[missing-import]: Triton has it
 
+from towpath_runtimes.kserve.engine import answers as compute
+from towpath_runtimes.kserve.engine import together
 from towpath_runtimes.kserve.errors import Refused
 from towpath_runtimes.kserve.model import Feed
 from towpath_runtimes.kserve.protocol import Answer, InferRequest
@@ -46,18 +47,14 @@ class TritonPythonModel:
                 feeds.append((at, self._model.prepare(self._read(request))))
             except Refused as refused:
                 answers[at] = _refusal(refused)
-        for group in _groups(feeds):
-            for at, answer in zip((at for at, _ in group), self._run(group), strict=True):
+        # Triton has joined them already: those of one kind are computed at once, however many.
+        rows = sum(feed.rows for _, feed in feeds)
+        for group in together([feed for _, feed in feeds], rows):
+            members = [feeds[place] for place in group]
+            computed = compute(self._model, [feed for _, feed in members])
+            for (at, _), answer in zip(members, computed, strict=True):
                 answers[at] = _written(answer, requests[at].requested_output_names())
         return answers
-
-    def _run(self, group: list[tuple[int, Feed]]) -> Sequence[Answer | Refused]:
-        try:
-            return self._model.run([feed for _, feed in group])
-        except Refused as refused:
-            if len(group) == 1:
-                return [refused]
-        return [self._run([one])[0] for one in group]  # one that fails costs no other its answer
 
     def _read(self, request: Any) -> InferRequest:
         inputs: dict[str, np.ndarray] = {}
@@ -73,12 +70,6 @@ class TritonPythonModel:
             binary=False,
             id=None,
         )
-
-
-def _groups(feeds: list[tuple[int, Feed]]) -> list[list[tuple[int, Feed]]]:
-    alone = [[one] for one in feeds if one[1].kind is None]
-    joined = sorted((one for one in feeds if one[1].kind is not None), key=lambda o: str(o[1].kind))
-    return alone + [list(group) for _, group in itertools.groupby(joined, lambda o: o[1].kind)]
 
 
 def _decoded(name: str, array: np.ndarray) -> np.ndarray:

@@ -151,8 +151,8 @@ pub async fn signals(shared: &Shared, link: &Link) {
     }
 }
 
-/// Say it at once when somebody begins to wait for a model that is asleep, or a candidate keeps failing. Apart from the others, so that
-/// one that hangs does not hold it up.
+/// Say it at once when somebody begins to wait for a model that is asleep, or a candidate keeps failing. Apart
+/// from the others, so that one that hangs does not hold it up.
 pub async fn wakes(shared: &Shared, link: &Link) {
     loop {
         shared.wake.notified().await;
